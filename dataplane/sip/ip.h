@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * IP addresses and transport addresses in one shape for both families: sixteen bytes, an IPv4
+ * address as its IPv4-mapped form (::ffff:a.b.c.d, RFC 4291 §2.5.5.2), so that comparing, hashing
+ * and storing one needs no branch on the family.
+ */
+#ifndef TANDEM_SIP_IP_H
+#define TANDEM_SIP_IP_H
+
+#include "dataplane/sip/slice.h"
+
+struct sip_ip {
+    uint8_t bytes[16];
+};
+
+/* A transport address: port in host order, 0 when unknown. 18 bytes, no padding: may be hashed. */
+struct sip_addr {
+    struct sip_ip ip;
+    uint16_t port;
+};
+
+enum sip_transport {
+    SIP_TRANSPORT_NONE,
+    SIP_TRANSPORT_UDP,
+    SIP_TRANSPORT_TCP,
+    SIP_TRANSPORT_TLS,
+    SIP_TRANSPORT_WS,
+    SIP_TRANSPORT_WSS,
+    SIP_TRANSPORT_COUNT,
+};
+
+/* Longest text of sip_ip_print and sip_addr_print, with brackets and port, without a NUL. */
+enum { SIP_IP_TEXT_MAX = 41, SIP_ADDR_TEXT_MAX = 47 };
+
+bool sip_ip_is_v4(const struct sip_ip *ip);
+bool sip_ip_equal(const struct sip_ip *a, const struct sip_ip *b);
+bool sip_addr_equal(const struct sip_addr *a, const struct sip_addr *b);
+
+/* From the four (network order) or sixteen bytes of a packet. */
+struct sip_ip sip_ip_from_v4(const uint8_t bytes[4]);
+struct sip_ip sip_ip_from_v6(const uint8_t bytes[16]);
+
+/* The four bytes of an IPv4 address; only where sip_ip_is_v4. */
+const uint8_t *sip_ip_v4_bytes(const struct sip_ip *ip);
+
+/*
+ * A host as SIP writes it: IPv4address, IPv6reference in brackets, or (received=, RFC 5118 §4.5)
+ * IPv6 without them. Strict: four decimal groups of 0 to 255; RFC 4291 text, no zone. Returns 0;
+ * -EINVAL for anything else, a host name among it; *ret untouched then.
+ */
+int sip_ip_parse(struct sip_slice text, struct sip_ip *ret);
+
+/*
+ * Writes the text of an address: IPv4 dotted, IPv6 as RFC 5952 in brackets. Returns its length
+ * (at most SIP_IP_TEXT_MAX); no NUL is written.
+ */
+uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text);
+
+/* The same with `:port` when the port is not 0. At most SIP_ADDR_TEXT_MAX. */
+uint32_t sip_addr_print(const struct sip_addr *addr, char *ret_text);
+
+/* "UDP" etc. in upper case; SIP_TRANSPORT_NONE for an unknown name; any case is read. */
+const char *sip_transport_name(enum sip_transport transport);
+enum sip_transport sip_transport_parse(struct sip_slice name);
+
+#endif

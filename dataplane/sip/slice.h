@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A slice of somebody else's bytes. It owns nothing and dies with its buffer; it is never
+ * terminated by a NUL. Every parser of this room takes and gives slices.
+ */
+#ifndef TANDEM_SIP_SLICE_H
+#define TANDEM_SIP_SLICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct sip_slice {
+    const char *at;
+    uint32_t length;
+};
+
+static inline struct sip_slice sip_slice(const char *at, uint32_t length)
+{
+    return (struct sip_slice){at, length};
+}
+
+/* A slice of a C string; meant for literals and for tests. */
+static inline struct sip_slice sip_slice_of(const char *text)
+{
+    return (struct sip_slice){text, (uint32_t)strlen(text)};
+}
+
+/* Equal byte for byte (Call-ID, tags: RFC 3261 §8.1.1.4, §19.3). */
+static inline bool sip_slice_equal(struct sip_slice a, struct sip_slice b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
+}
+
+/* Equal but for the case of ASCII letters (header names, tokens, hosts: RFC 3261 §7.3.1). */
+bool sip_slice_equal_nocase(struct sip_slice a, struct sip_slice b);
+
+/* The slice without linear white space (SP, HTAB, CR, LF) at both ends. */
+struct sip_slice sip_slice_trim(struct sip_slice s);
+
+/*
+ * The decimal number that is the whole slice. Returns 0, -EINVAL when it is empty or not digits
+ * only, -ERANGE when it is above `max`; *ret is untouched on failure.
+ */
+int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret);
+
+#endif
