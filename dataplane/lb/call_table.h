@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The call table: which backend has a Call-ID. Bounded, set-associative, shared by all workers
+ * without locks, 16 bytes an entry. It is a cache: losing an entry must not misroute a dialog
+ * that carries a Route set or a token.
+ *
+ * All that must agree (fingerprint, slot, state) is one 64-bit word, changed only by
+ * compare-and-swap. A second, advisory word holds last-seen, a hash of the last transaction and
+ * flags; a torn pair of the two can only make a retransmission look new or live a little longer.
+ *
+ * Who wins the swap that begins, ends or expires a call adds to its own started[slot] or
+ * ended[slot]; readers sum over writers and clamp at 0. A call is counted while it is BEGUN or LIVE.
+ */
+#ifndef TANDEM_LB_CALL_TABLE_H
+#define TANDEM_LB_CALL_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum lb_call_state {
+    LB_CALL_FREE,
+    LB_CALL_BEGUN,            /* INVITE seen, no final answer yet */
+    LB_CALL_LIVE,             /* a dialog: 2xx to INVITE seen, or a request with a To-tag */
+    LB_CALL_ENDED,            /* BYE, CANCEL or a final failure: kept for retransmissions, not counted */
+    LB_CALL_OTHER,            /* a transaction that is no call (REGISTER, OPTIONS, MESSAGE…) */
+    LB_CALL_SUBSCRIPTION,     /* SUBSCRIBE, REFER, PUBLISH: lives long, is not counted as a call */
+    LB_CALL_STATE_COUNT,
+};
+
+/* Seconds an entry of a state lives after it was last seen. */
+enum {
+    LB_CALL_BEGUN_S = 240,        /* Timer C is more than 3 minutes (RFC 3261 §16.6) */
+    LB_CALL_LIVE_S = 6 * 3600,    /* a dialog without a message for so long has a Route set, or is dead */
+    LB_CALL_ENDED_S = 40,         /* Timers B, F, H: 32 s */
+    LB_CALL_OTHER_S = 40,
+    LB_CALL_SUBSCRIPTION_S = 2 * 3600,
+    LB_CALL_CHALLENGE_S = 32,     /* the request after a 401 or 407 comes within */
+};
+
+enum { LB_SLOTS_MAX = 65535, LB_NO_SLOT = 0xffff };
+
+/* One writer's counts for each slot: calls begun, calls over. Plain memory of its owner. */
+struct lb_call_counts {
+    uint64_t *started;        /* [n_slots] */
+    uint64_t *ended;          /* [n_slots] */
+    uint32_t n_slots;
+};
+
+struct lb_call_table;         /* lies at the start of the memory it was made in; no pointers inside */
+
+/* An entry as it was read. */
+struct lb_call {
+    uint64_t word;            /* as read, for the swap */
+    uint32_t position;
+    uint32_t seen_s;
+    uint32_t transaction;     /* 24 bits: hash of the last transaction noted */
+    uint16_t slot;
+    uint8_t state;            /* enum lb_call_state */
+    bool challenged;          /* a 401 or 407 was the last answer */
+};
+
+/* Bytes for at least that many entries (rounded up to a power of two of sets of 8). */
+size_t lb_call_table_bytes(uint64_t entries);
+
+/* Makes an empty table in zeroed, 128-byte aligned memory of lb_call_table_bytes(entries). */
+struct lb_call_table *lb_call_table_init(void *memory, uint64_t entries);
+
+/* The table that lies in `memory`; NULL when header and size do not agree. For readers elsewhere. */
+const struct lb_call_table *lb_call_table_open(const void *memory, size_t size);
+
+uint64_t lb_call_table_entries(const struct lb_call_table *table);
+
+/* Starts loading the set of a hash. */
+void lb_call_prefetch(const struct lb_call_table *table, uint64_t hash);
+
+/*
+ * Finds the entry of a keyed hash of pool and Call-ID (set from the low bits, 44-bit fingerprint
+ * from the high ones). An entry whose lifetime is over at now_s is not found. Any thread.
+ */
+bool lb_call_find(const struct lb_call_table *table, uint64_t hash, uint32_t now_s,
+                  struct lb_call *ret);
+
+/*
+ * Puts an entry, or changes the one of this hash whatever it said. When its sets are full, the
+ * most expendable entry goes (expired, then ENDED, OTHER, SUBSCRIPTION, BEGUN, LIVE; within one
+ * the longest unseen) and is counted as over. Counts what begins and ends. Returns the entry as
+ * it then is in *ret; when another thread won a race for the same hash, what that one put.
+ */
+void lb_call_put(struct lb_call_table *table, uint64_t hash, uint16_t slot,
+                 enum lb_call_state state, uint32_t transaction, uint32_t now_s,
+                 struct lb_call_counts *counts, struct lb_call *ret);
+
+/*
+ * Changes the state of an entry found before (LB_CALL_FREE drops it), if it has not changed since.
+ * Counts. True when this call made the change; *call is then brought up to date.
+ */
+bool lb_call_change(struct lb_call_table *table, struct lb_call *call, enum lb_call_state state,
+                    uint32_t now_s, struct lb_call_counts *counts);
+
+/* Notes that it was seen now, with this transaction and challenge mark. Writes only on change. */
+void lb_call_note(struct lb_call_table *table, struct lb_call *call, uint32_t transaction,
+                  bool challenged, uint32_t now_s);
+
+/*
+ * Expires what is due in n entries from `first` on (wrapping), and counts in used[slot] (may be
+ * NULL, n_slots long) the entries that stay. Returns the position to go on from. One thread: main.
+ */
+uint64_t lb_call_sweep(struct lb_call_table *table, uint64_t first, uint64_t n, uint32_t now_s,
+                       struct lb_call_counts *counts, uint32_t *used, uint32_t n_slots);
+
+const char *lb_call_state_name(enum lb_call_state state);
+
+#endif
