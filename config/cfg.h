@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration as parsed: a mutable tree that mirrors the YAML file, units converted, texts
+ * checked, defaults filled in. Loaded by libcyaml against config/schema. It knows nothing of
+ * what is made of it.
+ */
+#ifndef TANDEM_CONFIG_CFG_H
+#define TANDEM_CONFIG_CFG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/lb/backend.h"
+#include "dataplane/sip/ip.h"
+
+enum cfg_driver { CFG_AF_PACKET, CFG_AF_XDP, CFG_PCI, CFG_MEMIF, CFG_PCAP, CFG_NULL };
+enum cfg_zone { CFG_ZONE_BOTH, CFG_ZONE_OUTSIDE, CFG_ZONE_INSIDE };
+enum cfg_hugepages { CFG_HUGEPAGES_AUTO, CFG_HUGEPAGES_ON, CFG_HUGEPAGES_OFF };
+
+struct cfg_prefix {               /* 192.0.2.10/24: address and length, host bits kept */
+    struct sip_ip ip;
+    uint8_t length;               /* of the family: 0..32 or 0..128 */
+};
+
+struct cfg_port {
+    char *name;
+    enum cfg_driver driver;
+    char *device;                 /* interface, PCI address, socket, file; for pcap `IN[,OUT]` */
+    char *tap;                    /* interface name; NULL: no exception path (pcap, null) */
+    enum cfg_zone zone;
+    uint32_t frame_size;          /* af_packet: bytes a frame, 32768 by default */
+    struct cfg_prefix *addresses;
+    uint32_t n_addresses;
+    struct sip_ip *gateways;      /* `gateway: A` or `gateway: [A, B]`: at most one a family */
+    uint32_t n_gateways;
+};
+
+struct cfg_dataplane {
+    uint32_t *workers;            /* CPU numbers; default: the last CPU */
+    uint32_t n_workers;
+    uint64_t memory_bytes;
+    enum cfg_hugepages hugepages;
+    uint64_t call_table;          /* entries */
+    char *socket;                 /* default /run/tandem/dataplane.sock */
+    char *user;                   /* whom to become after start; default: stay */
+    struct cfg_port *ports;
+    uint32_t n_ports;
+};
+
+struct cfg_listener {
+    enum sip_transport transport;
+    struct sip_addr addr;
+};
+
+struct cfg_service {
+    char *name;
+    char *pool;
+    struct cfg_listener *listen;
+    uint32_t n_listen;
+    bool record_route;
+    uint8_t path;                 /* enum snapshot_path */
+    uint8_t nat;                  /* enum snapshot_nat */
+    char **domains;
+    uint32_t n_domains;
+    char **proxy_require;         /* default: privacy */
+    uint32_t n_proxy_require;
+};
+
+struct cfg_backend {
+    char *name;
+    struct sip_addr addr;
+    uint32_t weight;              /* 0..1000, default 100 */
+    uint16_t *ports;
+    uint32_t n_ports;
+};
+
+struct cfg_pool {
+    char *name;
+    uint8_t keys[SIP_METHOD_COUNT];   /* enum lb_key_kind: `key:`, overridden by `method_keys:` */
+    char *key_header;             /* NAME of header:NAME, or NULL */
+    enum lb_share share;
+    struct cfg_backend *backends;
+    uint32_t n_backends;
+};
+
+struct cfg {
+    char *file;                   /* its name, for messages */
+    char *node;
+    bool has_node_address;
+    struct sip_ip node_address;
+    uint64_t token_lifetime_ms;
+    uint64_t linger_ms;
+    char *secret_file;
+    struct cfg_dataplane dataplane;
+    struct cfg_service *services;
+    uint32_t n_services;
+    struct cfg_pool *pools;
+    uint32_t n_pools;
+    struct {
+        char *socket;             /* default /run/tandem/control.sock */
+        char *socket_group;       /* default: none, owner only */
+        char *state_dir;          /* default /var/lib/tandem: admin states, lingering backends */
+    } control;
+};
+
+/* Why a file was refused: `FILE:LINE: KEY: REASON`. */
+struct cfg_error {
+    char file[256];
+    uint32_t line;                /* from 1; 0: the file as a whole */
+    char key[160];                /* path, as pools[0].backends[1].address */
+    char reason[256];
+};
+
+/*
+ * Loads and checks a whole file. Returns a cfg for cfg_free, or NULL and *ret_error: cannot be
+ * read, no YAML, unknown key, wrong type, value out of range, contradiction (config/check).
+ */
+struct cfg *cfg_load(const char *file, struct cfg_error *ret_error);
+
+/* The same for the data plane: fills in and checks only `dataplane:`; other sections are ignored,
+ * whatever they hold. */
+struct cfg *cfg_load_dataplane(const char *file, struct cfg_error *ret_error);
+
+void cfg_free(struct cfg *cfg);
+
+/* Whether `dataplane:` says the same in both (a reload may not change it). Names the first key
+ * that differs in *ret_key, which must take 160 bytes. */
+bool cfg_same_dataplane(const struct cfg *a, const struct cfg *b, char *ret_key);
+
+/* Writes an error as one line `FILE:LINE: KEY: REASON` with its NUL; size 768 is always enough. */
+void cfg_error_print(const struct cfg_error *error, char *ret_text, uint32_t size);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From configuration, secret and state to a snapshot. Control only; allocates.
+ */
+#ifndef TANDEM_CONFIG_COMPILE_H
+#define TANDEM_CONFIG_COMPILE_H
+
+#include "config/cfg.h"
+#include "config/snapshot.h"
+
+/* The cluster's secret: a seed that never rotates and up to three MAC keys. */
+struct compile_secret {
+    struct lb_key seed;
+    struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];
+};
+
+/* What is known of a backend besides the configuration. */
+struct compile_state {
+    uint32_t id;
+    uint8_t admin;                /* enum lb_state: UP, DRAINING or DISABLED */
+    uint8_t health;               /* enum lb_state: UP, BUSY or DOWN */
+    uint32_t weight;              /* UINT32_MAX: the configuration's */
+};
+
+/* A backend that left the configuration and keeps its dialogs. */
+struct compile_lingering {
+    char *pool;
+    struct cfg_backend backend;
+};
+
+struct compile_input {
+    const struct cfg *cfg;
+    const struct compile_secret *secret;
+    const struct compile_state *states;         /* those not named are up */
+    uint32_t n_states;
+    const struct compile_lingering *lingering;  /* of pools still in the configuration */
+    uint32_t n_lingering;
+    uint64_t generation;
+    bool node_draining;
+};
+
+/*
+ * Builds a snapshot in one malloc'ed block for free(). Returns 0, -ENOMEM, -E2BIG. Equal input
+ * gives equal bytes. Only `up` backends with weight get entries in a table.
+ */
+int compile_snapshot(const struct compile_input *input, struct snapshot **ret_snapshot);
+
+/* Copies a snapshot into a memfd with all the seals. Returns the descriptor or a negative errno. */
+int compile_memfd(const struct snapshot *snapshot);
+
+/* Loads a secret file (`seed HEX`, `next|current|previous ID HEX` a line), or makes it, mode 0600,
+ * when there is none. Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed. */
+int compile_secret_load(const char *file, struct compile_secret *ret_secret, uint32_t *ret_line);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The layout of the memfd of counters that the data plane shares read-only with control. It
+ * describes itself: names travel with the values, so that control shows counters that it does not
+ * know. One writer for each block: block 0 is main's, block 1 + w is worker w's. Readers sum.
+ */
+#ifndef TANDEM_CONFIG_COUNTERS_H
+#define TANDEM_CONFIG_COUNTERS_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { COUNTERS_MAGIC = 0x54434e31, COUNTERS_NAME_MAX = 40 };   /* "TCN1" */
+
+/* What is counted for each slot of the call table, by the worker. */
+enum counters_slot {
+    COUNTERS_SLOT_STARTED,         /* calls begun */
+    COUNTERS_SLOT_ENDED,           /* calls over */
+    COUNTERS_SLOT_REQUESTS,        /* requests forwarded to the backend */
+    COUNTERS_SLOT_NEW,             /* of these, those that a table chose (rule 6) */
+    COUNTERS_SLOT_RESPONSES,       /* responses forwarded from the backend */
+    COUNTERS_SLOT_COUNT,
+};
+
+struct counters_header {
+    uint32_t magic;
+    uint32_t n_blocks;             /* main and the workers */
+    uint64_t epoch;                /* changes with each start */
+    uint64_t size;                 /* of the memfd in bytes */
+    uint32_t n_counters;
+    uint32_t n_slots;
+    uint64_t names;                /* offset of char[n_counters][COUNTERS_NAME_MAX], NUL-padded */
+    uint64_t slot_ids;             /* offset of uint32_t[n_slots]: backend id of each slot, 0: none */
+    uint64_t blocks;               /* offset of block 0 */
+    uint64_t block_stride;         /* bytes from one block to the next, a multiple of 64 */
+    /* In a block: uint64_t[n_counters], then at slot_values for each counters_slot uint64_t[n_slots]. */
+    uint64_t slot_values;          /* offset within a block */
+    uint64_t generation;           /* of the snapshot that all workers use */
+    uint64_t start_s;              /* CLOCK_REALTIME seconds at start; the call table's second 0 */
+    uint64_t start_mono_s;         /* CLOCK_MONOTONIC seconds at start, for the table's seen_s */
+};
+
+static_assert(sizeof(struct counters_header) == 104, "crosses a process");
+
+/* Bytes that a layout needs, and fills the header's offsets from its counts. */
+uint64_t counters_layout(struct counters_header *header);
+
+/* Checks what another process wrote: offsets inside size, names terminated. 0 or -EINVAL. */
+int counters_check(const void *memory, uint64_t size);
+
+static inline const char *counters_name(const struct counters_header *h, uint32_t counter)
+{
+    return (const char *)h + h->names + (size_t)counter * COUNTERS_NAME_MAX;
+}
+static inline uint32_t *counters_slot_ids(const struct counters_header *h)
+{
+    return (uint32_t *)((char *)(uintptr_t)h + h->slot_ids);
+}
+/* The values of a block; writers store with relaxed atomics, readers load so. */
+static inline uint64_t *counters_block(const struct counters_header *h, uint32_t block)
+{
+    return (uint64_t *)((char *)(uintptr_t)h + h->blocks + block * h->block_stride);
+}
+static inline uint64_t *counters_slot_block(const struct counters_header *h, uint32_t block,
+                                            enum counters_slot what)
+{
+    return (uint64_t *)((char *)counters_block(h, block) + h->slot_values) +
+           (size_t)what * h->n_slots;
+}
+
+/* Sum of a counter, or of a slot's, over all blocks. */
+uint64_t counters_sum(const struct counters_header *h, uint32_t counter);
+uint64_t counters_slot_sum(const struct counters_header *h, uint32_t slot, enum counters_slot what);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshot: everything the data plane knows besides its own section of the configuration, as
+ * one immutable block of position-independent plain data. Control compiles it (config/compile),
+ * the data plane checks every offset before it uses one (snapshot_check) and maps it read-only.
+ */
+#ifndef TANDEM_CONFIG_SNAPSHOT_H
+#define TANDEM_CONFIG_SNAPSHOT_H
+
+#include <stddef.h>
+
+#include "dataplane/lb/backend.h"
+#include "dataplane/lb/siphash.h"
+#include "dataplane/sip/ip.h"
+#include "dataplane/sip/slice.h"
+
+enum {
+    SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
+    SNAPSHOT_VERSION = 1,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
+    SNAPSHOT_MAC_KEYS = 3,
+    SNAPSHOT_PROXY_REQUIRE_MAX = 8,
+};
+
+enum snapshot_path { SNAPSHOT_PATH_ALWAYS, SNAPSHOT_PATH_SUPPORTED, SNAPSHOT_PATH_NEVER };
+enum snapshot_nat { SNAPSHOT_NAT_RPORT, SNAPSHOT_NAT_ALWAYS };
+
+struct snapshot_array {            /* n structs at an offset from the snapshot's first byte */
+    uint32_t offset, n;
+};
+
+struct snapshot_mac_key {
+    uint8_t id;                    /* travels in tokens and Vias */
+    uint8_t valid;                 /* 0: no key here */
+    uint8_t pad[6];
+    struct lb_key key;
+};
+
+struct snapshot_listener {
+    struct sip_addr addr;
+    uint8_t transport;             /* enum sip_transport */
+    uint8_t pad;
+    uint32_t service;              /* index */
+};
+
+struct snapshot_service {
+    struct lb_text name;
+    uint32_t pool;                 /* index */
+    uint8_t record_route;          /* bool */
+    uint8_t path;                  /* enum snapshot_path */
+    uint8_t nat;                   /* enum snapshot_nat */
+    uint8_t n_proxy_require;
+    struct lb_text proxy_require[SNAPSHOT_PROXY_REQUIRE_MAX];   /* option tags that we let through */
+    struct snapshot_array domains; /* struct lb_text[]: Request-URI hosts that are ours */
+};
+
+/* Open addressing over all backends' addresses, linear probing: hash of the address by hash_key,
+ * low bits; entries are backend index + 1, 0 ends a probe. A power of two, at most half full. */
+struct snapshot {
+    uint32_t magic, version;
+    uint64_t size;                 /* bytes in all */
+    uint64_t generation;           /* greater than that of any snapshot before from this state */
+    struct lb_key hash_key;        /* Call-IDs, tables; never rotates */
+    struct lb_key branch_key;      /* branches and To-tags; never rotates */
+    struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];   /* next, current (signs), previous */
+    uint32_t draining;             /* bool: this node answers OPTIONS with 503 */
+    uint32_t pad;
+    struct snapshot_array services;     /* struct snapshot_service */
+    struct snapshot_array listeners;    /* struct snapshot_listener, sorted by snapshot_listener_order */
+    struct snapshot_array pools;        /* struct lb_pool */
+    struct snapshot_array backends;     /* struct lb_backend */
+    struct snapshot_array by_address;   /* uint32_t */
+    struct snapshot_array by_id;        /* uint32_t backend indices, sorted by id */
+    struct snapshot_array tables;       /* uint16_t: the pools' Maglev tables, one after another */
+    struct snapshot_array text;         /* char */
+};
+
+enum { SNAPSHOT_MAC_NEXT, SNAPSHOT_MAC_CURRENT, SNAPSHOT_MAC_PREVIOUS };
+
+/*
+ * Checks a block of `size` bytes from another process: magic, version, sizes, that every offset,
+ * index, enum and probe chain stays inside. After it, no accessor below can leave the block.
+ * Returns 0, or -EINVAL and the reason (a literal) in *ret_reason.
+ */
+int snapshot_check(const void *block, size_t size, const char **ret_reason);
+
+static inline const void *snapshot_at(const struct snapshot *s, uint32_t offset)
+{
+    return (const char *)s + offset;
+}
+static inline const struct snapshot_service *snapshot_services(const struct snapshot *s)
+{
+    return snapshot_at(s, s->services.offset);
+}
+static inline const struct snapshot_listener *snapshot_listeners(const struct snapshot *s)
+{
+    return snapshot_at(s, s->listeners.offset);
+}
+static inline const struct lb_pool *snapshot_pools(const struct snapshot *s)
+{
+    return snapshot_at(s, s->pools.offset);
+}
+static inline const struct lb_backend *snapshot_backends(const struct snapshot *s)
+{
+    return snapshot_at(s, s->backends.offset);
+}
+static inline struct sip_slice snapshot_text(const struct snapshot *s, struct lb_text text)
+{
+    return sip_slice((const char *)s + s->text.offset + text.offset, text.length);
+}
+
+/* The listener of a transport and address, or -1. Any thread. */
+int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport transport,
+                               const struct sip_addr *addr);
+
+/*
+ * The backend of a pool with that address: the one whose port (or one of its `ports:`) is `port`
+ * when there is one; with port 0, or with any_port when none matches, the first with the address.
+ * Lingering backends count. LB_NO_BACKEND when there is none.
+ */
+int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const struct sip_addr *addr,
+                              bool any_port);
+
+/* Whether any backend of any pool has that address (the frame's sender must then be believed). */
+bool snapshot_is_backend_address(const struct snapshot *s, const struct sip_ip *ip);
+
+/* The backend with that id, or LB_NO_BACKEND. */
+int32_t snapshot_backend_by_id(const struct snapshot *s, uint32_t id);
+
+/* The backend that takes new calls at a hash, by the pool's table; LB_NO_BACKEND when there is none. */
+int32_t snapshot_table_lookup(const struct snapshot *s, uint32_t pool, uint64_t hash);
+
+/* The id of a backend: a hash of pool and name under a fixed key; of a pool: of its name. Never 0. */
+uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
+uint32_t snapshot_pool_id(struct sip_slice pool);
+
+/* Order of listeners: transport, then address bytes, then port. As memcmp. */
+int snapshot_listener_order(const struct snapshot_listener *a, const struct snapshot_listener *b);
+
+#endif
