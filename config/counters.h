@@ -41,7 +41,7 @@ struct counters_header {
     uint64_t start_mono_s;         /* CLOCK_MONOTONIC seconds at start, for the table's seen_s */
 };
 
-static_assert(sizeof(struct counters_header) == 104, "crosses a process");
+static_assert(sizeof(struct counters_header) == 96, "crosses a process");
 
 /* Bytes that a layout needs, and fills the header's offsets from its counts. */
 uint64_t counters_layout(struct counters_header *header);
