@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Our Via: the branch that a stateless proxy derives from the message (RFC 3261 §16.11), and a
+ * signed parameter with the ingress, so that the response finds its way back and nobody bounces
+ * traffic off us.
+ */
+#ifndef TANDEM_PROXY_VIA_H
+#define TANDEM_PROXY_VIA_H
+
+#include "config/snapshot.h"
+#include "dataplane/proxy/flow.h"
+#include "dataplane/sip/edit.h"
+#include "dataplane/sip/msg.h"
+
+/* What the sender's Via says after we filled in received and rport. */
+struct proxy_next_via {
+    struct sip_slice sent_by_host;
+    uint16_t sent_by_port;        /* 0: none */
+    struct sip_ip received;       /* all zero: no received */
+    uint16_t rport;               /* 0: none */
+};
+
+/* Puts `Via: SIP/2.0/UDP …CRLF` into an open splice: sent-by = `to->local`, ingress = `from`. */
+void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct sip_msg *request,
+                   const struct proxy_flow *from, const struct proxy_flow *to,
+                   const struct proxy_next_via *next);
+
+/*
+ * Verifies a response's top Via as ours against the next Via, and gives the ingress (transport and
+ * our local address). Returns 0; -ENOENT not ours; -EACCES ours, but the MAC does not verify.
+ */
+int proxy_via_verify(const struct snapshot *s, const struct sip_via *top,
+                     const struct proxy_next_via *next, struct proxy_flow *ret_ingress);
+
+/* Whether a via-parm is one of ours: sent-by a listener's, with our parameter. For loop detection. */
+bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via);
+
+#endif
