@@ -134,6 +134,9 @@ int32_t snapshot_table_lookup(const struct snapshot *s, uint32_t pool, uint64_t 
 uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
 uint32_t snapshot_pool_id(struct sip_slice pool);
 
+/* Where the probe for an address begins in a by_address of n entries. */
+uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n);
+
 /* Order of listeners: transport, then address bytes, then port. As memcmp. */
 int snapshot_listener_order(const struct snapshot_listener *a, const struct snapshot_listener *b);
 
