@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The forwarding table that workers read: routes and neighbours of our TAPs as the kernel has them,
+ * an immutable block that main builds anew on a change and swaps by RCU (publish). Pure: no DPDK,
+ * no netlink, testable on plain lists.
+ */
+#ifndef TANDEM_IO_FIB_H
+#define TANDEM_IO_FIB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/sip/ip.h"
+
+struct io_fib_route {
+    struct sip_ip prefix;         /* IPv4 as mapped: its length counts from 96 */
+    uint8_t length;               /* 0..128 */
+    uint8_t port;                 /* index of our port */
+    bool on_link;                 /* no gateway: the destination is the neighbour */
+    struct sip_ip gateway;
+    uint32_t metric;              /* the lower wins among equal prefixes */
+};
+
+struct io_fib_neighbour {
+    struct sip_ip ip;
+    uint8_t port;
+    bool resolved;                /* mac is valid (REACHABLE, STALE, DELAY, PROBE, PERMANENT) */
+    uint8_t mac[6];
+};
+
+struct io_fib;
+
+enum io_fib_result { IO_FIB_FOUND, IO_FIB_UNRESOLVED, IO_FIB_NO_ROUTE };
+
+struct io_next_hop {
+    uint8_t port;
+    uint8_t mac[6];               /* valid when IO_FIB_FOUND */
+    struct sip_ip ip;             /* of the neighbour: the gateway or the destination itself */
+};
+
+/* Builds one from lists (copied). NULL: no memory. Longest prefix wins, then the lower metric. */
+struct io_fib *io_fib_new(const struct io_fib_route *routes, uint32_t n_routes,
+                          const struct io_fib_neighbour *neighbours, uint32_t n_neighbours);
+void io_fib_free(struct io_fib *fib);
+
+/* Where a destination leaves. Marks the neighbour as used. Any worker. *ret is filled unless
+ * IO_FIB_NO_ROUTE. */
+enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
+                                 struct io_next_hop *ret);
+
+/* Calls `visit` for each neighbour used since the last call, and forgets the marks. Main only. */
+void io_fib_used(struct io_fib *fib,
+                 void (*visit)(void *context, uint8_t port, const struct sip_ip *ip), void *context);
+
+#endif

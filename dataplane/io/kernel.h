@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's side of the exception path, by netlink (libmnl): makes it agree with the
+ * configuration (addresses, gateways, TAPs up, sysctls), mirrors its routes and neighbours, asks it
+ * to resolve and to revalidate neighbours. Main lcore only; blocks only in io_kernel_new.
+ */
+#ifndef TANDEM_IO_KERNEL_H
+#define TANDEM_IO_KERNEL_H
+
+#include "dataplane/io/fib.h"
+#include "dataplane/io/port.h"
+
+struct io_kernel;
+
+/* Needs CAP_NET_ADMIN. Agrees and mirrors once. NULL, and the reason, on failure. */
+struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *ret_reason,
+                                size_t reason_size);
+void io_kernel_free(struct io_kernel *kernel);
+
+/* The netlink socket, for epoll. */
+int io_kernel_fd(const struct io_kernel *kernel);
+
+/*
+ * Reads what came, without blocking, and puts right what the configuration wants otherwise (a
+ * deleted address, a TAP set down). Returns 1 when routes or neighbours changed: build a new fib;
+ * 0; or a negative errno. A lost message (ENOBUFS) leads to a new dump.
+ */
+int io_kernel_read(struct io_kernel *kernel);
+
+/* The mirror as a fib for workers. NULL: no memory. */
+struct io_fib *io_kernel_fib(const struct io_kernel *kernel);
+
+/* Asks the kernel to resolve a neighbour (NTF_USE). At most once a second each. */
+void io_kernel_resolve(struct io_kernel *kernel, uint8_t port, const struct sip_ip *ip,
+                       uint64_t now_ms);
+
+/*
+ * Revalidates the neighbours that workers used since the last call, each at most every 10 s (has
+ * the kernel probe them now), so that a silent change of MAC heals. Call about once a second.
+ */
+void io_kernel_revalidate(struct io_kernel *kernel, struct io_fib *fib, uint64_t now_ms);
+
+/* Before EAL: addresses off, arp_ignore=8, rp_filter=1, disable_ipv6=1, GRO and LRO off, promiscuous
+ * is left to the driver. 0 or a negative errno and the reason. */
+int io_kernel_deafen(const char *device, char *ret_reason, size_t reason_size);
+
+#endif
