@@ -26,6 +26,7 @@ struct sip_splice {
 struct sip_edit {
     uint32_t n;
     uint32_t used;            /* bytes of text */
+    uint32_t open;            /* index of the splice that sip_edit_put* writes to */
     bool overflow;            /* a splice or text did not fit: apply refuses */
     struct sip_splice splices[SIP_EDIT_SPLICES];   /* ascending by `at`, never overlapping */
     char text[SIP_EDIT_TEXT];
@@ -57,8 +58,9 @@ int32_t sip_edit_copy(const struct sip_edit *edit, const char *in, size_t length
 /*
  * Edits in place, moving as little as it can: the front of the message grows into `headroom`
  * free bytes before buf when they suffice, else what follows the first splice moves into
- * `tailroom` after it. *ret_start is the offset from buf of the new first byte (≤ 0 when the front
- * moved ahead). Returns the new length, -ENOSPC (neither room suffices; buffer untouched) or
+ * `tailroom` after it. *ret_start is the offset from buf of the new first byte: below 0 when the
+ * message grew into the headroom, above 0 when it shrank (the front moves back then, since it is
+ * the shorter part of nearly every message), 0 when its front stayed. Returns the new length, -ENOSPC (neither room suffices; buffer untouched) or
  * -EOVERFLOW. Text spliced in must not lie in buf. No allocation.
  */
 int32_t sip_edit_in_place(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,

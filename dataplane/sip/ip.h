@@ -51,6 +51,12 @@ const uint8_t *sip_ip_v4_bytes(const struct sip_ip *ip);
 int sip_ip_parse(struct sip_slice text, struct sip_ip *ret);
 
 /*
+ * True when the text is a host by RFC 3261 §25.1: an IPv4 address, a bracketed IPv6 address or a
+ * host name. '_' is let through in names; digits and dots alone must be an IPv4 address.
+ */
+bool sip_host_valid(struct sip_slice text);
+
+/*
  * Writes the text of an address: IPv4 dotted, IPv6 as RFC 5952 in brackets. Returns its length
  * (at most SIP_IP_TEXT_MAX); no NUL is written.
  */

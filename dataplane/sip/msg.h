@@ -129,6 +129,7 @@ struct sip_msg {
  * so that a malformed request can still be answered (top Via, From, To, Call-ID, CSeq). Returns
  * ret->error. Any thread; no allocation. RFC 3261 §7, §18.3, §25; RFC 4475; RFC 5118.
  *
+ * The header section must end within SIP_MSG_MAX bytes; a body may be longer (streams).
  * Bytes after Content-Length are ignored; without Content-Length the body ends with the datagram.
  * Leading CRLFs before the start-line are skipped (§7.5). A bare LF ends a line too, as the
  * parsers of phones and proxies have it. Header names: any case, compact forms, blanks before the
@@ -136,6 +137,9 @@ struct sip_msg {
  * is accepted, with another it is SIP_ERR_DUPLICATE.
  */
 enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret);
+
+/* Which field a header name is: any case, long or compact form (RFC 3261 §7.3.3, §20). */
+enum sip_field_id sip_field_parse(struct sip_slice name);
 
 /* The first field of an id, or the one after `field`; NULL when there is none (left). */
 const struct sip_field *sip_msg_first(const struct sip_msg *msg, enum sip_field_id id);

@@ -32,6 +32,28 @@ static inline bool sip_slice_equal(struct sip_slice a, struct sip_slice b)
     return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
 }
 
+/* What a byte may be part of; a byte may be several of these. */
+enum sip_char {
+    SIP_CHAR_TOKEN = 1,       /* token (RFC 3261 §25.1) */
+    SIP_CHAR_HOST = 2,        /* host name: letters, digits, '-', '.' and, as the field has it, '_' */
+    SIP_CHAR_DIGIT = 4,
+    SIP_CHAR_LWS = 8,         /* SP, HTAB, CR, LF */
+    SIP_CHAR_VISIBLE = 16,    /* '!' to '~' and the bytes of UTF-8 above ASCII */
+    SIP_CHAR_STOP = 32,       /* ends a bare parameter name or value: ; , " < > */
+    SIP_CHAR_SCHEME = 64,     /* a URI's scheme: letters, digits, '+', '-', '.' */
+    SIP_CHAR_ALPHA = 128,
+};
+
+extern const uint8_t sip_char_table[256];
+
+static inline bool sip_char_is(char c, int classes)
+{
+    return (sip_char_table[(uint8_t)c] & classes) != 0;
+}
+
+/* True when every byte is of one of the classes; false for an empty slice. */
+bool sip_slice_only(struct sip_slice s, int classes);
+
 /* Equal but for the case of ASCII letters (header names, tokens, hosts: RFC 3261 §7.3.1). */
 bool sip_slice_equal_nocase(struct sip_slice a, struct sip_slice b);
 

@@ -9,7 +9,8 @@ enum sip_scheme { SIP_SCHEME_OTHER, SIP_SCHEME_SIP, SIP_SCHEME_SIPS, SIP_SCHEME_
 
 struct sip_uri {
     struct sip_slice whole;
-    struct sip_slice user;      /* without password; length 0: none. tel:, urn: what follows ':' */
+    struct sip_slice user;      /* without password; length 0: none. Without a host: what
+                                   follows the scheme's ':', in tel: up to the first ';' */
     struct sip_slice host;      /* brackets kept; length 0 for tel:, urn: and other schemes */
     struct sip_slice params;    /* from the first ';' up to '?'; length 0: none */
     struct sip_slice headers;   /* after '?'; length 0: none */

@@ -28,9 +28,24 @@ struct sip_via {
  */
 int sip_via_parse(struct sip_slice value, struct sip_via *ret);
 
+/* One parameter of a `;name[=value]` list. */
+struct sip_param {
+    struct sip_slice whole;           /* from its ';' to its value's end */
+    struct sip_slice name;
+    struct sip_slice value;           /* length 0: none; quotes are kept */
+};
+
+/*
+ * Cuts the first parameter, and the white space around it, off *rest. Returns 1; 0 when *rest
+ * does not start with ';' (it is then trimmed in front: empty, or what ends the list); -EINVAL for
+ * an empty parameter, a '=' without a value or an unterminated quote, outputs untouched then.
+ */
+int sip_param_next(struct sip_slice *rest, struct sip_param *ret);
+
 /*
  * Finds a parameter by name (any case) in a `;name[=value]` list as sip_via, sip_uri and
- * sip_nameaddr give it. *ret_value may be of length 0; quotes are kept. *ret_param (may be NULL)
+ * sip_nameaddr give it. *ret_value may be of length 0; quotes are kept. Empty
+ * parameters are passed over; the search ends at anything else malformed. *ret_param (may be NULL)
  * runs from the ';' to the value's end. False when it is not there; outputs untouched then.
  */
 bool sip_param_find(struct sip_slice params, struct sip_slice name, struct sip_slice *ret_value,

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The index of a message: start-line, one pass over the header section, then the scalars out of
+ * the fields it remembered. Faults are noted and passed over, so that a malformed request can be
+ * answered; only the first is kept.
+ */
+#include "dataplane/sip/msg.h"
+
+#include <endian.h>
+#include <stddef.h>
+
+#include "dataplane/sip/uri.h"
+
+static const uint64_t LOW_BITS = 0x0101010101010101;
+static const uint64_t HIGH_BITS = 0x8080808080808080;
+static const uint64_t CSEQ_MAX = 0x7fffffff;            /* RFC 3261 §8.1.1.5: below 2^31 */
+static const uint64_t CONTENT_LENGTH_MAX = 0x7fffffff;  /* what int32_t holds */
+static const uint64_t MAX_FORWARDS_MAX = 255;           /* RFC 3261 §20.22 */
+
+/* What is left of the header section, and the last field of each id so far (index + 1). */
+struct scan {
+    struct sip_msg *msg;
+    const char *at;
+    const char *end;
+    uint8_t last[SIP_FIELD_COUNT];
+};
+
+enum line_kind { LINE_FIELD, LINE_EMPTY, LINE_CUT };
+
+struct line {
+    struct sip_slice text;   /* without its CRLF; folds inside */
+    bool broken;             /* a NUL or a CR that ends no line is inside */
+};
+
+static void fault(struct sip_msg *msg, enum sip_error error)
+{
+    if (msg->error == SIP_OK)
+        msg->error = (uint8_t)error;
+}
+
+static inline uint64_t zero_bytes(uint64_t word)
+{
+    return (word - LOW_BITS) & ~word & HIGH_BITS;
+}
+
+/* The first NUL, CR or LF, eight bytes a step, or `end`. */
+static const char *find_break(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t word, hits;
+
+        memcpy(&word, at, sizeof(word));
+        word = le64toh(word);
+        /* A borrow marks only bytes above a true one: the lowest mark is always true. */
+        hits = zero_bytes(word) | zero_bytes(word ^ LOW_BITS * '\r') |
+               zero_bytes(word ^ LOW_BITS * '\n');
+        if (hits != 0)
+            return at + __builtin_ctzll(hits) / 8;
+    }
+    while (at < end && *at != 0 && *at != '\r' && *at != '\n')
+        at++;
+    return at;
+}
+
+/*
+ * Reads one line; with `folds`, the lines that continue it too. LINE_CUT when the bytes end before
+ * a line feed: nothing is consumed then.
+ */
+static enum line_kind read_line(struct scan *scan, bool folds, struct line *ret)
+{
+    const char *start = scan->at, *at = start;
+
+    ret->broken = false;
+    for (;;) {
+        const char *lf, *stop = find_break(at, scan->end);
+
+        if (stop == scan->end || (*stop == '\r' && stop + 1 == scan->end))
+            return LINE_CUT;
+        lf = *stop == '\r' ? stop + 1 : stop;
+        if (*lf != '\n') {
+            ret->broken = true;
+            at = stop + 1;
+            continue;
+        }
+        at = lf + 1;
+        if (stop != start && folds && at < scan->end && (*at == ' ' || *at == '\t'))
+            continue;
+        ret->text = sip_slice(start, (uint32_t)(stop - start));
+        scan->at = at;
+        return stop == start ? LINE_EMPTY : LINE_FIELD;
+    }
+}
+
+/* "SIP/" 1*DIGIT "." 1*DIGIT; *ret_2_0 says whether it is 2.0. */
+static bool parse_version(struct sip_slice text, bool *ret_2_0)
+{
+    const char *dot;
+    uint32_t major;
+
+    if (text.length < 7 || !sip_slice_equal_nocase(sip_slice(text.at, 4), sip_slice_of("SIP/")))
+        return false;
+    dot = memchr(text.at, '.', text.length);
+    if (dot == NULL)
+        return false;
+    major = (uint32_t)(dot - text.at) - 4;
+    if (!sip_slice_only(sip_slice(text.at + 4, major), SIP_CHAR_DIGIT) ||
+        !sip_slice_only(sip_slice(dot + 1, text.length - major - 5), SIP_CHAR_DIGIT))
+        return false;
+    *ret_2_0 = sip_slice_equal(sip_slice(text.at + 4, text.length - 4), sip_slice_of("2.0"));
+    return true;
+}
+
+static uint32_t find_space(struct sip_slice s)
+{
+    const char *space = s.length > 0 ? memchr(s.at, ' ', s.length) : NULL;
+
+    return space != NULL ? (uint32_t)(space - s.at) : s.length;
+}
+
+/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the last SP may be missing. */
+static void parse_status_line(struct sip_msg *msg, struct sip_slice text)
+{
+    uint32_t space = find_space(text);
+    struct sip_slice rest = sip_slice(text.at + space, text.length - space);
+    bool is_2_0 = false;
+    uint64_t status;
+
+    if (!parse_version(sip_slice(text.at, space), &is_2_0) || !is_2_0)
+        fault(msg, SIP_ERR_VERSION);
+    if (rest.length > 0)
+        rest = sip_slice(rest.at + 1, rest.length - 1);
+    rest.length = find_space(rest);
+    if (rest.length != 3 || sip_slice_number(rest, 699, &status) != 0 || status < 100)
+        fault(msg, SIP_ERR_STATUS);
+    else
+        msg->status = (uint16_t)status;
+}
+
+/*
+ * Request-Line = Method SP Request-URI SP SIP-Version, single spaces. `version` is the offset of
+ * the last word, which began with SIP/.
+ */
+static void parse_request_line(struct sip_msg *msg, struct sip_slice text, uint32_t version)
+{
+    uint32_t method = find_space(text);
+    struct sip_slice uri = {0};
+    bool is_2_0 = false;
+
+    if (!parse_version(sip_slice(text.at + version, text.length - version), &is_2_0))
+        fault(msg, SIP_ERR_START_LINE);
+    else if (!is_2_0)
+        fault(msg, SIP_ERR_VERSION);
+    if (sip_slice_only(sip_slice(text.at, method), SIP_CHAR_TOKEN)) {
+        msg->method_text = sip_slice(text.at, method);
+        msg->method = (uint8_t)sip_method_parse(msg->method_text);
+    } else {
+        fault(msg, SIP_ERR_START_LINE);
+    }
+    if (version > method + 2)
+        uri = sip_slice(text.at + method + 1, version - method - 2);
+    if (sip_slice_only(uri, SIP_CHAR_VISIBLE))
+        msg->request_uri = uri;
+    else
+        fault(msg, SIP_ERR_START_LINE);
+}
+
+/* Offset of the last word; white space after it was cut off before. */
+static uint32_t last_word(struct sip_slice text)
+{
+    uint32_t at = text.length;
+
+    while (at > 0 && !sip_char_is(text.at[at - 1], SIP_CHAR_LWS))
+        at--;
+    return at;
+}
+
+static bool begins_sip(struct sip_slice text)
+{
+    return text.length >= 4 &&
+           sip_slice_equal_nocase(sip_slice(text.at, 4), sip_slice_of("SIP/"));
+}
+
+/* True when the first line is one of SIP, malformed or not; sets kind. */
+static bool parse_start_line(struct sip_msg *msg, const struct line *line)
+{
+    struct sip_slice text = line->text, trimmed = sip_slice_trim(text);
+    uint32_t word = last_word(trimmed);
+
+    if (begins_sip(text)) {
+        msg->kind = SIP_RESPONSE;
+        parse_status_line(msg, text);
+    } else if (word > 0 && begins_sip(sip_slice(trimmed.at + word, trimmed.length - word))) {
+        msg->kind = SIP_REQUEST;
+        if (trimmed.length != text.length)
+            fault(msg, SIP_ERR_START_LINE);
+        parse_request_line(msg, trimmed, word);
+    } else {
+        return false;
+    }
+    if (line->broken)
+        fault(msg, SIP_ERR_START_LINE);
+    return true;
+}
+
+/* Only CRLFs, NULs, blanks, or `jaK` between them: what phones send to keep a NAT binding. */
+static bool is_keepalive(const char *at, const char *end)
+{
+    while (at < end && (*at == 0 || sip_char_is(*at, SIP_CHAR_LWS)))
+        at++;
+    if (end - at >= 3 && memcmp(at, "jaK", 3) == 0)
+        at += 3;
+    while (at < end && (*at == 0 || sip_char_is(*at, SIP_CHAR_LWS)))
+        at++;
+    return at == end;
+}
+
+static void remember(struct scan *scan, enum sip_field_id id, const char *line,
+                     struct sip_slice value)
+{
+    struct sip_msg *msg = scan->msg;
+    uint8_t index = msg->n_fields;
+
+    if (index == SIP_FIELDS_MAX) {
+        fault(msg, SIP_ERR_TOO_MANY_FIELDS);
+        return;
+    }
+    msg->fields[index] = (struct sip_field){
+        .line = (uint16_t)(line - msg->buf),
+        .value = (uint16_t)(value.at - msg->buf),
+        .value_length = (uint16_t)value.length,
+        .id = (uint8_t)id,
+    };
+    if (scan->last[id] == 0)
+        msg->first[id] = (uint8_t)(index + 1);
+    else
+        msg->fields[scan->last[id] - 1].next = index;
+    scan->last[id] = (uint8_t)(index + 1);
+    msg->n_fields++;
+}
+
+/* header-name HCOLON header-value; HCOLON = *(SP / HTAB) ":" SWS */
+static void read_field(struct scan *scan, const struct line *line)
+{
+    struct sip_slice text = line->text, name, value;
+    enum sip_field_id id;
+    uint32_t at = 0;
+
+    if (line->broken)
+        fault(scan->msg, SIP_ERR_HEADER);
+    while (at < text.length && sip_char_is(text.at[at], SIP_CHAR_TOKEN))
+        at++;
+    name = sip_slice(text.at, at);
+    while (at < text.length && (text.at[at] == ' ' || text.at[at] == '\t'))
+        at++;
+    if (name.length == 0 || at == text.length || text.at[at] != ':') {
+        fault(scan->msg, SIP_ERR_HEADER);
+        return;
+    }
+    id = sip_field_parse(name);
+    if (id == SIP_FIELD_OTHER)
+        return;
+    value = sip_slice_trim(sip_slice(text.at + at + 1, text.length - at - 1));
+    if (value.length == 0)
+        value.at = text.at + at + 1;
+    remember(scan, id, text.at, value);
+}
+
+static void read_fields(struct scan *scan)
+{
+    struct line line;
+    enum line_kind kind;
+
+    while ((kind = read_line(scan, true, &line)) == LINE_FIELD)
+        read_field(scan, &line);
+    if (kind == LINE_CUT) {
+        fault(scan->msg, SIP_ERR_HEADER_END);
+        scan->at = scan->end;
+    }
+    scan->msg->body = (uint16_t)(scan->at - scan->msg->buf);
+}
+
+/* The value of a field that may be there once; repeated with another value it is a fault. */
+static bool single(struct sip_msg *msg, enum sip_field_id id, struct sip_slice *ret)
+{
+    const struct sip_field *field = sip_msg_first(msg, id);
+
+    if (field == NULL)
+        return false;
+    *ret = sip_msg_value(msg, field);
+    while ((field = sip_msg_next(msg, field)) != NULL) {
+        if (!sip_slice_equal(*ret, sip_msg_value(msg, field)))
+            fault(msg, SIP_ERR_DUPLICATE);
+    }
+    return true;
+}
+
+static void decode_via(struct sip_msg *msg)
+{
+    const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
+
+    if (field == NULL)
+        fault(msg, SIP_ERR_MISSING);
+    else if (sip_via_parse(sip_msg_value(msg, field), &msg->top_via) != 0)
+        fault(msg, SIP_ERR_VIA);
+    else
+        msg->via_ok = true;
+}
+
+static void decode_call_id(struct sip_msg *msg)
+{
+    struct sip_slice value;
+
+    if (!single(msg, SIP_CALL_ID, &value))
+        fault(msg, SIP_ERR_MISSING);
+    else if (!sip_slice_only(value, SIP_CHAR_VISIBLE))
+        fault(msg, SIP_ERR_CALL_ID);
+    else
+        msg->call_id = value;
+}
+
+/* CSeq = 1*DIGIT LWS Method */
+static void decode_cseq(struct sip_msg *msg)
+{
+    struct sip_slice value, method;
+    uint32_t digits = 0;
+    uint64_t number;
+
+    if (!single(msg, SIP_CSEQ, &value)) {
+        fault(msg, SIP_ERR_MISSING);
+        return;
+    }
+    while (digits < value.length && sip_char_is(value.at[digits], SIP_CHAR_DIGIT))
+        digits++;
+    method = sip_slice_trim(sip_slice(value.at + digits, value.length - digits));
+    if (sip_slice_number(sip_slice(value.at, digits), CSEQ_MAX, &number) != 0 ||
+        !sip_slice_only(method, SIP_CHAR_TOKEN) || method.at == value.at + digits) {
+        fault(msg, SIP_ERR_CSEQ);
+        return;
+    }
+    msg->cseq = (uint32_t)number;
+    if (msg->kind == SIP_RESPONSE) {
+        msg->method_text = method;
+        msg->method = (uint8_t)sip_method_parse(method);
+    } else if (!sip_slice_equal(method, msg->method_text)) {
+        fault(msg, SIP_ERR_CSEQ_METHOD);
+    }
+}
+
+static void decode_address(struct sip_msg *msg, enum sip_field_id id, enum sip_error error,
+                           struct sip_slice *ret_uri, struct sip_slice *ret_tag)
+{
+    struct sip_nameaddr address;
+    struct sip_slice value;
+
+    if (!single(msg, id, &value)) {
+        fault(msg, SIP_ERR_MISSING);
+    } else if (sip_nameaddr_parse(value, &address) != 0 || address.rest.length > 0 ||
+               sip_slice_equal(address.uri, sip_slice_of("*"))) {
+        fault(msg, error);
+    } else {
+        *ret_uri = address.uri;
+        sip_param_find(address.params, sip_slice_of("tag"), ret_tag, NULL);
+    }
+}
+
+static void decode_contact(struct sip_msg *msg)
+{
+    const struct sip_field *field = sip_msg_first(msg, SIP_CONTACT);
+    struct sip_nameaddr address;
+
+    if (field != NULL && sip_nameaddr_parse(sip_msg_value(msg, field), &address) != 0)
+        fault(msg, SIP_ERR_CONTACT);
+}
+
+/* A number that may be absent; equal numbers written differently count as different values. */
+static void decode_numbers(struct sip_msg *msg)
+{
+    struct sip_slice value;
+    uint64_t number;
+
+    if (single(msg, SIP_MAX_FORWARDS, &value)) {
+        if (sip_slice_number(value, MAX_FORWARDS_MAX, &number) != 0)
+            fault(msg, SIP_ERR_MAX_FORWARDS);
+        else
+            msg->max_forwards = (int16_t)number;
+    }
+    if (single(msg, SIP_CONTENT_LENGTH, &value)) {
+        if (sip_slice_number(value, CONTENT_LENGTH_MAX, &number) != 0)
+            fault(msg, SIP_ERR_CONTENT_LENGTH);
+        else
+            msg->content_length = (int32_t)number;
+    }
+}
+
+/* RFC 3261 §18.3: the body is what Content-Length says, or else all that is left. */
+static void measure(struct sip_msg *msg, size_t size)
+{
+    size_t left = size - msg->body;
+
+    if (msg->content_length >= 0 && (size_t)msg->content_length > left)
+        fault(msg, SIP_ERR_BODY_SHORT);
+    else if (msg->content_length >= 0)
+        left = (size_t)msg->content_length;
+    msg->length = (uint32_t)(msg->body + left);
+}
+
+static void decode(struct sip_msg *msg, size_t size)
+{
+    decode_via(msg);
+    decode_call_id(msg);
+    decode_cseq(msg);
+    decode_address(msg, SIP_FROM, SIP_ERR_FROM, &msg->from_uri, &msg->from_tag);
+    decode_address(msg, SIP_TO, SIP_ERR_TO, &msg->to_uri, &msg->to_tag);
+    decode_numbers(msg);
+    decode_contact(msg);
+    measure(msg, size);
+}
+
+enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
+{
+    struct scan scan = {.msg = ret, .at = buf};
+    struct line line;
+
+    if (size > UINT32_MAX)
+        size = UINT32_MAX;
+    scan.end = buf + (size < SIP_MSG_MAX ? size : SIP_MSG_MAX);
+    memset(ret, 0, offsetof(struct sip_msg, fields));
+    ret->buf = buf;
+    ret->length = (uint32_t)size;
+    ret->max_forwards = -1;
+    ret->content_length = -1;
+    if (is_keepalive(buf, buf + size)) {
+        fault(ret, SIP_ERR_KEEPALIVE);
+        return SIP_ERR_KEEPALIVE;
+    }
+    while (scan.at < scan.end && (*scan.at == '\r' || *scan.at == '\n'))
+        scan.at++;
+    if (read_line(&scan, false, &line) != LINE_FIELD || !parse_start_line(ret, &line)) {
+        fault(ret, SIP_ERR_NOT_SIP);
+        return SIP_ERR_NOT_SIP;
+    }
+    ret->headers = (uint16_t)(scan.at - buf);
+    read_fields(&scan);
+    decode(ret, size);
+    return (enum sip_error)ret->error;
+}

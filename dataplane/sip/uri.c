@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * URIs and name-addrs. Decodes no escapes: %00 stays three characters (RFC 4475 §3.1.1.4), and
+ * what is compared or hashed is compared as it was written.
+ */
+#include "dataplane/sip/uri.h"
+
+#include <errno.h>
+
+#include "dataplane/sip/via.h"
+
+static struct sip_slice front(struct sip_slice s, uint32_t count)
+{
+    return sip_slice(s.at, count);
+}
+
+static struct sip_slice from(struct sip_slice s, uint32_t offset)
+{
+    return sip_slice(s.at + offset, s.length - offset);
+}
+
+/* Offset of the first such character, or the length. */
+static uint32_t find_char(struct sip_slice s, char c)
+{
+    const char *found = s.length > 0 ? memchr(s.at, c, s.length) : NULL;
+
+    return found != NULL ? (uint32_t)(found - s.at) : s.length;
+}
+
+static enum sip_scheme scheme_of(struct sip_slice name)
+{
+    if (sip_slice_equal_nocase(name, sip_slice_of("sip")))
+        return SIP_SCHEME_SIP;
+    if (sip_slice_equal_nocase(name, sip_slice_of("sips")))
+        return SIP_SCHEME_SIPS;
+    if (sip_slice_equal_nocase(name, sip_slice_of("tel")))
+        return SIP_SCHEME_TEL;
+    if (sip_slice_equal_nocase(name, sip_slice_of("urn")))
+        return SIP_SCHEME_URN;
+    return SIP_SCHEME_OTHER;
+}
+
+/* host [":" port]: the whole slice. */
+static int parse_hostport(struct sip_slice text, struct sip_uri *uri)
+{
+    uint32_t host = text.length > 0 && text.at[0] == '[' ? find_char(text, ']') + 1
+                                                         : find_char(text, ':');
+    uint64_t port;
+
+    if (host > text.length || !sip_host_valid(front(text, host)))
+        return -EINVAL;
+    uri->host = front(text, host);
+    text = from(text, host);
+    if (text.length == 0)
+        return 0;
+    if (text.at[0] != ':' || sip_slice_number(from(text, 1), UINT16_MAX, &port) != 0 || port == 0)
+        return -EINVAL;
+    uri->port = (uint16_t)port;
+    return 0;
+}
+
+/*
+ * [userinfo] hostport *(";" parameter) ["?" headers]. '@' is in no parameter unescaped, and ';'
+ * and '?' may stand in a user (§19.1.1), so the first '@' ends the user part.
+ */
+static int parse_sip(struct sip_slice rest, struct sip_uri *uri)
+{
+    uint32_t at = find_char(rest, '@'), end;
+
+    if (at < rest.length) {
+        uri->user = front(rest, find_char(front(rest, at), ':'));
+        if (uri->user.length == 0)
+            return -EINVAL;
+        rest = from(rest, at + 1);
+    }
+    end = find_char(rest, '?');
+    if (end < rest.length) {
+        uri->headers = from(rest, end + 1);
+        rest = front(rest, end);
+    }
+    end = find_char(rest, ';');
+    if (end < rest.length) {
+        uri->params = from(rest, end);
+        rest = front(rest, end);
+        if (find_char(uri->params, '@') < uri->params.length)
+            return -EINVAL;
+    }
+    return parse_hostport(rest, uri);
+}
+
+int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
+{
+    struct sip_uri uri = {.whole = text};
+    uint32_t colon = find_char(text, ':');
+    struct sip_slice rest;
+
+    if (colon == 0 || colon + 1 >= text.length || !sip_char_is(text.at[0], SIP_CHAR_ALPHA) ||
+        !sip_slice_only(front(text, colon), SIP_CHAR_SCHEME))
+        return -EINVAL;
+    rest = from(text, colon + 1);
+    for (uint32_t i = 0; i < rest.length; i++) {
+        char c = rest.at[i];
+
+        if (!sip_char_is(c, SIP_CHAR_VISIBLE) || c == '<' || c == '>' || c == '"')
+            return -EINVAL;
+    }
+    uri.scheme = (uint8_t)scheme_of(front(text, colon));
+    if (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS) {
+        if (parse_sip(rest, &uri) != 0)
+            return -EINVAL;
+    } else {
+        uint32_t end = uri.scheme == SIP_SCHEME_TEL ? find_char(rest, ';') : rest.length;
+
+        uri.user = front(rest, end);
+        uri.params = from(rest, end);
+        if (end == 0)
+            return -EINVAL;
+    }
+    *ret = uri;
+    return 0;
+}
+
+/*
+ * Where the display name ends: offset of '<', or of the first ';' or ',' outside quotes, or the
+ * length. -EINVAL for quotes that do not end, or for a stray '>'.
+ */
+static int64_t display_end(struct sip_slice s)
+{
+    bool quoted = false;
+
+    for (uint32_t i = 0; i < s.length; i++) {
+        if (quoted && s.at[i] == '\\')
+            i++;
+        else if (s.at[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && s.at[i] == '>')
+            return -EINVAL;
+        else if (!quoted && (s.at[i] == '<' || s.at[i] == ';' || s.at[i] == ','))
+            return i;
+    }
+    return quoted ? -EINVAL : (int64_t)s.length;
+}
+
+/* addr-spec without brackets: `*`, or scheme ':' and more, and no white space or quotes. */
+static bool bare_valid(struct sip_slice uri)
+{
+    if (sip_slice_equal(uri, sip_slice_of("*")))
+        return true;
+    return sip_slice_only(uri, SIP_CHAR_VISIBLE) && find_char(uri, '"') == uri.length &&
+           sip_slice_only(front(uri, find_char(uri, ':')), SIP_CHAR_SCHEME) &&
+           find_char(uri, ':') + 1 < uri.length;
+}
+
+/* Everything up to the parameters; *s is moved past it. */
+static int parse_address(struct sip_slice *s, struct sip_nameaddr *ret)
+{
+    int64_t end = display_end(*s);
+    struct sip_slice inside;
+    uint32_t close;
+
+    if (end < 0)
+        return -EINVAL;
+    ret->bracketed = end < (int64_t)s->length && s->at[end] == '<';
+    if (!ret->bracketed) {
+        ret->uri = sip_slice_trim(front(*s, (uint32_t)end));
+        *s = from(*s, (uint32_t)end);
+        return bare_valid(ret->uri) ? 0 : -EINVAL;
+    }
+    inside = from(*s, (uint32_t)end + 1);
+    close = find_char(inside, '>');
+    ret->uri = sip_slice_trim(front(inside, close));
+    if (close == inside.length || ret->uri.length == 0 ||
+        find_char(ret->uri, '<') < ret->uri.length)
+        return -EINVAL;
+    *s = from(inside, close + 1);
+    return 0;
+}
+
+int sip_nameaddr_parse(struct sip_slice value, struct sip_nameaddr *ret)
+{
+    struct sip_slice s = sip_slice_trim(value);
+    const char *start = s.at, *params, *end;
+    struct sip_nameaddr address = {0};
+    struct sip_param param;
+    int found;
+
+    if (parse_address(&s, &address) != 0)
+        return -EINVAL;
+    while (s.length > 0 && sip_char_is(s.at[0], SIP_CHAR_LWS))
+        s = from(s, 1);
+    params = end = s.at;
+    while ((found = sip_param_next(&s, &param)) == 1)
+        end = param.whole.at + param.whole.length;
+    if (found < 0 || (s.length > 0 && s.at[0] != ','))
+        return -EINVAL;
+    address.params = sip_slice(params, (uint32_t)(end - params));
+    address.whole = sip_slice_trim(sip_slice(start, (uint32_t)(s.at - start)));
+    if (s.length > 0) {
+        address.rest = sip_slice_trim(from(s, 1));
+        if (address.rest.length == 0 || address.rest.at[0] == ',')
+            return -EINVAL;
+    }
+    *ret = address;
+    return 0;
+}
