@@ -60,10 +60,12 @@ struct lb_call {
     bool challenged;          /* a 401 or 407 was the last answer */
 };
 
-/* Bytes for at least that many entries (rounded up to a power of two of sets of 8). */
+/* Bytes for at least that many entries (rounded up to a power of two of sets of 8).
+ * 0: more than 2^32. */
 size_t lb_call_table_bytes(uint64_t entries);
 
-/* Makes an empty table in zeroed, 128-byte aligned memory of lb_call_table_bytes(entries). */
+/* Makes an empty table in zeroed, 128-byte aligned memory of lb_call_table_bytes(entries). NULL when
+ * the memory is not aligned or the entries are too many. */
 struct lb_call_table *lb_call_table_init(void *memory, uint64_t entries);
 
 /* The table that lies in `memory`; NULL when header and size do not agree. For readers elsewhere. */
@@ -93,7 +95,8 @@ void lb_call_put(struct lb_call_table *table, uint64_t hash, uint16_t slot,
 
 /*
  * Changes the state of an entry found before (LB_CALL_FREE drops it), if it has not changed since.
- * Counts. True when this call made the change; *call is then brought up to date.
+ * Counts. True when this call made the change; *call is then brought up to date. False also when it
+ * has that state already: a retransmission changes nothing (lb_call_note() says that it was seen).
  */
 bool lb_call_change(struct lb_call_table *table, struct lb_call *call, enum lb_call_state state,
                     uint32_t now_s, struct lb_call_counts *counts);

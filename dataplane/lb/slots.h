@@ -17,9 +17,11 @@ struct lb_slots {
     uint32_t n;               /* slots in all, ≤ LB_SLOTS_MAX */
     uint32_t *ids;            /* [n] backend id */
     uint8_t *use;             /* [n] enum lb_slot_use */
+    uint16_t *index;          /* slots by hash of id, or LB_NO_SLOT; scratch of lb_slots_assign */
+    uint32_t index_mask;      /* its places, a power of two ≥ 2n, minus 1 */
 };
 
-/* `n` slots, all free. NULL: no memory. One owner, one thread. */
+/* `n` slots, all free. NULL: no memory, or n > LB_SLOTS_MAX. One owner, one thread. */
 struct lb_slots *lb_slots_new(uint32_t n);
 void lb_slots_free(struct lb_slots *slots);
 
