@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/cfg.h"
+#include "config/dataplane.h"
 
 struct rte_mempool;
 
