@@ -29,7 +29,8 @@ enum line_kind { LINE_FIELD, LINE_EMPTY, LINE_CUT };
 
 struct line {
     struct sip_slice text;   /* without its CRLF; folds inside */
-    bool broken;             /* a NUL or a CR that ends no line is inside */
+    bool broken;             /* a CR that ends no line is inside, or a NUL without a backslash
+                                before it (quoted-pair may hold one: RFC 4475 §3.1.1.2) */
 };
 
 static void fault(struct sip_msg *msg, enum sip_error error)
@@ -78,7 +79,7 @@ static enum line_kind read_line(struct scan *scan, bool folds, struct line *ret)
             return LINE_CUT;
         lf = *stop == '\r' ? stop + 1 : stop;
         if (*lf != '\n') {
-            ret->broken = true;
+            ret->broken |= *stop == '\r' || stop == start || stop[-1] != '\\';
             at = stop + 1;
             continue;
         }
@@ -273,7 +274,9 @@ static void read_fields(struct scan *scan)
     while ((kind = read_line(scan, true, &line)) == LINE_FIELD)
         read_field(scan, &line);
     if (kind == LINE_CUT) {
-        fault(scan->msg, SIP_ERR_HEADER_END);
+        scan->msg->open_end = scan->at == scan->end;
+        if (!scan->msg->open_end)
+            fault(scan->msg, SIP_ERR_HEADER_END);
         scan->at = scan->end;
     }
     scan->msg->body = (uint16_t)(scan->at - scan->msg->buf);
@@ -397,6 +400,8 @@ static void measure(struct sip_msg *msg, size_t size)
 {
     size_t left = size - msg->body;
 
+    if (msg->open_end && (left > 0 || msg->content_length > 0))
+        fault(msg, SIP_ERR_HEADER_END);
     if (msg->content_length >= 0 && (size_t)msg->content_length > left)
         fault(msg, SIP_ERR_BODY_SHORT);
     else if (msg->content_length >= 0)

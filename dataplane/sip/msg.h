@@ -67,8 +67,9 @@ enum sip_error {
     SIP_ERR_VERSION,          /* request whose version is SIP/ but not 2.0 → 505 */
     SIP_ERR_START_LINE,       /* malformed start-line of what is otherwise a SIP request */
     SIP_ERR_STATUS,           /* status code out of 100..699 */
-    SIP_ERR_HEADER,           /* a header line without a name, a colon; a NUL or bare CR */
-    SIP_ERR_HEADER_END,       /* no empty line ends the header section */
+    SIP_ERR_HEADER,           /* a header line without a name, a colon; a bare CR; a NUL
+                                 that is no quoted-pair's */
+    SIP_ERR_HEADER_END,       /* the header section is cut off: see open_end */
     SIP_ERR_TOO_MANY_FIELDS,  /* more than SIP_FIELDS_MAX remembered fields */
     SIP_ERR_DUPLICATE,        /* two different values where one is allowed */
     SIP_ERR_MISSING,          /* Via, From, To, Call-ID or CSeq missing */
@@ -117,6 +118,8 @@ struct sip_msg {
     struct sip_slice call_id;
     struct sip_slice from_uri, to_uri;   /* without brackets and parameters of the field */
     struct sip_slice from_tag, to_tag;   /* length 0: none */
+    bool open_end;            /* the datagram ended after a whole header line, without the empty
+                                 line and a body: let through, as proxies in the field do */
     bool via_ok;              /* top_via was parsed (also when a later fault set error) */
     struct sip_via top_via;
     uint8_t first[SIP_FIELD_COUNT];      /* index in fields + 1; 0: none */
