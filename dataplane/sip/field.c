@@ -153,7 +153,7 @@ bool sip_list_next(struct sip_slice *rest, struct sip_slice *ret_element)
     for (; i < rest->length; i++) {
         char c = rest->at[i];
 
-        if (quoted && c == '\\')
+        if (c == '\\' && !bracketed)
             i++;
         else if (c == '"' && !bracketed)
             quoted = !quoted;

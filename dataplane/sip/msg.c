@@ -118,10 +118,10 @@ static uint32_t find_space(struct sip_slice s)
     return space != NULL ? (uint32_t)(space - s.at) : s.length;
 }
 
-/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the last SP may be missing. */
+/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the reason may be empty. */
 static void parse_status_line(struct sip_msg *msg, struct sip_slice text)
 {
-    uint32_t space = find_space(text);
+    uint32_t space = find_space(text), status_length;
     struct sip_slice rest = sip_slice(text.at + space, text.length - space);
     bool is_2_0 = false;
     uint64_t status;
@@ -130,7 +130,10 @@ static void parse_status_line(struct sip_msg *msg, struct sip_slice text)
         fault(msg, SIP_ERR_VERSION);
     if (rest.length > 0)
         rest = sip_slice(rest.at + 1, rest.length - 1);
-    rest.length = find_space(rest);
+    status_length = find_space(rest);
+    if (status_length == rest.length)
+        fault(msg, SIP_ERR_START_LINE);
+    rest.length = status_length;
     if (rest.length != 3 || sip_slice_number(rest, 699, &status) != 0 || status < 100)
         fault(msg, SIP_ERR_STATUS);
     else

@@ -65,7 +65,7 @@ enum sip_error {
     SIP_ERR_KEEPALIVE,        /* CRLF, NULs or `jaK` only: not a message (RFC 5626 §4.4.1) */
     SIP_ERR_NOT_SIP,          /* no SIP start-line at all: cannot even be answered */
     SIP_ERR_VERSION,          /* request whose version is SIP/ but not 2.0 → 505 */
-    SIP_ERR_START_LINE,       /* malformed start-line of what is otherwise a SIP request */
+    SIP_ERR_START_LINE,       /* malformed start-line of what is otherwise SIP */
     SIP_ERR_STATUS,           /* status code out of 100..699 */
     SIP_ERR_HEADER,           /* a header line without a name, a colon; a bare CR; a NUL
                                  that is no quoted-pair's */

@@ -129,8 +129,8 @@ static int64_t display_end(struct sip_slice s)
     bool quoted = false;
 
     for (uint32_t i = 0; i < s.length; i++) {
-        if (quoted && s.at[i] == '\\')
-            i++;
+        if (s.at[i] == '\\')
+            i++;   /* outside quotes too: phones write \"name\" */
         else if (s.at[i] == '"')
             quoted = !quoted;
         else if (!quoted && s.at[i] == '>')

@@ -92,8 +92,6 @@ int sip_param_next(struct sip_slice *rest, struct sip_param *ret)
         } else {
             value = take_bare(&s, false);
         }
-        if (value.length == 0)
-            return -EINVAL;
         end = s.at;
         skip_lws(&s);
     }

@@ -38,7 +38,8 @@ struct sip_param {
 /*
  * Cuts the first parameter, and the white space around it, off *rest. Returns 1; 0 when *rest
  * does not start with ';' (it is then trimmed in front: empty, or what ends the list); -EINVAL for
- * an empty parameter, a '=' without a value or an unterminated quote, outputs untouched then.
+ * an empty parameter or an unterminated quote, outputs untouched then. `tag=` is a parameter
+ * without a value: phones in the field send it.
  */
 int sip_param_next(struct sip_slice *rest, struct sip_param *ret);
 
