@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A backend: Kamailio from Debian with kamailio.cfg, in a namespace of its own."""
+import json
+import os
+import re
+import socket
+from collections import namedtuple
+from pathlib import Path
+
+from .base import LabError, Process, wait_for
+
+TEMPLATE = Path(__file__).with_name("kamailio.cfg")
+LINE = re.compile(r"MSG (?P<time>\d+\.\d+) (?P<what>\S+) (?P<call_id>\S+) cseq=(?P<cseq>\d+)/"
+                  r"(?P<method>\S+) src=(?P<source>\S+) ruri=(?P<ruri>\S+) ftag=(?P<from_tag>\S+) "
+                  r"ttag=(?P<to_tag>\S+)")
+
+Message = namedtuple("Message", "time what call_id cseq method source ruri from_tag to_tag")
+
+DMQ = """
+modparam("dmq", "server_address", "sip:{address}:5060")
+{peers}
+modparam("dmq", "num_workers", 1)
+modparam("dmq", "ping_interval", 60)
+modparam("dmq_usrloc", "enable", 1)
+modparam("dmq_usrloc", "sync", 1)
+modparam("dmq_usrloc", "batch_size", 2000)
+modparam("dmq_usrloc", "replicate_socket_info", 0)
+"""
+DMQ_ROUTE = """
+    if (is_method("KDMQ")) {
+        dmq_handle_message();
+        exit;
+    }
+"""
+
+
+class Backend:
+    """One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6."""
+
+    def __init__(self, lab, host, children=2):
+        self.lab = lab
+        self.host = host
+        self.name = host.name
+        self.address = host.address
+        self.address6 = host.address6
+        self.children = children
+        self.dir = lab.dir / host.name
+        self.log_path = lab.dir / f"{host.name}.log"
+        self.process = None
+        self._rpc_id = 0
+
+    def _write_config(self):
+        peers = [b.address for b in self.lab.backends.values() if b is not self]
+        dmq = bool(peers)
+        words = {
+            "NAME": self.name, "CHILDREN": self.children, "ADDRESS": self.address,
+            "LISTEN6": f"socket_workers=1\nlisten=udp:[{self.address6}]:5060"
+                       if self.lab.ipv6 else "",
+            "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
+            "DIR": self.dir,
+            "LOADDMQ": 'loadmodule "dmq.so"\nloadmodule "dmq_usrloc.so"' if dmq else "",
+            "DMQ": DMQ.format(address=self.address, peers="\n".join(
+                f'modparam("dmq", "notification_address", "sip:{peer}:5060")'
+                for peer in peers)) if dmq else "",
+            "DMQROUTE": DMQ_ROUTE if dmq else "",
+        }
+        text = re.sub(r"@([A-Z0-9]+)@", lambda match: str(words[match[1]]), TEMPLATE.read_text())
+        path = self.dir / "kamailio.cfg"
+        path.write_text(text)
+        return path
+
+    def start(self, wait=True):
+        """Starts it, fresh or again (its locations come back from the other backends)."""
+        self.dir.mkdir(mode=0o700, exist_ok=True)
+        rpc = self.dir / "rpc.sock"
+        if rpc.exists():
+            rpc.unlink()
+        self.process = Process(
+            self.name,
+            ["kamailio", "-DD", "-E", "-f", self._write_config(), "-Y", self.dir,
+             "-P", self.dir / "pid", "-m", "64", "-M", "8", "-w", self.dir],
+            self.log_path, self.host.namespace)
+        self.lab.processes.append(self.process)
+        self.process.start()
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, timeout=20):
+        """Until it answers on its control socket, all of its workers forked."""
+        def ready():
+            if not self.process.running():
+                raise LabError(f"{self.name} did not start:\n{self.process.tail(30)}")
+            try:
+                return self.rpc("core.uptime")
+            except (OSError, LabError):
+                return None
+        wait_for(ready, timeout, f"{self.name} to start")
+
+    def stop(self, timeout=10):
+        """SIGTERM and wait."""
+        if self.process:
+            self.process.stop(timeout)
+
+    def kill9(self):
+        """Dies without a word, all its processes at once."""
+        if self.process:
+            self.process.kill9()
+
+    def running(self):
+        return bool(self.process and self.process.running())
+
+    def rpc(self, method, *params):
+        """A JSON-RPC to this Kamailio (`stats.fetch`, `ul.dump`, `tm.stats`…); its result."""
+        self._rpc_id += 1
+        mine = self.dir / f"client-{os.getpid()}-{self._rpc_id}.sock"
+        request = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.bind(str(mine))
+            try:
+                sock.settimeout(2)
+                sock.connect(str(self.dir / "rpc.sock"))
+                sock.send(json.dumps(request).encode())
+                reply = json.loads(sock.recv(262144))
+            finally:
+                mine.unlink()
+        if "error" in reply:
+            raise LabError(f"{self.name}: {method}: {reply['error']}")
+        return reply["result"]
+
+    def registered(self):
+        """Number of contacts it knows, its own and those shared by the others."""
+        return int(self.rpc("stats.fetch", "usrloc.location_contacts")
+                   ["usrloc.location_contacts"])
+
+    def messages(self):
+        """
+        Every SIP message it received, in its log's order, over restarts: Message(time in epoch
+        seconds, what: method or status as text, call_id, cseq, method: of the CSeq, source
+        "address:port", ruri, from_tag, to_tag: "<null>" when absent).
+        """
+        found = []
+        if self.log_path.exists():
+            with open(self.log_path, encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    match = LINE.search(line)
+                    if match:
+                        found.append(Message(float(match["time"]), *match.groups()[1:]))
+        return found
+
+    def calls_seen(self):
+        """dict: Call-ID → list of (method or status, time in epoch seconds), oldest first."""
+        calls = {}
+        for message in self.messages():
+            calls.setdefault(message.call_id, []).append((message.what, message.time))
+        return calls

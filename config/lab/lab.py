@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One laboratory: the topology, and everything that runs in it.
+
+    callers .21   callees .22   host(…)          kam1 .11   kam2 .12   kam3 .13
+         └────────────┴───────────┘                  └───────────┴──────────┘
+         bridge "outside" 192.0.2.0/24               bridge "inside" 10.0.0.0/24
+                   2001:db8:1::/64                             fd00:10::/64
+                        └── port0 ── appliance ── port1 ──┘
+                     tandem0 192.0.2.10          tandem1 10.0.0.1
+
+With ports=1 there is only the outside bridge: the backends are plugged into it with the same
+addresses, and port0 has both of the appliance's (its zone is `both`). The appliance's kernel does
+not forward: a message that goes around Tandem is lost.
+"""
+import atexit
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import tandem, yaml
+from .base import LabError, Process, ROOT, on_service_cpu, run, wait_for
+from .kamailio import Backend
+from .net import Net, remove_stale
+from .sipp import Sipp
+
+OUTSIDE, OUTSIDE6 = "192.0.2.{}", "2001:db8:1::{}"
+INSIDE, INSIDE6 = "10.0.0.{}", "fd00:10::{}"
+_labs = itertools.count(1)
+
+
+@dataclass
+class Host:
+    """A namespace with one interface, eth0 (a NAT's phone: see Lab.nat)."""
+    name: str
+    namespace: str                 # its full name, for `ip netns exec`
+    address: str
+    address6: str | None
+    public_address: str | None = None    # where others see it, when a NAT stands before it
+
+
+class Lab:
+    """
+    driver      af_packet | af_xdp
+    workers     CPU numbers of the data plane's workers; [1, 1] makes ports of two queues
+    ports       2: outside and inside; 1: one port for both
+    ipv6        give every interface an IPv6 address, the service an IPv6 listener
+    backends    how many Kamailios to begin with
+    tandem      False: namespaces and backends only
+    hugepages   auto | on | off, as in the configuration
+    build       the build directory; default: $TANDEM_BUILD or build/ at the root
+    config_text a whole configuration instead of lab.config; /run/tandem and /var/lib/tandem in
+                it are replaced by the laboratory's directory
+
+    Attributes: dir (a temporary directory: logs, configuration, sockets), config (a dict, written
+    to config_path by start and reload), backends (name → Backend), hosts (name → Host), dataplane,
+    control, vip, vip6, domain, net.
+    """
+
+    vip, vip6 = OUTSIDE.format(10), OUTSIDE6.format(10)
+    inside, inside6 = INSIDE.format(1), INSIDE6.format(1)
+    domain = "example.net"
+
+    def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
+                 tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False):
+        if os.geteuid() != 0:
+            raise LabError("the laboratory needs root (network namespaces)")
+        cpus = max(os.sched_getaffinity(0)) + 1
+        self.driver, self.ports, self.ipv6 = driver, ports, ipv6
+        self.workers = [min(cpu, cpus - 1) for cpu in workers]
+        self.n_backends, self.tandem, self.hugepages = backends, tandem, hugepages
+        self.build = Path(build or os.environ.get("TANDEM_BUILD") or ROOT / "build")
+        self.net = Net(f"{os.getpid()}-{next(_labs)}")
+        self.dir = Path(tempfile.mkdtemp(prefix="tandem-"))
+        self.dir.chmod(0o755)
+        self.keep_dir = keep_dir
+        self.config_path = self.dir / "tandem.yaml"
+        self.dataplane_socket = self.dir / "dataplane.sock"
+        self.control_socket = self.dir / "control.sock"
+        self.processes, self.hosts, self.backends = [], {}, {}
+        self._numbers = itertools.count(1)
+        self._handlers = {}
+        self._contacts = set()         # (user, host, port) that register() put there
+        self._stopped = False
+        self.config_text = config_text
+        self.config = None if config_text else self._default_config()
+        self.dataplane = self.control = None
+
+    # Start and end.
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, error, trace):
+        self.stop()
+
+    def start(self):
+        """Makes the namespaces, starts backends and daemons, returns when calls can be placed."""
+        self._catch_signals()
+        atexit.register(self.stop)
+        try:
+            remove_stale()
+            self._wire()
+            for number in range(1, self.n_backends + 1):
+                self.add_backend(f"kam{number}", start=False)
+            for backend in self.backends.values():
+                backend.start(wait=False)
+            for backend in self.backends.values():
+                backend.wait_ready()
+            self.write_config()
+            self.dataplane = tandem.Dataplane(self)
+            self.control = tandem.Control(self)
+            if self.tandem:
+                self.dataplane.start()
+                self.control.start()
+                self.wait_acknowledged()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self):
+        """Ends every process by its pid, removes namespaces and files. Harmless when repeated."""
+        if self._stopped:
+            return
+        self._stopped = True
+        for number in self._handlers:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            running = [process for process in reversed(self.processes) if process.running()]
+            for process in running:
+                process.signal(signal.SIGTERM)
+            for process in running:
+                process.stop(5)
+            self.net.remove_all()
+        finally:
+            if not self.keep_dir:
+                shutil.rmtree(self.dir, ignore_errors=True)
+            atexit.unregister(self.stop)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+    def _catch_signals(self):
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def leave(number, frame):
+            raise SystemExit(128 + number)
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._handlers[number] = signal.signal(number, leave)
+
+    # Topology.
+
+    def _wire(self):
+        net = self.net
+        net.add("switch")
+        net.add("appliance")
+        queues = len(self.workers)
+        for number, bridge in enumerate(("outside", "inside")[:self.ports]):
+            net.bridge("switch", bridge)
+            net.plug("appliance", bridge, f"port{number}", queues)
+        self.host("caller", OUTSIDE.format(21))
+        self.host("callee", OUTSIDE.format(22))
+
+    def _bridge(self, side):
+        return side if self.ports == 2 else "outside"
+
+    def _address6(self, address, side):
+        if not self.ipv6:
+            return None
+        return (OUTSIDE6 if side == "outside" else INSIDE6).format(address.rpartition(".")[2])
+
+    def host(self, name, address=None, side="outside"):
+        """
+        The Host of this name; made when there is none yet: a namespace on the bridge `side`, with
+        `address` (192.0.2.N outside, 10.0.0.N inside) and the IPv6 address that ends in N.
+        """
+        if name in self.hosts:
+            return self.hosts[name]
+        if address is None:
+            raise LabError(f"no host {name}")
+        net = self.net
+        net.add(name)
+        net.plug(name, self._bridge(side))
+        net.address(name, f"{address}/24")
+        address6 = self._address6(address, side)
+        if address6:
+            net.address(name, f"{address6}/64")
+        if side == "inside":
+            net.ip(name, "route", "add", "default", "via", self.inside)
+            if address6:
+                net.ip(name, "-6", "route", "add", "default", "via", self.inside6)
+        self.hosts[name] = Host(name, net.full(name), address, address6)
+        return self.hosts[name]
+
+    def remove_host(self, name):
+        """Ends what runs in it and takes it off the bridge."""
+        host = self.hosts.pop(name)
+        for process in self.processes:
+            if process.running() and host.namespace in process.argv:
+                process.stop(2)
+        self.net.unplug(name)
+        self.net.remove(name)
+
+    def nat(self, name="phone", public="192.0.2.30", private="192.168.77.2"):
+        """
+        A phone behind a Linux NAT: Host `name` has only the private address, and is seen at
+        `public` from a random high port. Tables are the kernel's (nftables).
+        """
+        net, router = self.net, f"{name}nat"
+        self.host(router, public)
+        net.add(name)
+        net.wire(router, "lan", name, "eth0")
+        gateway = private.rpartition(".")[0] + ".1"
+        net.address(router, f"{gateway}/24", "lan")
+        net.address(name, f"{private}/24")
+        net.ip(name, "route", "add", "default", "via", gateway)
+        net.masquerade(router, "eth0", public)
+        self.hosts[name] = Host(name, net.full(name), private, None, public)
+        return self.hosts[name]
+
+    def add_backend(self, name, address=None, start=True):
+        """
+        Another Kamailio on the inside (kamN: 10.0.0.10+N). It gets no calls before the
+        configuration names it: append lab.backend_entry(name) to the pool and reload.
+        """
+        if address is None:
+            address = INSIDE.format(10 + int(name.removeprefix("kam")))
+        backend = self.backends[name] = Backend(self, self.host(name, address, "inside"))
+        if start:
+            backend.start()
+        return backend
+
+    def change_mac(self, name, mac="02:00:5e:10:20:30"):
+        """Gives a host another MAC address without telling anybody."""
+        self.net.ip(name, "link", "set", "eth0", "address", mac)
+
+    # Configuration.
+
+    def _default_config(self):
+        outside = [f"{self.vip}/24"] + ([f"{self.vip6}/64"] if self.ipv6 else [])
+        inside = [f"{self.inside}/24"] + ([f"{self.inside6}/64"] if self.ipv6 else [])
+        if self.ports == 2:
+            ports = [self._port(0, "outside", "outside", outside),
+                     self._port(1, "inside", "inside", inside)]
+        else:
+            ports = [self._port(0, "both", "both", outside + inside)]
+        listen = [{"transport": "udp", "address": self.vip, "port": 5060}]
+        if self.ipv6:
+            listen.append({"transport": "udp", "address": self.vip6, "port": 5060})
+        return {
+            "node": "lab",
+            "node_address": self.inside,
+            "dataplane": {"workers": self.workers, "memory": "256MiB",
+                          "hugepages": self.hugepages, "call_table": 100000,
+                          "socket": str(self.dataplane_socket), "ports": ports},
+            "secret_file": str(self.dir / "secret"),
+            "services": [{"name": "calls", "mode": "proxy", "pool": "proxies", "listen": listen,
+                          "domains": [self.domain]}],
+            "pools": [{"name": "proxies", "key": "call-id",
+                       "backends": [self._entry(f"kam{number}", INSIDE.format(10 + number))
+                                    for number in range(1, self.n_backends + 1)]}],
+            "control": {"socket": str(self.control_socket), "state_dir": str(self.dir / "state")},
+        }
+
+    def _port(self, number, name, zone, addresses):
+        return {"name": name, "driver": self.driver, "device": f"port{number}",
+                "tap": f"tandem{number}", "zone": zone, "addresses": addresses}
+
+    @staticmethod
+    def _entry(name, address):
+        return {"name": name, "address": address, "port": 5060, "weight": 100}
+
+    def backend_entry(self, name):
+        """What a pool's `backends` list says about a backend of this laboratory."""
+        return self._entry(name, self.backends[name].address)
+
+    def pool(self):
+        """The list of backends of the (first) pool in lab.config, to be changed by tests."""
+        return self.config["pools"][0]["backends"]
+
+    def write_config(self, text=None):
+        """Writes `text`, or lab.config, to config_path. Nobody is told."""
+        if text is None and self.config_text:
+            text = self.config_text
+            for directory in ("/run/tandem", "/var/lib/tandem"):
+                text = text.replace(f"{directory}/", f"{self.dir}/").replace(
+                    f"{directory}\n", f"{self.dir}/state\n")
+        temporary = self.config_path.with_suffix(".new")
+        temporary.write_text(text if text is not None else yaml.emit(self.config))
+        temporary.rename(self.config_path)
+
+    def reload(self, text=None, check=True):
+        """
+        Writes lab.config (or `text`) and `tandemctl reload`: (status, stdout, stderr). With check
+        a refusal raises LabError, and the data plane's acknowledgement is waited for.
+        """
+        self.write_config(text)
+        status, out, err = self.ctl("reload")
+        if check:
+            if status != 0:
+                raise LabError(f"reload refused: {err.strip() or out.strip()}")
+            self.wait_acknowledged()
+        return status, out, err
+
+    # Looking at Tandem.
+
+    def ctl(self, *args, json=False, timeout=30):
+        """tandemctl ARGS → (status, stdout, stderr); json=True: --json, parsed, or LabError."""
+        return tandem.ctl(self, *args, as_json=json, timeout=timeout)
+
+    def stats(self):
+        """tandemctl show stats --json, parsed."""
+        return self.ctl("show", "stats", json=True)
+
+    def generation(self):
+        """tandemctl show generation --json: {"generation", "acknowledged", "dataplane"}."""
+        return self.ctl("show", "generation", json=True)
+
+    def wait_acknowledged(self, timeout=15):
+        """Until the data plane is connected and uses control's newest snapshot."""
+        def same():
+            try:
+                now = self.generation()
+            except LabError:
+                return False
+            return (now["dataplane"] == "connected" and now["generation"] > 0
+                    and now["acknowledged"] == now["generation"])
+        wait_for(same, timeout, "the data plane to acknowledge the newest snapshot")
+
+    # Doing things in the namespaces.
+
+    def namespace(self, host):
+        """The full name of a namespace by Host or name (`appliance`, `switch`, `kam1`, …)."""
+        if isinstance(host, (Host, Backend)):
+            host = host.name
+        if host not in self.net.names:
+            raise LabError(f"no namespace {host}")
+        return self.net.full(host)
+
+    def exec(self, host, *argv, check=True, timeout=60):
+        """Runs a command in a namespace to its end; subprocess.CompletedProcess with text."""
+        return run("ip", "netns", "exec", self.namespace(host),
+                   *on_service_cpu([str(word) for word in argv]), check=check, timeout=timeout)
+
+    def popen(self, host, *argv, name=None):
+        """Starts a command in a namespace; Process (stop, kill9, wait, wait_line, log)."""
+        name = name or f"{Path(str(argv[0])).name}-{self.next_number()}"
+        process = Process(name, argv, self.dir / f"{name}.log", self.namespace(host))
+        self.processes.append(process)
+        return process.start()
+
+    def next_number(self):
+        return next(self._numbers)
+
+    # Phones.
+
+    def sipp(self, host, scenario, **options):
+        """
+        Starts SIPp in a namespace; Sipp with wait(), finish(), stop(), result(), errors().
+
+        scenario  a name in config/lab/scenarios (register, register_auth, uac, uac_wait_bye,
+                  uac_auth, uac_cancel, uac_busy, uas, uas_bye, uas_cancel, uas_busy) or the path
+                  of a .xml
+        calls     how many calls a client makes; None (default): a server, until finish()
+        rate      calls a second (10)        hold_ms  length of its <pause/>s, in ms (0)
+        port      local port (5060)          users    a list, or list of tuples, used in turn as
+                                                      [field0], [field1]…
+        target    "address[:port]" instead of the virtual address (of the family of `address`)
+        address   local address instead of the host's IPv4 one
+        limit     calls at once              keys     dict for -key
+        extra     more arguments of SIPp     timeout  whole run in s, an error when exceeded
+        call_id   SIPp's -cid_str            
+        """
+        if not isinstance(host, Host):
+            host = self.host(host)
+        return Sipp(self, host, scenario, **options)
+
+    def register(self, host, users, port=5060, rate=200, wait=True, **options):
+        """
+        Registers users from a host's port through the virtual address, so that a server which
+        takes this port next is where they are. wait: until every running backend knows them.
+        """
+        client = self.sipp(host, options.pop("scenario", "register"), calls=len(users),
+                           users=users, rate=rate, port=port, **options)
+        result = client.wait(60 + len(users) / rate)
+        if result.failed or result.successful != len(users):
+            raise LabError(f"registration failed: {result}\n{client.errors()}")
+        name = host if isinstance(host, str) else host.name
+        self._contacts |= {(user, name, port) for user in users}
+        for backend in self.backends.values():
+            if wait and backend.running():
+                wait_for(lambda: backend.registered() >= len(self._contacts), 15,
+                         f"{backend.name} to learn {len(self._contacts)} contacts")
+        return result
