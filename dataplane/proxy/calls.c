@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What requests and responses teach the call table, and what it says of a request (rule 4). The
+ * transaction noted in an entry is the one that began it or the caller's last without a To-tag, so
+ * that only its own final response ends a call: branches of a fork share the Call-ID.
+ */
+#include "dataplane/proxy/work.h"
+
+static int32_t backend_of_slot(const struct proxy_work *w, uint16_t slot)
+{
+    int32_t backend = slot < w->view->n_slots ? w->view->backend_of[slot] : LB_NO_BACKEND;
+
+    if (backend < 0 || w->backends[backend].pool != w->service->pool)
+        return LB_NO_BACKEND;
+    return backend;
+}
+
+void proxy_calls_find(struct proxy_work *w)
+{
+    w->call_hash = proxy_call_hash(w->view, w->in);
+    w->call_backend = LB_NO_BACKEND;
+    w->known = lb_call_find(w->in->calls, w->call_hash, w->in->now_s, &w->call);
+    if (w->known)
+        w->call_backend = backend_of_slot(w, w->call.slot);
+}
+
+static uint32_t request_transaction(const struct proxy_work *w)
+{
+    return proxy_transaction(w->s, w->msg, w->msg->top_via.branch);
+}
+
+bool proxy_calls_stays(const struct proxy_work *w)
+{
+    if (w->msg->method == SIP_ACK || w->msg->method == SIP_CANCEL)
+        return true;
+    if (w->call.challenged && (int32_t)(w->in->now_s - w->call.seen_s) <= LB_CALL_CHALLENGE_S)
+        return true;
+    return w->call.transaction == request_transaction(w);
+}
+
+/* What an unknown call is after a request; LB_CALL_FREE: nothing worth an entry. */
+static enum lb_call_state state_of_request(const struct sip_msg *msg)
+{
+    bool in_dialog = msg->to_tag.length > 0;
+
+    switch (msg->method) {
+    case SIP_ACK:
+    case SIP_CANCEL:
+        return LB_CALL_FREE;
+    case SIP_BYE:
+        return in_dialog ? LB_CALL_FREE : LB_CALL_OTHER;
+    case SIP_INVITE:
+        return in_dialog ? LB_CALL_LIVE : LB_CALL_BEGUN;
+    case SIP_UPDATE:
+    case SIP_PRACK:
+    case SIP_INFO:
+        return in_dialog ? LB_CALL_LIVE : LB_CALL_OTHER;
+    case SIP_SUBSCRIBE:
+    case SIP_REFER:
+    case SIP_PUBLISH:
+        return LB_CALL_SUBSCRIPTION;
+    case SIP_NOTIFY:
+        return in_dialog ? LB_CALL_SUBSCRIPTION : LB_CALL_OTHER;
+    default:
+        return LB_CALL_OTHER;
+    }
+}
+
+static void put(struct proxy_work *w, int32_t backend, enum lb_call_state state,
+                uint32_t transaction)
+{
+    uint16_t slot = w->view->slot_of[backend];
+
+    if (slot == LB_NO_SLOT || state == LB_CALL_FREE)
+        return;
+    lb_call_put(w->in->calls, w->call_hash, slot, state, transaction, w->in->now_s, w->in->counts,
+                &w->call);
+}
+
+/* Only seen again: transaction and challenge stay what they were. */
+static void touch(struct proxy_work *w)
+{
+    lb_call_note(w->in->calls, &w->call, w->call.transaction, w->call.challenged, w->in->now_s);
+}
+
+/* A transaction that begins something, at the backend that has the Call-ID already. */
+static void begin_again(struct proxy_work *w, uint32_t transaction)
+{
+    enum lb_call_state state = state_of_request(w->msg);
+    bool counted = w->call.state == LB_CALL_BEGUN || w->call.state == LB_CALL_LIVE;
+
+    if (state == LB_CALL_FREE) {
+        touch(w);
+        return;
+    }
+    if (!counted && state != LB_CALL_OTHER && state != w->call.state)
+        lb_call_change(w->in->calls, &w->call, state, w->in->now_s, w->in->counts);
+    lb_call_note(w->in->calls, &w->call, transaction, false, w->in->now_s);
+}
+
+static bool live_backend(const struct proxy_work *w, int32_t backend)
+{
+    return backend >= 0 && w->backends[backend].state < LB_DOWN;
+}
+
+/* A request with a To-tag: the Route set or the token may know better than the table. */
+static void inward_in_dialog(struct proxy_work *w)
+{
+    if (w->known && live_backend(w, w->call_backend))
+        touch(w);
+    else
+        put(w, w->out->backend, state_of_request(w->msg), request_transaction(w));
+}
+
+void proxy_calls_inward(struct proxy_work *w)
+{
+    uint32_t transaction;
+
+    if (w->msg->to_tag.length > 0) {
+        inward_in_dialog(w);
+        return;
+    }
+    transaction = request_transaction(w);
+    if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
+        touch(w);      /* a spiral: the entry is the outer transaction's */
+    else if (!w->known || w->call_backend != w->out->backend)
+        put(w, w->out->backend, state_of_request(w->msg), transaction);
+    else if (w->call.transaction == transaction)
+        touch(w);
+    else
+        begin_again(w, transaction);
+}
+
+void proxy_calls_outward(struct proxy_work *w)
+{
+    enum lb_call_state state = state_of_request(w->msg);
+    bool over;
+
+    if (state == LB_CALL_FREE || state == LB_CALL_OTHER) {
+        if (w->known)
+            touch(w);
+        return;
+    }
+    over = w->known && (w->call.state == LB_CALL_ENDED || w->call.state == LB_CALL_OTHER) &&
+           w->msg->to_tag.length == 0;
+    if (!w->known || (over && w->call_backend != w->out->sender))
+        put(w, w->out->sender, state, request_transaction(w));
+    else if (over && w->call.transaction != request_transaction(w))
+        begin_again(w, request_transaction(w));
+    else
+        touch(w);
+}
+
+static bool is_challenge(uint16_t status)
+{
+    return status == 401 || status == 407;
+}
+
+/* The dialog is over at the caller's side when BYE succeeds, or finds none (RFC 3261 §15.1.1). */
+static bool ends_dialog(uint16_t status)
+{
+    return (status >= 200 && status < 300) || status == 408 || status == 481;
+}
+
+static void invite_succeeded(struct proxy_work *w)
+{
+    int32_t backend = w->out->sender != LB_NO_BACKEND ? w->out->sender : w->out->backend;
+
+    if (!w->known && backend != LB_NO_BACKEND)
+        put(w, backend, LB_CALL_LIVE, 0);
+    else if (w->known && w->call.state == LB_CALL_BEGUN)
+        lb_call_change(w->in->calls, &w->call, LB_CALL_LIVE, w->in->now_s, w->in->counts);
+}
+
+/* The final failure of the transaction that the entry knows: it ends a call that had only begun. */
+static void transaction_failed(struct proxy_work *w)
+{
+    if (w->msg->method == SIP_INVITE && w->call.state == LB_CALL_BEGUN)
+        lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
+    if (w->call.state != LB_CALL_LIVE)
+        lb_call_note(w->in->calls, &w->call, w->call.transaction, is_challenge(w->msg->status),
+                     w->in->now_s);
+}
+
+void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
+{
+    uint16_t status = w->msg->status;
+
+    if (status < 200)
+        return;
+    proxy_calls_find(w);
+    if (w->msg->method == SIP_INVITE && status < 300)
+        invite_succeeded(w);
+    if (!w->known)
+        return;
+    if (w->msg->method == SIP_BYE && ends_dialog(status)) {
+        if (w->call.state == LB_CALL_LIVE || w->call.state == LB_CALL_BEGUN)
+            lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
+    } else if (status >= 300 && w->msg->method != SIP_CANCEL &&
+               w->call.transaction == proxy_transaction(w->s, w->msg, branch)) {
+        transaction_failed(w);
+    }
+}

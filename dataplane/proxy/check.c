@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RFC 3261 §16.3: what a request must be before anybody looks where it goes. */
+#include "dataplane/proxy/work.h"
+
+static bool check_scheme(struct proxy_work *w)
+{
+    if (sip_uri_parse(w->msg->request_uri, &w->ruri) != 0)
+        return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
+    if (w->ruri.scheme == SIP_SCHEME_OTHER)
+        return proxy_refuse(w, PROXY_REPLY_416_SCHEME);
+    return true;
+}
+
+static bool allowed_extension(const struct proxy_work *w, struct sip_slice tag)
+{
+    for (uint32_t i = 0; i < w->service->n_proxy_require; i++) {
+        if (sip_slice_equal_nocase(tag, snapshot_text(w->s, w->service->proxy_require[i])))
+            return true;
+    }
+    return tag.length == 0;
+}
+
+static bool check_proxy_require(struct proxy_work *w)
+{
+    const struct sip_field *field = sip_msg_first(w->msg, SIP_PROXY_REQUIRE);
+
+    for (; field != NULL; field = sip_msg_next(w->msg, field)) {
+        struct sip_slice rest = sip_msg_value(w->msg, field), tag;
+
+        while (sip_list_next(&rest, &tag)) {
+            if (!allowed_extension(w, tag))
+                return proxy_refuse(w, PROXY_REPLY_420_EXTENSION);
+        }
+    }
+    return true;
+}
+
+/* Our own Vias are spirals, and legal, until there are too many of them. */
+static bool check_loop(struct proxy_work *w)
+{
+    const struct sip_field *field = sip_msg_first(w->msg, SIP_VIA);
+    uint32_t own = 0;
+
+    for (; field != NULL; field = sip_msg_next(w->msg, field)) {
+        struct sip_slice rest = sip_msg_value(w->msg, field);
+        struct sip_via via;
+
+        for (; rest.length > 0 && sip_via_parse(rest, &via) == 0; rest = via.rest)
+            own += proxy_via_is_ours(w->s, &via);
+    }
+    return own > PROXY_OWN_VIAS_MAX ? proxy_refuse(w, PROXY_REPLY_482_LOOP) : true;
+}
+
+bool proxy_check(struct proxy_work *w)
+{
+    if (!check_scheme(w))
+        return false;
+    if (w->msg->max_forwards == 0)
+        return proxy_refuse(w, PROXY_REPLY_483_HOPS);
+    return check_proxy_require(w) && check_loop(w);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inwards: which backend gets a request. Rules 2 to 7, one function each, and what a backend's
+ * state lets through.
+ */
+#include "dataplane/proxy/work.h"
+
+static bool in_dialog(const struct proxy_work *w)
+{
+    return w->msg->to_tag.length > 0;
+}
+
+/* up, busy and draining backends get what belongs to them already */
+static bool serves_dialogs(const struct proxy_work *w, int32_t backend)
+{
+    return w->backends[backend].state < LB_DOWN;
+}
+
+static bool takes_new_calls(const struct proxy_work *w, int32_t backend)
+{
+    const struct lb_backend *b = &w->backends[backend];
+
+    return b->state == LB_UP && b->weight > 0 && !b->lingering;
+}
+
+static bool send_to(struct proxy_work *w, int32_t backend, uint16_t port, enum proxy_rule rule)
+{
+    const struct lb_backend *b = &w->backends[backend];
+    struct proxy_flow *to = &w->out->to;
+
+    to->transport = b->transport != SIP_TRANSPORT_NONE ? b->transport : w->in->from.transport;
+    if (!proxy_egress(w, to->transport, &b->ip, &to->local))
+        return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);
+    to->peer.ip = b->ip;
+    to->peer.port = port;
+    w->out->backend = backend;
+    w->out->rule = rule;
+    return true;
+}
+
+/* At once, and without Retry-After: it would keep the phone from us, who are well. */
+static bool refuse_dialog(struct proxy_work *w)
+{
+    proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);
+    w->out->retry_after_s = 0;
+    return false;
+}
+
+static int32_t token_backend(const struct proxy_work *w)
+{
+    int32_t backend = LB_NO_BACKEND;
+
+    if (w->has_token && w->token.backend != 0)
+        backend = snapshot_backend_by_id(w->s, w->token.backend);
+    if (backend >= 0 && w->backends[backend].pool != w->service->pool)
+        backend = LB_NO_BACKEND;
+    return backend;
+}
+
+/*
+ * The next Route, or without one the Request-URI of an in-dialog request, is a backend's address:
+ * its port is the backend's, one of its `ports:` or the token's.
+ */
+static int32_t rule_2_address(const struct proxy_work *w, uint16_t *ret_port)
+{
+    int32_t backend, named = token_backend(w);
+    struct sip_addr addr;
+    struct sip_uri uri;
+
+    if (proxy_next_route(w) == NULL && !in_dialog(w))
+        return LB_NO_BACKEND;
+    if (!proxy_next_uri(w, &uri) || !proxy_uri_addr(&uri, &addr))
+        return LB_NO_BACKEND;
+    backend = snapshot_find_backend(w->s, w->service->pool, &addr, false);
+    if (backend < 0 && named >= 0 && addr.port == w->token.backend_port &&
+        sip_ip_equal(&addr.ip, &w->backends[named].ip))
+        backend = named;
+    if (backend >= 0)
+        *ret_port = addr.port;
+    return backend;
+}
+
+static int32_t rule_3_token(const struct proxy_work *w, uint16_t *ret_port)
+{
+    int32_t backend = token_backend(w);
+
+    if (backend >= 0)
+        *ret_port = w->token.backend_port != 0 ? w->token.backend_port : w->backends[backend].port;
+    return backend;
+}
+
+/*
+ * The call table knows the Call-ID. Without a To-tag only what belongs to a transaction stays
+ * where new calls are not taken. A backend that is down keeps nothing.
+ */
+static int32_t rule_4_call(const struct proxy_work *w)
+{
+    if (w->call_backend < 0 || !serves_dialogs(w, w->call_backend))
+        return LB_NO_BACKEND;
+    if (in_dialog(w) || takes_new_calls(w, w->call_backend) || proxy_calls_stays(w))
+        return w->call_backend;
+    return LB_NO_BACKEND;
+}
+
+/* Another call is named: where that one is, or would be by the hash of its Call-ID. */
+static int32_t rule_5_related(const struct proxy_work *w)
+{
+    char buf[PROXY_CALL_ID_MAX];
+    struct sip_slice call_id = proxy_related_call(w->msg, buf);
+    int32_t backend = LB_NO_BACKEND;
+    struct lb_call call;
+    uint64_t hash;
+
+    if (call_id.length == 0)
+        return LB_NO_BACKEND;
+    hash = proxy_hash(w->s, w->pool->id, call_id);
+    if (lb_call_find(w->in->calls, hash, w->in->now_s, &call) && call.slot < w->view->n_slots)
+        backend = w->view->backend_of[call.slot];
+    if (backend >= 0 && w->backends[backend].pool == w->service->pool &&
+        serves_dialogs(w, backend))
+        return backend;
+    return snapshot_table_lookup(w->s, w->service->pool, hash);
+}
+
+static int32_t rule_6_table(const struct proxy_work *w)
+{
+    return snapshot_table_lookup(w->s, w->service->pool, proxy_key(w));
+}
+
+bool proxy_choose_rules_4_to_7(struct proxy_work *w)
+{
+    enum proxy_rule rule = PROXY_RULE_CALL;
+    int32_t backend = rule_4_call(w);
+
+    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 &&
+        w->pool->share != LB_SHARE_DIALOGS)
+        return refuse_dialog(w);
+    if (backend < 0) {
+        rule = PROXY_RULE_REPLACES;
+        backend = rule_5_related(w);
+    }
+    if (backend < 0) {
+        rule = PROXY_RULE_TABLE;
+        backend = rule_6_table(w);
+    }
+    if (backend < 0)
+        return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);      /* rule 7 */
+    return send_to(w, backend, w->backends[backend].port, rule);
+}
+
+bool proxy_choose(struct proxy_work *w)
+{
+    enum proxy_rule rule = PROXY_RULE_ROUTE;
+    uint16_t port = 0;
+    int32_t backend = rule_2_address(w, &port);
+    bool by_route = backend >= 0 && proxy_next_route(w) != NULL;
+
+    if (backend < 0) {
+        rule = PROXY_RULE_TOKEN;
+        backend = rule_3_token(w, &port);
+    }
+    if (backend < 0)
+        return proxy_choose_rules_4_to_7(w);
+    if (serves_dialogs(w, backend)) {
+        w->next_is_route = by_route;
+        return send_to(w, backend, port, rule);
+    }
+    /* Another proxy can serve the dialog, but a Request-URI is an end's own address. */
+    if (w->pool->share != LB_SHARE_DIALOGS || (rule == PROXY_RULE_ROUTE && !by_route))
+        return refuse_dialog(w);
+    w->dead = backend;
+    return proxy_choose_rules_4_to_7(w);
+}

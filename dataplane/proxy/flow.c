@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flows: equality. */
+#include "dataplane/proxy/flow.h"
+
+bool proxy_flow_equal(const struct proxy_flow *a, const struct proxy_flow *b)
+{
+    return a->transport == b->transport && sip_addr_equal(&a->local, &b->local) &&
+           sip_addr_equal(&a->peer, &b->peer);
+}

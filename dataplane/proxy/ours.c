@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose address is it: a listener's, a backend's, one of the service's domains. */
+#include "dataplane/proxy/work.h"
+
+static uint16_t default_port(uint8_t scheme)
+{
+    return scheme == SIP_SCHEME_SIPS ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
+}
+
+bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret)
+{
+    struct sip_addr addr;
+
+    memset(&addr, 0, sizeof(addr));
+    if (uri->host.length == 0 || sip_ip_parse(uri->host, &addr.ip) != 0)
+        return false;
+    addr.port = uri->port != 0 ? uri->port : default_port(uri->scheme);
+    *ret = addr;
+    return true;
+}
+
+bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(w->s);
+    uint32_t service = listeners[w->in->listener].service;
+    struct sip_addr addr;
+
+    if (!proxy_uri_addr(uri, &addr))
+        return false;
+    for (uint32_t i = 0; i < w->s->listeners.n; i++) {
+        if (listeners[i].service == service && sip_addr_equal(&listeners[i].addr, &addr))
+            return true;
+    }
+    return false;
+}
+
+bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri)
+{
+    const struct lb_text *domains = snapshot_at(w->s, w->service->domains.offset);
+
+    for (uint32_t i = 0; i < w->service->domains.n; i++) {
+        if (uri->host.length > 0 &&
+            sip_slice_equal_nocase(uri->host, snapshot_text(w->s, domains[i])))
+            return true;
+    }
+    return false;
+}
+
+bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri)
+{
+    return proxy_uri_is_listener(w, uri) || proxy_uri_is_domain(w, uri);
+}
+
+static bool fits(const struct snapshot_listener *listener, uint32_t service,
+                 enum sip_transport transport, const struct sip_ip *peer)
+{
+    return listener->service == service && listener->transport == transport &&
+           sip_ip_is_v4(&listener->addr.ip) == sip_ip_is_v4(peer);
+}
+
+bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
+                  const struct sip_ip *peer, struct sip_addr *ret_local)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(w->s);
+    const struct snapshot_listener *ingress = &listeners[w->in->listener];
+
+    if (fits(ingress, ingress->service, transport, peer)) {
+        *ret_local = w->in->from.local;
+        return true;
+    }
+    for (uint32_t i = 0; i < w->s->listeners.n; i++) {
+        if (fits(&listeners[i], ingress->service, transport, peer)) {
+            *ret_local = listeners[i].addr;
+            return true;
+        }
+    }
+    return false;
+}
+
+int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr)
+{
+    return snapshot_find_backend(w->s, w->service->pool, addr, true);
+}

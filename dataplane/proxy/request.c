@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request's way through the rules, and the door that every message comes in by. */
+#include <assert.h>
+
+#include "dataplane/proxy/work.h"
+
+/* The ACK to a reply of our own bears the tag that we gave. */
+static bool acknowledges_us(const struct proxy_work *w)
+{
+    char tag[PROXY_TAG_LENGTH];
+
+    if (w->msg->method != SIP_ACK || w->msg->to_tag.length != PROXY_TAG_LENGTH)
+        return false;
+    proxy_reply_tag(w->s, w->msg, tag);
+    return memcmp(tag, w->msg->to_tag.at, PROXY_TAG_LENGTH) == 0;
+}
+
+/* OPTIONS to ourselves: no user, our host, no Route but the one popped as ours. */
+static bool asks_for_us(const struct proxy_work *w)
+{
+    return w->msg->method == SIP_OPTIONS && w->ruri.user.length == 0 && !w->has_token &&
+           proxy_next_route(w) == NULL && proxy_uri_is_ours(w, &w->ruri);
+}
+
+static bool any_backend_lives(const struct proxy_work *w)
+{
+    for (uint32_t i = 0; i < w->pool->n_backends; i++) {
+        if (w->backends[w->pool->first_backend + i].state < LB_DOWN)
+            return true;
+    }
+    return false;
+}
+
+static bool answer_options(struct proxy_work *w)
+{
+    if (w->s->draining)
+        return proxy_refuse(w, PROXY_REPLY_503_DRAINING);
+    return proxy_refuse(w, any_backend_lives(w) ? PROXY_REPLY_200_OPTIONS
+                                                : PROXY_REPLY_503_NO_BACKEND);
+}
+
+static bool choose(struct proxy_work *w)
+{
+    if (asks_for_us(w))
+        return answer_options(w);
+    proxy_calls_find(w);
+    return w->out->sender == LB_NO_BACKEND ? proxy_choose(w) : proxy_choose_outward(w);
+}
+
+void proxy_request(struct proxy_work *w)
+{
+    if (acknowledges_us(w)) {
+        proxy_drop(w, PROXY_DROP_ACK);
+        return;
+    }
+    if (!proxy_check(w) || !proxy_routes_read(w) || !proxy_repair_strict(w) ||
+        !proxy_rule_1_pop(w) || !choose(w) || !proxy_rewrite(w))
+        return;
+    w->out->verdict = PROXY_FORWARD;
+    w->out->reason = PROXY_FORWARDED_REQUEST;
+    if (w->out->rule <= PROXY_RULE_TABLE)
+        proxy_calls_inward(w);
+    else
+        proxy_calls_outward(w);
+}
+
+/* Nothing in it by which its sender could tell what was answered. */
+static bool unanswerable(const struct sip_msg *msg)
+{
+    return sip_msg_first(msg, SIP_VIA) == NULL && msg->call_id.length == 0;
+}
+
+static void refuse_malformed(struct proxy_work *w)
+{
+    if (w->msg->error == SIP_ERR_KEEPALIVE)
+        proxy_drop(w, PROXY_DROP_KEEPALIVE);
+    else if (w->msg->kind == SIP_RESPONSE)
+        proxy_drop(w, PROXY_DROP_MALFORMED_RESPONSE);
+    else if (w->msg->kind != SIP_REQUEST || w->msg->error == SIP_ERR_NOT_SIP)
+        proxy_drop(w, PROXY_DROP_NOT_SIP);
+    else if (unanswerable(w->msg))
+        proxy_drop(w, PROXY_DROP_UNANSWERABLE);
+    else
+        proxy_refuse(w, w->msg->error == SIP_ERR_VERSION ? PROXY_REPLY_505_VERSION
+                                                         : PROXY_REPLY_400_MALFORMED);
+}
+
+static void init(struct proxy_work *w, const struct proxy_view *view,
+                 const struct proxy_input *input, struct proxy_output *out)
+{
+    const struct snapshot *s = view->snapshot;
+
+    assert(input->listener < s->listeners.n);
+    /* The Routes' array is left as it is: n_routes says how much of it counts. */
+    memset(w, 0, offsetof(struct proxy_work, routes));
+    memset(&w->ruri, 0, sizeof(*w) - offsetof(struct proxy_work, ruri));
+    w->view = view;
+    w->s = s;
+    w->in = input;
+    w->msg = input->msg;
+    w->service = &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
+    w->pool = &snapshot_pools(s)[w->service->pool];
+    w->backends = snapshot_backends(s);
+    w->out = out;
+    w->call_backend = LB_NO_BACKEND;
+    w->dead = LB_NO_BACKEND;
+}
+
+void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
+                  struct proxy_output *ret)
+{
+    struct proxy_work w;
+
+    init(&w, view, input, ret);
+    memset(ret, 0, offsetof(struct proxy_output, edit));
+    sip_edit_init(&ret->edit);
+    ret->backend = LB_NO_BACKEND;
+    ret->sender = input->inside ? proxy_backend_at(&w, &input->from.peer) : LB_NO_BACKEND;
+    if (input->msg->error != SIP_OK)
+        refuse_malformed(&w);
+    else if (input->msg->kind == SIP_REQUEST)
+        proxy_request(&w);
+    else
+        proxy_response(&w);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Route set: rule 1 (pop what is ours), strict routers before and after us, and the splices
+ * that follow from it. Several values may stand in one line.
+ */
+#include "dataplane/proxy/work.h"
+
+#include <errno.h>
+
+static uint32_t offset(const struct proxy_work *w, const char *at)
+{
+    return (uint32_t)(at - w->msg->buf);
+}
+
+static uint32_t end_offset(const struct proxy_work *w, struct sip_slice slice)
+{
+    return offset(w, slice.at) + slice.length;
+}
+
+bool proxy_routes_read(struct proxy_work *w)
+{
+    const struct sip_field *field = sip_msg_first(w->msg, SIP_ROUTE);
+
+    for (; field != NULL; field = sip_msg_next(w->msg, field)) {
+        struct sip_slice rest = sip_msg_value(w->msg, field);
+
+        while (rest.length > 0) {
+            struct proxy_route *route = &w->routes[w->n_routes];
+
+            if (w->n_routes == PROXY_ROUTES_MAX || sip_nameaddr_parse(rest, &route->addr) != 0)
+                return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
+            route->field = field;
+            rest = route->addr.rest;
+            w->n_routes++;
+        }
+    }
+    w->end_route = w->n_routes;
+    return true;
+}
+
+const struct proxy_route *proxy_next_route(const struct proxy_work *w)
+{
+    return w->first_route < w->end_route ? &w->routes[w->first_route] : NULL;
+}
+
+bool proxy_next_uri(const struct proxy_work *w, struct sip_uri *ret)
+{
+    const struct proxy_route *route = proxy_next_route(w);
+
+    if (route != NULL)
+        return sip_uri_parse(route->addr.uri, ret) == 0;
+    *ret = w->ruri;
+    return true;
+}
+
+/* What a URI is to rule 1. */
+enum bearer { BEARER_NONE, BEARER_ADDRESS, BEARER_TOKEN, BEARER_FORGED };
+
+static enum bearer bearer_of(const struct proxy_work *w, const struct sip_uri *uri,
+                             struct proxy_token *ret_token)
+{
+    if (!proxy_uri_is_ours(w, uri))
+        return BEARER_NONE;
+    switch (proxy_token_parse(w->s, uri->user, ret_token)) {
+    case 0: return BEARER_TOKEN;
+    case -EACCES: return BEARER_FORGED;
+    default: return BEARER_ADDRESS;
+    }
+}
+
+static enum bearer next_bearer(const struct proxy_work *w, struct proxy_token *ret_token)
+{
+    const struct proxy_route *route = proxy_next_route(w);
+    struct sip_uri uri;
+
+    if (route == NULL || sip_uri_parse(route->addr.uri, &uri) != 0)
+        return BEARER_NONE;
+    return bearer_of(w, &uri, ret_token);
+}
+
+/*
+ * RFC 3261 §16.4: a strict router before us put our Record-Route URI into the Request-URI; the
+ * real one is the last Route.
+ */
+bool proxy_repair_strict(struct proxy_work *w)
+{
+    enum bearer bearer = bearer_of(w, &w->ruri, &w->token);
+
+    if (bearer == BEARER_FORGED)
+        return proxy_refuse(w, PROXY_REPLY_403_TOKEN);
+    if (bearer != BEARER_TOKEN)
+        return true;
+    w->has_token = true;
+    if (proxy_next_route(w) == NULL)
+        return true;
+    w->end_route--;
+    if (sip_uri_parse(w->routes[w->end_route].addr.uri, &w->ruri) != 0)
+        return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
+    w->ruri_replaced = true;
+    return true;
+}
+
+/* The other Record-Route of a pair (RFC 5658) says the same, from the other side. */
+static void pop_partner(struct proxy_work *w)
+{
+    struct proxy_token other;
+
+    if (w->token.pair == PROXY_PAIR_NONE || next_bearer(w, &other) != BEARER_TOKEN)
+        return;
+    if (other.pair != PROXY_PAIR_NONE && other.pair != w->token.pair &&
+        other.backend == w->token.backend && proxy_flow_equal(&other.flow, &w->token.flow))
+        w->first_route++;
+}
+
+/*
+ * Pops one Route that bears our token, or a pair. Our address without a token is popped only as
+ * the topmost: phones put their outbound proxy before the Route set.
+ */
+bool proxy_rule_1_pop(struct proxy_work *w)
+{
+    enum bearer bearer;
+
+    if (w->has_token) {
+        pop_partner(w);
+        return true;
+    }
+    bearer = next_bearer(w, &w->token);
+    if (bearer == BEARER_ADDRESS) {
+        w->first_route++;
+        bearer = next_bearer(w, &w->token);
+    }
+    if (bearer == BEARER_FORGED)
+        return proxy_refuse(w, PROXY_REPLY_403_TOKEN);
+    if (bearer == BEARER_TOKEN) {
+        w->has_token = true;
+        w->first_route++;
+        pop_partner(w);
+    }
+    return true;
+}
+
+void proxy_strict_next_hop(struct proxy_work *w)
+{
+    const struct proxy_route *route = proxy_next_route(w);
+    struct sip_slice value;
+    struct sip_uri uri;
+
+    if (route == NULL || !w->next_is_route || sip_uri_parse(route->addr.uri, &uri) != 0 ||
+        sip_param_find(uri.params, sip_slice_of("lr"), &value, NULL))
+        return;
+    w->moved_ruri = w->ruri.whole;
+    w->ruri = uri;
+    w->ruri_replaced = true;
+    w->first_route++;
+}
+
+void proxy_put_request_uri(struct proxy_work *w)
+{
+    if (!w->ruri_replaced)
+        return;
+    sip_edit_splice(&w->out->edit, offset(w, w->msg->request_uri.at), w->msg->request_uri.length);
+    sip_edit_put_slice(&w->out->edit, w->ruri.whole);
+}
+
+/* The Routes [begin, end) are one line's. */
+static void put_route_line(struct proxy_work *w, uint32_t begin, uint32_t end)
+{
+    uint32_t first = begin > w->first_route ? begin : w->first_route;
+    uint32_t last = end < w->end_route ? end : w->end_route;
+    struct sip_slice line = sip_msg_line(w->msg, w->routes[begin].field);
+
+    if (first >= last) {
+        sip_edit_splice(&w->out->edit, offset(w, line.at), line.length);
+        return;
+    }
+    if (first > begin) {
+        uint32_t from = offset(w, w->routes[begin].addr.whole.at);
+
+        sip_edit_splice(&w->out->edit, from, offset(w, w->routes[first].addr.whole.at) - from);
+    }
+    if (last < end) {
+        uint32_t from = end_offset(w, w->routes[last - 1].addr.whole);
+
+        sip_edit_splice(&w->out->edit, from, end_offset(w, w->routes[end - 1].addr.whole) - from);
+    }
+}
+
+/* `share: dialogs`: the chosen backend's host and port where a Route names the dead one's. */
+static bool put_substitute(struct proxy_work *w, const struct proxy_route *route)
+{
+    const struct lb_backend *chosen = &w->backends[w->out->backend];
+    char text[SIP_ADDR_TEXT_MAX];
+    struct sip_addr addr;
+    struct sip_uri uri;
+    uint32_t from, end;
+
+    if (sip_uri_parse(route->addr.uri, &uri) != 0 || !proxy_uri_addr(&uri, &addr) ||
+        !sip_ip_equal(&addr.ip, &w->backends[w->dead].ip))
+        return false;
+    from = offset(w, uri.host.at);
+    end = end_offset(w, uri.host);
+    if (uri.port != 0) {
+        while (end < end_offset(w, uri.whole) &&
+               (w->msg->buf[end] == ':' || sip_char_is(w->msg->buf[end], SIP_CHAR_DIGIT)))
+            end++;
+    }
+    addr.ip = chosen->ip;
+    addr.port = chosen->port;
+    sip_edit_splice(&w->out->edit, from, end - from);
+    sip_edit_put(&w->out->edit, text, sip_addr_print(&addr, text));
+    return true;
+}
+
+void proxy_put_routes(struct proxy_work *w)
+{
+    uint32_t begin = 0, end;
+
+    for (; begin < w->n_routes; begin = end) {
+        end = begin + 1;
+        while (end < w->n_routes && w->routes[end].field == w->routes[begin].field)
+            end++;
+        put_route_line(w, begin, end);
+    }
+    if (w->dead != LB_NO_BACKEND) {
+        for (uint32_t i = w->first_route; i < w->end_route; i++) {
+            if (!put_substitute(w, &w->routes[i]))
+                break;
+        }
+    }
+    if (w->moved_ruri.length > 0) {
+        struct sip_slice line = sip_msg_line(w->msg, w->routes[w->n_routes - 1].field);
+
+        sip_edit_splice(&w->out->edit, end_offset(w, line), 0);
+        sip_edit_put_text(&w->out->edit, "Route: <");
+        sip_edit_put_slice(&w->out->edit, w->moved_ruri);
+        sip_edit_put_text(&w->out->edit, ">\r\n");
+    }
+}

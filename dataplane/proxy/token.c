@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tokens as text: `t1.` and, in base64url, flags, key id, local and peer address, backend id and
+ * port, and a MAC over all that comes before it.
+ */
+#include "dataplane/proxy/token.h"
+
+#include <errno.h>
+
+#include "dataplane/proxy/seal.h"
+
+enum {
+    FLAG_V6 = 1,              /* both addresses of the flow */
+    TRANSPORT_SHIFT = 1,      /* three bits */
+    TRANSPORT_MASK = 7,
+    PAIR_SHIFT = 4,           /* two bits */
+    PAIR_MASK = 3,
+    FLAGS_USED = 0x3f,
+};
+
+static const char prefix[] = "t1.";
+
+enum { PREFIX_LENGTH = sizeof(prefix) - 1 };
+
+/* Tokens and Vias are signed by the same keys: the label keeps one from passing for the other. */
+static uint64_t token_mac(const struct snapshot_mac_key *key, const uint8_t *bytes, uint32_t length)
+{
+    struct lb_siphash h;
+
+    lb_siphash24_init(&h, &key->key);
+    lb_siphash_add(&h, "token", 5);
+    lb_siphash_add(&h, bytes, length);
+    return lb_siphash_end(&h);
+}
+
+static void put_addr(struct proxy_seal *seal, const struct sip_addr *addr)
+{
+    proxy_seal_put_ip(seal, &addr->ip);
+    proxy_seal_put(seal, addr->port, 2);
+}
+
+static struct sip_addr get_addr(struct proxy_seal *seal, bool v4)
+{
+    struct sip_addr addr;
+
+    memset(&addr, 0, sizeof(addr));
+    addr.ip = proxy_seal_get_ip(seal, v4);
+    addr.port = (uint16_t)proxy_seal_get(seal, 2);
+    return addr;
+}
+
+uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *token,
+                           char *ret_text)
+{
+    const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
+    struct proxy_seal seal = {0};
+    uint32_t flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
+
+    flags |= (uint32_t)token->flow.transport << TRANSPORT_SHIFT;
+    flags |= (uint32_t)token->pair << PAIR_SHIFT;
+    proxy_seal_put(&seal, flags, 1);
+    proxy_seal_put(&seal, key->id, 1);
+    put_addr(&seal, &token->flow.local);
+    put_addr(&seal, &token->flow.peer);
+    proxy_seal_put(&seal, token->backend, 4);
+    proxy_seal_put(&seal, token->backend_port, 2);
+    proxy_seal_put(&seal, token_mac(key, seal.bytes, seal.length), PROXY_MAC_BYTES);
+    memcpy(ret_text, prefix, PREFIX_LENGTH);
+    return PREFIX_LENGTH + proxy_seal_print(&seal, ret_text + PREFIX_LENGTH);
+}
+
+static uint32_t token_length(uint8_t flags)
+{
+    uint32_t addr = (flags & FLAG_V6 ? 16 : 4) + 2;
+
+    return 2 + 2 * addr + 4 + 2 + PROXY_MAC_BYTES;
+}
+
+static bool token_verifies(const struct snapshot *s, const struct proxy_seal *seal)
+{
+    const struct snapshot_mac_key *key;
+    struct proxy_seal end = *seal;
+
+    if (seal->length < 2 || seal->length != token_length(seal->bytes[0]))
+        return false;
+    key = proxy_seal_key(s, seal->bytes[1]);
+    if (key == NULL)
+        return false;
+    end.at = seal->length - PROXY_MAC_BYTES;
+    return proxy_seal_mac_equal(token_mac(key, seal->bytes, end.at),
+                                proxy_seal_get(&end, PROXY_MAC_BYTES));
+}
+
+int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct proxy_token *ret)
+{
+    struct proxy_seal seal;
+    struct proxy_token token;
+    uint32_t flags;
+
+    if (text.length < PREFIX_LENGTH || memcmp(text.at, prefix, PREFIX_LENGTH) != 0)
+        return -ENOENT;
+    text.at += PREFIX_LENGTH;
+    text.length -= PREFIX_LENGTH;
+    if (proxy_seal_parse(text, &seal) != 0 || !token_verifies(s, &seal))
+        return -EACCES;
+    memset(&token, 0, sizeof(token));
+    flags = (uint32_t)proxy_seal_get(&seal, 1);
+    (void)proxy_seal_get(&seal, 1);
+    token.flow.transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
+    token.pair = flags >> PAIR_SHIFT & PAIR_MASK;
+    token.flow.local = get_addr(&seal, !(flags & FLAG_V6));
+    token.flow.peer = get_addr(&seal, !(flags & FLAG_V6));
+    token.backend = (uint32_t)proxy_seal_get(&seal, 4);
+    token.backend_port = (uint16_t)proxy_seal_get(&seal, 2);
+    if ((flags & ~(uint32_t)FLAGS_USED) != 0 || token.flow.transport >= SIP_TRANSPORT_COUNT)
+        return -EACCES;
+    *ret = token;
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to proxy/: the desk on which one decision is made. It lives on the stack of
+ * proxy_decide; the files of this room hand it from step to step. A step that returns bool says
+ * whether the next may follow; when it says false it has left its verdict in `out`.
+ */
+#ifndef TANDEM_PROXY_WORK_H
+#define TANDEM_PROXY_WORK_H
+
+#include "dataplane/proxy/proxy.h"
+#include "dataplane/proxy/token.h"
+#include "dataplane/proxy/via.h"
+#include "dataplane/sip/uri.h"
+
+enum {
+    PROXY_ROUTES_MAX = 32,       /* Route values a request; more is refused as malformed */
+    PROXY_OWN_VIAS_MAX = 5,      /* more of our own Vias: a loop */
+    PROXY_RETRY_AFTER_S = 5,     /* of a 503: health sees a backend return within a few seconds */
+    PROXY_TAG_LENGTH = 16,       /* hex digits of the To-tag of local replies */
+    PROXY_SIP_PORT = 5060,
+    PROXY_SIPS_PORT = 5061,
+};
+
+struct proxy_route {
+    const struct sip_field *field;
+    struct sip_nameaddr addr;
+};
+
+struct proxy_work {
+    const struct proxy_view *view;
+    const struct snapshot *s;
+    const struct proxy_input *in;
+    const struct sip_msg *msg;
+    const struct snapshot_service *service;
+    const struct lb_pool *pool;
+    const struct lb_backend *backends;   /* the snapshot's */
+    struct proxy_output *out;
+
+    /* What the call table knows of the Call-ID (calls.c). */
+    uint64_t call_hash;
+    bool known;
+    struct lb_call call;                 /* when known */
+    int32_t call_backend;                /* LB_NO_BACKEND also when its backend is gone */
+
+    /* The Route set (route.c): of `n` values, [first, end) stay in the message. */
+    uint32_t n_routes, first_route, end_route;
+    struct proxy_route routes[PROXY_ROUTES_MAX];
+
+    /* The Request-URI as it will be sent. */
+    struct sip_uri ruri;
+    bool ruri_replaced;
+    struct sip_slice moved_ruri;         /* appended to the Routes for a strict router; length 0: none */
+
+    bool has_token;                      /* rule 1 popped one */
+    struct proxy_token token;
+
+    bool next_is_route;                  /* the target was read from the next Route */
+    int32_t dead;                        /* backend whose Routes get out->backend's address */
+};
+
+/* reply.c: the verdicts that are not a forward. They return false, for `return proxy_refuse(…)`. */
+bool proxy_refuse(struct proxy_work *w, enum proxy_reason reason);
+bool proxy_drop(struct proxy_work *w, enum proxy_reason reason);
+uint16_t proxy_reason_status(enum proxy_reason reason);   /* reason.c; 0: no reply */
+/* The To-tag of our replies to a request: the same for its retransmissions and its ACK. */
+void proxy_reply_tag(const struct snapshot *s, const struct sip_msg *request,
+                     char ret_tag[PROXY_TAG_LENGTH]);
+
+/* check.c */
+bool proxy_check(struct proxy_work *w);                   /* RFC 3261 §16.3 */
+
+/* route.c */
+bool proxy_routes_read(struct proxy_work *w);
+bool proxy_repair_strict(struct proxy_work *w);           /* §16.4 */
+bool proxy_rule_1_pop(struct proxy_work *w);
+/* The topmost Route that stays; NULL: none. */
+const struct proxy_route *proxy_next_route(const struct proxy_work *w);
+/* The URI of the next hop: of the next Route, else the Request-URI. False: it does not parse. */
+bool proxy_next_uri(const struct proxy_work *w, struct sip_uri *ret);
+/* §16.6 step 6: a next Route without lr is a strict router's. */
+void proxy_strict_next_hop(struct proxy_work *w);
+void proxy_put_request_uri(struct proxy_work *w);
+void proxy_put_routes(struct proxy_work *w);
+
+/* ours.c: what is our address, and which address is where. */
+bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret);  /* false: no address in it */
+bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri);
+bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri);
+bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri);
+/* Our address to send from: the ingress listener when it fits, else the service's first that does. */
+bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
+                  const struct sip_ip *peer, struct sip_addr *ret_local);
+/* The backend of the service's pool with that address, any port; LB_NO_BACKEND. */
+int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr);
+
+/* key.c */
+uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text);
+uint64_t proxy_key(const struct proxy_work *w);           /* of rule 6 */
+uint32_t proxy_transaction(const struct snapshot *s, const struct sip_msg *msg,
+                           struct sip_slice branch);      /* 24 bits */
+
+/* choose.c: inwards. Sets out->to, backend, rule; false: refused. */
+bool proxy_choose(struct proxy_work *w);                  /* rules 2 to 7 */
+bool proxy_choose_rules_4_to_7(struct proxy_work *w);
+
+/* related.c: the Call-ID that Replaces, Join or Target-Dialog names. Length 0: none. */
+enum { PROXY_CALL_ID_MAX = 256 };
+struct sip_slice proxy_related_call(const struct sip_msg *msg, char buf[PROXY_CALL_ID_MAX]);
+
+/* outward.c: from a backend. */
+bool proxy_choose_outward(struct proxy_work *w);
+
+/* calls.c */
+void proxy_calls_find(struct proxy_work *w);
+bool proxy_calls_stays(const struct proxy_work *w);       /* retransmission, CANCEL, ACK, challenged */
+void proxy_calls_inward(struct proxy_work *w);
+void proxy_calls_outward(struct proxy_work *w);
+void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
+
+/* rewrite.c */
+void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service *service,
+                    bool outside, struct proxy_next_via *ret);
+bool proxy_rewrite(struct proxy_work *w);
+
+void proxy_request(struct proxy_work *w);
+void proxy_response(struct proxy_work *w);
+
+#endif
