@@ -49,7 +49,8 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
 int compile_memfd(const struct snapshot *snapshot);
 
 /* Loads a secret file (`seed HEX`, `next|current|previous ID HEX` a line), or makes it, mode 0600,
- * when there is none. Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed. */
+ * when there is none. Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed (0:
+ * seed or current key missing); -EPERM: others than its owner may read it. */
 int compile_secret_load(const char *file, struct compile_secret *ret_secret, uint32_t *ret_line);
 
 #endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Contradictions in a configuration: names and addresses used twice, references to nothing,
+ * addresses that cannot be where they are said to be.
+ */
+#include "config/check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/schema.h"
+#include "config/snapshot.h"
+#include "config/value.h"
+
+enum { BASE_MAX = 96 };
+
+int check_refuse(struct cfg_error *error, const char *base, const char *name, const char *reason,
+                 ...)
+{
+    va_list arguments;
+
+    snprintf(error->key, sizeof(error->key), "%s%s%s", base,
+             *base != '\0' && *name != '\0' ? "." : "", name);
+    va_start(arguments, reason);
+    vsnprintf(error->reason, sizeof(error->reason), reason, arguments);
+    va_end(arguments);
+    return -EINVAL;
+}
+
+static const char *ip_text(const struct sip_ip *ip, char text[SIP_IP_TEXT_MAX + 1])
+{
+    text[sip_ip_print(ip, text)] = '\0';
+    return text;
+}
+
+/* A port's device, by what its driver needs. */
+static int check_device(const struct cfg_port *port, const char *base, struct cfg_error *error)
+{
+    unsigned domain, bus, device, function;
+    int end = 0;
+
+    if (port->driver == CFG_NULL)
+        return port->device == NULL ? 0
+                                    : check_refuse(error, base, "device", "the driver null has none");
+    if (port->device == NULL)
+        return check_refuse(error, base, "device", "required by this driver, but missing");
+    switch (port->driver) {
+    case CFG_AF_PACKET:
+    case CFG_AF_XDP:
+        if (!value_is_interface(port->device))
+            return check_refuse(error, base, "device", "`%.60s` cannot be an interface's name",
+                                port->device);
+        return 0;
+    case CFG_PCI:
+        if (sscanf(port->device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) != 4 ||
+            port->device[end] != '\0')
+            return check_refuse(error, base, "device",
+                                "`%.60s` is no PCI address, as 0000:01:00.0", port->device);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int check_tap(const struct cfg_port *port, const char *base, struct cfg_error *error)
+{
+    bool kernel_needed = port->driver != CFG_PCAP && port->driver != CFG_NULL;
+
+    if (port->tap == NULL)
+        return !kernel_needed ? 0
+                              : check_refuse(error, base, "tap",
+                                             "required by this driver, but missing: without it "
+                                             "nothing answers ARP");
+    if (strlen(port->tap) > 15)
+        return check_refuse(error, base, "tap", "`%.60s` is longer than 15 characters", port->tap);
+    if (!value_is_interface(port->tap))
+        return check_refuse(error, base, "tap", "`%s` cannot be an interface's name", port->tap);
+    return 0;
+}
+
+static int check_gateways(const struct cfg_port *port, const char *base, struct cfg_error *error)
+{
+    char text[SIP_IP_TEXT_MAX + 1];
+
+    for (uint32_t i = 0; i < port->n_gateways; i++) {
+        const struct sip_ip *gateway = &port->gateways[i];
+        bool link_local = gateway->bytes[0] == 0xfe && (gateway->bytes[1] & 0xc0) == 0x80;
+        bool near = link_local;
+
+        for (uint32_t j = 0; j < i; j++) {
+            if (sip_ip_is_v4(gateway) == sip_ip_is_v4(&port->gateways[j]))
+                return check_refuse(error, base, "gateway", "more than one gateway of a family");
+        }
+        for (uint32_t j = 0; j < port->n_addresses; j++) {
+            if (sip_ip_equal(gateway, &port->addresses[j].ip))
+                return check_refuse(error, base, "gateway", "%s is one of the port's own addresses",
+                                    ip_text(gateway, text));
+            near |= value_prefix_has(&port->addresses[j], gateway);
+        }
+        if (!near)
+            return check_refuse(error, base, "gateway", "%s is in no prefix of the port's addresses",
+                                ip_text(gateway, text));
+    }
+    return 0;
+}
+
+/* One address twice, in one port or in two: `j` of `other` comes before `i` of `port`. */
+static int check_addresses(const struct cfg_dataplane *dataplane, uint32_t at, const char *base,
+                           struct cfg_error *error)
+{
+    const struct cfg_port *port = &dataplane->ports[at];
+    char key[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
+
+    for (uint32_t i = 0; i < port->n_addresses; i++) {
+        for (uint32_t p = 0; p <= at; p++) {
+            const struct cfg_port *other = &dataplane->ports[p];
+
+            for (uint32_t j = 0; j < (p == at ? i : other->n_addresses); j++) {
+                if (!sip_ip_equal(&port->addresses[i].ip, &other->addresses[j].ip))
+                    continue;
+                snprintf(key, sizeof(key), "addresses[%u]", i);
+                return check_refuse(error, base, key, "%s is there twice, before at port %s",
+                                    ip_text(&port->addresses[i].ip, text), other->name);
+            }
+        }
+    }
+    return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* A port beside those before it: name, device, TAP. */
+static int check_port_pairs(const struct cfg_dataplane *dataplane, uint32_t at, const char *base,
+                            struct cfg_error *error)
+{
+    const struct cfg_port *port = &dataplane->ports[at];
+
+    for (uint32_t i = 0; i <= at; i++) {
+        const struct cfg_port *other = &dataplane->ports[i];
+
+        if (same_text(port->tap, other->device) || same_text(other->tap, port->device))
+            return check_refuse(error, base, "tap", "`%s` is a tap and a device",
+                                same_text(port->tap, other->device) ? port->tap : other->tap);
+        if (i == at)
+            break;
+        if (same_text(port->name, other->name))
+            return check_refuse(error, base, "name", "two ports are named `%s`", port->name);
+        if (same_text(port->tap, other->tap))
+            return check_refuse(error, base, "tap", "`%s` is the tap of port %s too", port->tap,
+                                other->name);
+        if (port->driver != CFG_PCAP && same_text(port->device, other->device))
+            return check_refuse(error, base, "device", "`%s` is the device of port %s too",
+                                port->device, other->name);
+    }
+    return 0;
+}
+
+int check_dataplane(const struct cfg_dataplane *dataplane, struct cfg_error *ret_error)
+{
+    int ret = 0;
+
+    for (uint32_t i = 0; ret == 0 && i < dataplane->n_ports; i++) {
+        const struct cfg_port *port = &dataplane->ports[i];
+        char base[BASE_MAX];
+
+        snprintf(base, sizeof(base), "dataplane.ports[%u]", i);
+        ret = check_device(port, base, ret_error);
+        if (ret == 0)
+            ret = check_tap(port, base, ret_error);
+        if (ret == 0)
+            ret = check_port_pairs(dataplane, i, base, ret_error);
+        if (ret == 0)
+            ret = check_addresses(dataplane, i, base, ret_error);
+        if (ret == 0)
+            ret = check_gateways(port, base, ret_error);
+    }
+    return ret;
+}
+
+/* Whether a listen address is one of a port, where any port has addresses. */
+static bool is_port_address(const struct cfg_dataplane *dataplane, const struct sip_ip *ip)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < dataplane->n_ports; i++) {
+        const struct cfg_port *port = &dataplane->ports[i];
+
+        for (uint32_t j = 0; j < port->n_addresses; j++) {
+            any = true;
+            if (sip_ip_equal(&port->addresses[j].ip, ip))
+                return true;
+        }
+    }
+    return !any;
+}
+
+/* Where something of the file is, so that sorted copies can name it. */
+struct place {
+    const void *what;
+    uint32_t outer, inner;            /* service and listener; pool and backend */
+};
+
+static int order_of_places(const struct place *a, const struct place *b)
+{
+    if (a->outer != b->outer)
+        return a->outer < b->outer ? -1 : 1;
+    return (a->inner > b->inner) - (a->inner < b->inner);
+}
+
+static int by_listener(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    const struct cfg_listener *la = a->what, *lb = b->what;
+    struct snapshot_listener sa = {.addr = la->addr, .transport = (uint8_t)la->transport};
+    struct snapshot_listener sb = {.addr = lb->addr, .transport = (uint8_t)lb->transport};
+    int order = snapshot_listener_order(&sa, &sb);
+
+    return order != 0 ? order : order_of_places(a, b);
+}
+
+static int check_listeners(const struct cfg *cfg, struct cfg_error *error)
+{
+    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
+    struct place *places;
+    uint32_t n = 0;
+    int ret = 0;
+
+    places = calloc((size_t)cfg->n_services * SCHEMA_LISTEN_MAX, sizeof(*places));
+    if (places == NULL)
+        return check_refuse(error, "services", "", "out of memory");
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        for (uint32_t j = 0; j < cfg->services[i].n_listen; j++)
+            places[n++] = (struct place){&cfg->services[i].listen[j], i, j};
+    }
+    for (uint32_t i = 0; ret == 0 && i < n; i++) {
+        const struct cfg_listener *listener = places[i].what;
+
+        snprintf(base, sizeof(base), "services[%u].listen[%u]", places[i].outer, places[i].inner);
+        if (!is_port_address(&cfg->dataplane, &listener->addr.ip))
+            ret = check_refuse(error, base, "address", "%s is not among any port's addresses",
+                               ip_text(&listener->addr.ip, text));
+    }
+    qsort(places, n, sizeof(*places), by_listener);
+    for (uint32_t i = 1; ret == 0 && i < n; i++) {
+        const struct cfg_listener *a = places[i - 1].what, *b = places[i].what;
+
+        if (a->transport != b->transport || !sip_addr_equal(&a->addr, &b->addr))
+            continue;
+        snprintf(base, sizeof(base), "services[%u].listen[%u]", places[i].outer, places[i].inner);
+        ret = check_refuse(error, base, "",
+                           "service %s listens on this transport, address and port already",
+                           cfg->services[places[i - 1].outer].name);
+    }
+    free(places);
+    return ret;
+}
+
+static int check_service_names(const struct cfg *cfg, struct cfg_error *error)
+{
+    char base[BASE_MAX];
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        const struct cfg_service *service = &cfg->services[i];
+        uint32_t pool = 0;
+
+        snprintf(base, sizeof(base), "services[%u]", i);
+        for (uint32_t j = 0; j < i; j++) {
+            if (same_text(service->name, cfg->services[j].name))
+                return check_refuse(error, base, "name", "two services are named `%s`",
+                                    service->name);
+        }
+        while (pool < cfg->n_pools && !same_text(service->pool, cfg->pools[pool].name))
+            pool++;
+        if (pool == cfg->n_pools)
+            return check_refuse(error, base, "pool", "there is no pool named `%s`", service->pool);
+    }
+    return 0;
+}
+
+static int check_pool_names(const struct cfg *cfg, struct cfg_error *error)
+{
+    char base[BASE_MAX];
+    uint64_t n_backends = 0;
+
+    for (uint32_t i = 0; i < cfg->n_pools; i++) {
+        const struct cfg_pool *pool = &cfg->pools[i];
+        bool weight = false;
+
+        snprintf(base, sizeof(base), "pools[%u]", i);
+        for (uint32_t j = 0; j < i; j++) {
+            if (same_text(pool->name, cfg->pools[j].name))
+                return check_refuse(error, base, "name", "two pools are named `%s`", pool->name);
+            if (snapshot_pool_id(sip_slice_of(pool->name)) ==
+                snapshot_pool_id(sip_slice_of(cfg->pools[j].name)))
+                return check_refuse(error, base, "name",
+                                    "has the same id as pool %s: rename one of them",
+                                    cfg->pools[j].name);
+        }
+        for (uint32_t j = 0; j < pool->n_backends; j++)
+            weight |= pool->backends[j].weight > 0;
+        if (!weight)
+            return check_refuse(error, base, "backends", "all weights are 0: nobody gets calls");
+        n_backends += pool->n_backends;
+        if (n_backends > SCHEMA_BACKENDS_MAX)
+            return check_refuse(error, base, "backends", "more than %d backends in all pools",
+                                SCHEMA_BACKENDS_MAX);
+    }
+    return 0;
+}
+
+/* A backend's id, or one of its addresses, with where it stands. */
+struct known {
+    uint32_t id;
+    struct sip_addr addr;
+    uint32_t pool, backend;
+};
+
+static int by_id(const void *left, const void *right)
+{
+    const struct known *a = left, *b = right;
+
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return order_of_places(&(struct place){NULL, a->pool, a->backend},
+                           &(struct place){NULL, b->pool, b->backend});
+}
+
+static int by_pool_and_address(const void *left, const void *right)
+{
+    const struct known *a = left, *b = right;
+    int order;
+
+    if (a->pool != b->pool)
+        return a->pool < b->pool ? -1 : 1;
+    order = memcmp(a->addr.ip.bytes, b->addr.ip.bytes, sizeof(a->addr.ip.bytes));
+    if (order != 0)
+        return order;
+    if (a->addr.port != b->addr.port)
+        return a->addr.port < b->addr.port ? -1 : 1;
+    return (a->backend > b->backend) - (a->backend < b->backend);
+}
+
+static int check_ids(const struct cfg *cfg, struct known *all, struct cfg_error *error)
+{
+    uint32_t n = 0;
+    char base[BASE_MAX];
+
+    for (uint32_t i = 0; i < cfg->n_pools; i++) {
+        struct sip_slice pool = sip_slice_of(cfg->pools[i].name);
+
+        for (uint32_t j = 0; j < cfg->pools[i].n_backends; j++) {
+            struct sip_slice name = sip_slice_of(cfg->pools[i].backends[j].name);
+
+            all[n++] = (struct known){.id = snapshot_backend_id(pool, name), .pool = i,
+                                      .backend = j};
+        }
+    }
+    qsort(all, n, sizeof(*all), by_id);
+    for (uint32_t i = 1; i < n; i++) {
+        const struct cfg_pool *pool = &cfg->pools[all[i - 1].pool];
+        const char *before = pool->backends[all[i - 1].backend].name;
+        const char *name = cfg->pools[all[i].pool].backends[all[i].backend].name;
+
+        if (all[i].id != all[i - 1].id)
+            continue;
+        snprintf(base, sizeof(base), "pools[%u].backends[%u]", all[i].pool, all[i].backend);
+        if (all[i].pool == all[i - 1].pool && same_text(name, before))
+            return check_refuse(error, base, "name", "two backends of the pool are named `%s`", name);
+        return check_refuse(error, base, "name",
+                            "has the same id as backend %s of pool %s: rename one of them", before,
+                            pool->name);
+    }
+    return 0;
+}
+
+/* Every address and port by which a backend is known, `ports:` included, names one of its pool. */
+static int check_backend_addresses(const struct cfg *cfg, struct known *all,
+                                   struct cfg_error *error)
+{
+    uint32_t n = 0;
+    char base[BASE_MAX], text[SIP_ADDR_TEXT_MAX + 1];
+
+    for (uint32_t i = 0; i < cfg->n_pools; i++) {
+        for (uint32_t j = 0; j < cfg->pools[i].n_backends; j++) {
+            const struct cfg_backend *backend = &cfg->pools[i].backends[j];
+
+            all[n++] = (struct known){.addr = backend->addr, .pool = i, .backend = j};
+            for (uint32_t k = 0; k < backend->n_ports; k++)
+                all[n++] = (struct known){.addr = {backend->addr.ip, backend->ports[k]},
+                                          .pool = i, .backend = j};
+        }
+    }
+    qsort(all, n, sizeof(*all), by_pool_and_address);
+    for (uint32_t i = 1; i < n; i++) {
+        const struct cfg_backend *before = &cfg->pools[all[i].pool].backends[all[i - 1].backend];
+
+        if (all[i].pool != all[i - 1].pool || !sip_addr_equal(&all[i].addr, &all[i - 1].addr))
+            continue;
+        snprintf(base, sizeof(base), "pools[%u].backends[%u]", all[i].pool, all[i].backend);
+        text[sip_addr_print(&all[i].addr, text)] = '\0';
+        return check_refuse(error, base, all[i].backend == all[i - 1].backend ? "ports" : "address",
+                            "%s is known as backend %s already", text, before->name);
+    }
+    return 0;
+}
+
+/* A backend at a listener's address would be ourselves. */
+static int check_not_ourselves(const struct cfg *cfg, struct cfg_error *error)
+{
+    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        for (uint32_t l = 0; l < cfg->services[i].n_listen; l++) {
+            const struct sip_ip *ip = &cfg->services[i].listen[l].addr.ip;
+
+            for (uint32_t p = 0; p < cfg->n_pools; p++) {
+                for (uint32_t b = 0; b < cfg->pools[p].n_backends; b++) {
+                    if (!sip_ip_equal(&cfg->pools[p].backends[b].addr.ip, ip))
+                        continue;
+                    snprintf(base, sizeof(base), "pools[%u].backends[%u]", p, b);
+                    return check_refuse(error, base, "address",
+                                        "%s is an address that service %s listens on",
+                                        ip_text(ip, text), cfg->services[i].name);
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+/* Where every port is `outside`, no backend's address is believed anywhere. */
+static int check_zones(const struct cfg *cfg, struct cfg_error *error)
+{
+    for (uint32_t i = 0; i < cfg->dataplane.n_ports; i++) {
+        if (cfg->dataplane.ports[i].zone != CFG_ZONE_OUTSIDE)
+            return 0;
+    }
+    return check_refuse(error, "dataplane.ports[0]", "zone",
+                        "all ports are outside: a backend's address is believed on none");
+}
+
+int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
+{
+    struct known *all;
+    int ret = check_pool_names(cfg, ret_error);
+
+    if (ret == 0)
+        ret = check_service_names(cfg, ret_error);
+    if (ret == 0)
+        ret = check_listeners(cfg, ret_error);
+    if (ret == 0)
+        ret = check_zones(cfg, ret_error);
+    if (ret != 0)
+        return ret;
+    all = calloc((size_t)SCHEMA_BACKENDS_MAX * (1 + LB_PORTS_MAX), sizeof(*all));
+    if (all == NULL)
+        return check_refuse(ret_error, "pools", "", "out of memory");
+    ret = check_ids(cfg, all, ret_error);
+    if (ret == 0)
+        ret = check_backend_addresses(cfg, all, ret_error);
+    if (ret == 0)
+        ret = check_not_ourselves(cfg, ret_error);
+    free(all);
+    return ret;
+}

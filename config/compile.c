@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lays a configuration and what is known of its backends out as a snapshot: counts first, one
+ * block, then each array in turn. It must not know how a snapshot is used.
+ */
+#include "config/compile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "config/msg.h"
+#include "dataplane/lb/maglev.h"
+
+enum { ALIGN = 8 };                   /* of every array in the block */
+
+/* A backend that goes into the snapshot, in its place there. */
+struct chosen {
+    const struct cfg_backend *cfg;
+    uint32_t id;
+    uint32_t pool;
+    uint32_t order;                   /* within the pool: as configured, then as they linger */
+    bool lingering;
+};
+
+/* What is being built. */
+struct build {
+    const struct compile_input *input;
+    struct chosen *chosen;            /* [n_backends], by pool, those configured first */
+    uint32_t *n_of_pool;              /* [n_pools] */
+    uint32_t n_backends;
+    struct snapshot *snapshot;
+    uint32_t text_used;
+    uint32_t domains_at;              /* offset of the next service's domains */
+};
+
+static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
+{
+    for (uint32_t i = 0; i < input->n_states; i++) {
+        if (input->states[i].id == id)
+            return &input->states[i];
+    }
+    return NULL;
+}
+
+/* Adds a backend unless one with its id is there: one that lingers may have come back, or linger
+ * twice. Those configured have distinct ids, by config/check. */
+static void choose(struct build *b, uint32_t pool, const struct cfg_backend *backend,
+                   bool lingering)
+{
+    uint32_t id = snapshot_backend_id(sip_slice_of(b->input->cfg->pools[pool].name),
+                                      sip_slice_of(backend->name));
+
+    for (uint32_t i = 0; lingering && i < b->n_backends; i++) {
+        if (b->chosen[i].id == id)
+            return;
+    }
+    b->chosen[b->n_backends] = (struct chosen){backend, id, pool, b->n_backends, lingering};
+    b->n_backends++;
+    b->n_of_pool[pool]++;
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct chosen *a = left, *b = right;
+
+    if (a->pool != b->pool)
+        return a->pool < b->pool ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+static uint32_t pool_index(const struct cfg *cfg, const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < cfg->n_pools && strcmp(cfg->pools[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static int choose_backends(struct build *b)
+{
+    const struct compile_input *input = b->input;
+    const struct cfg *cfg = input->cfg;
+    size_t most = input->n_lingering;
+
+    for (uint32_t p = 0; p < cfg->n_pools; p++)
+        most += cfg->pools[p].n_backends;
+    b->chosen = calloc(most + 1, sizeof(*b->chosen));
+    b->n_of_pool = calloc((size_t)cfg->n_pools + 1, sizeof(*b->n_of_pool));
+    if (b->chosen == NULL || b->n_of_pool == NULL)
+        return -ENOMEM;
+    for (uint32_t p = 0; p < cfg->n_pools; p++) {
+        for (uint32_t i = 0; i < cfg->pools[p].n_backends; i++)
+            choose(b, p, &cfg->pools[p].backends[i], false);
+    }
+    for (uint32_t i = 0; i < input->n_lingering; i++) {
+        uint32_t pool = pool_index(cfg, input->lingering[i].pool);
+
+        if (pool < cfg->n_pools)
+            choose(b, pool, &input->lingering[i].backend, true);
+    }
+    qsort(b->chosen, b->n_backends, sizeof(*b->chosen), by_place);
+    for (uint32_t p = 0; p < cfg->n_pools; p++) {
+        if (b->n_of_pool[p] > LB_MAGLEV_NONE)
+            return -E2BIG;
+    }
+    return 0;
+}
+
+static uint64_t text_bytes(const struct build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        const struct cfg_service *service = &cfg->services[i];
+
+        bytes += strlen(service->name);
+        for (uint32_t j = 0; j < service->n_domains; j++)
+            bytes += strlen(service->domains[j]);
+        for (uint32_t j = 0; j < service->n_proxy_require; j++)
+            bytes += strlen(service->proxy_require[j]);
+    }
+    for (uint32_t i = 0; i < cfg->n_pools; i++) {
+        bytes += strlen(cfg->pools[i].name);
+        bytes += cfg->pools[i].key_header == NULL ? 0 : strlen(cfg->pools[i].key_header);
+    }
+    for (uint32_t i = 0; i < b->n_backends; i++)
+        bytes += strlen(b->chosen[i].cfg->name);
+    return bytes;
+}
+
+/* Gives the next n structs of `bytes` their place at *at. */
+static struct snapshot_array place(uint64_t *at, uint64_t n, uint64_t bytes)
+{
+    struct snapshot_array array = {.offset = (uint32_t)*at, .n = (uint32_t)n};
+
+    *at = (*at + n * bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return array;
+}
+
+/* The table of a pool has room for its configured backends: one that lingers or is down leaves the
+ * others' entries where they are. */
+static uint32_t table_size(const struct build *b, uint32_t pool)
+{
+    return lb_maglev_size(b->input->cfg->pools[pool].n_backends);
+}
+
+static uint32_t address_entries(uint32_t n_backends)
+{
+    uint32_t n = 2;
+
+    while (n / 2 < n_backends)
+        n *= 2;
+    return n;
+}
+
+/* Makes the block and gives every array its place. Offsets are summed in 64 bits, and kept only
+ * when all of them are below SNAPSHOT_SIZE_MAX. */
+static int allocate(struct build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    struct snapshot head = {.magic = SNAPSHOT_MAGIC, .version = SNAPSHOT_VERSION};
+    uint64_t at = sizeof(head), n_listeners = 0, n_domains = 0, n_entries = 0;
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        n_listeners += cfg->services[i].n_listen;
+        n_domains += cfg->services[i].n_domains;
+    }
+    for (uint32_t i = 0; i < cfg->n_pools; i++)
+        n_entries += table_size(b, i);
+    head.services = place(&at, cfg->n_services, sizeof(struct snapshot_service));
+    head.listeners = place(&at, n_listeners, sizeof(struct snapshot_listener));
+    head.pools = place(&at, cfg->n_pools, sizeof(struct lb_pool));
+    head.backends = place(&at, b->n_backends, sizeof(struct lb_backend));
+    head.by_address = place(&at, address_entries(b->n_backends), sizeof(uint32_t));
+    head.by_id = place(&at, b->n_backends, sizeof(uint32_t));
+    head.tables = place(&at, n_entries, sizeof(uint16_t));
+    b->domains_at = place(&at, n_domains, sizeof(struct lb_text)).offset;
+    head.text = place(&at, text_bytes(b), 1);
+    if (at > SNAPSHOT_SIZE_MAX)
+        return -E2BIG;
+    b->snapshot = calloc(1, at);
+    if (b->snapshot == NULL)
+        return -ENOMEM;
+    head.size = at;
+    *b->snapshot = head;
+    return 0;
+}
+
+static void *array_of(struct build *b, struct snapshot_array array)
+{
+    return (char *)b->snapshot + array.offset;
+}
+
+static struct lb_text add_text(struct build *b, const char *text)
+{
+    struct lb_text added = {.offset = b->text_used};
+
+    if (text == NULL)
+        return added;
+    added.length = (uint32_t)strlen(text);
+    memcpy((char *)array_of(b, b->snapshot->text) + b->text_used, text, added.length);
+    b->text_used += added.length;
+    return added;
+}
+
+static void fill_head(struct build *b)
+{
+    const struct compile_input *input = b->input;
+    struct snapshot *s = b->snapshot;
+
+    s->generation = input->generation;
+    s->draining = input->node_draining;
+    s->hash_key = lb_key_derive(&input->secret->seed, "hash");
+    s->branch_key = lb_key_derive(&input->secret->seed, "branch");
+    for (int i = 0; i < SNAPSHOT_MAC_KEYS; i++) {
+        const struct snapshot_mac_key *mac = &input->secret->mac[i];
+
+        if (!mac->valid)
+            continue;
+        s->mac[i].id = mac->id;
+        s->mac[i].valid = 1;
+        s->mac[i].key = lb_key_derive(&mac->key, "mac");
+    }
+}
+
+static void fill_services(struct build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    struct snapshot_service *services = array_of(b, b->snapshot->services);
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        const struct cfg_service *from = &cfg->services[i];
+        struct snapshot_service *to = &services[i];
+        struct lb_text *domains;
+
+        to->pool = pool_index(cfg, from->pool);
+        to->name = add_text(b, from->name);
+        to->record_route = from->record_route;
+        to->path = from->path;
+        to->nat = from->nat;
+        to->n_proxy_require = (uint8_t)from->n_proxy_require;
+        for (uint32_t j = 0; j < from->n_proxy_require; j++)
+            to->proxy_require[j] = add_text(b, from->proxy_require[j]);
+        to->domains = (struct snapshot_array){.offset = b->domains_at, .n = from->n_domains};
+        domains = array_of(b, to->domains);
+        for (uint32_t j = 0; j < from->n_domains; j++)
+            domains[j] = add_text(b, from->domains[j]);
+        b->domains_at += from->n_domains * (uint32_t)sizeof(struct lb_text);
+    }
+}
+
+static int by_listener(const void *a, const void *b)
+{
+    return snapshot_listener_order(a, b);
+}
+
+static void fill_listeners(struct build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    struct snapshot_listener *listeners = array_of(b, b->snapshot->listeners);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        for (uint32_t j = 0; j < cfg->services[i].n_listen; j++) {
+            const struct cfg_listener *from = &cfg->services[i].listen[j];
+
+            listeners[n].addr = from->addr;
+            listeners[n].transport = (uint8_t)from->transport;
+            listeners[n++].service = i;
+        }
+    }
+    qsort(listeners, n, sizeof(*listeners), by_listener);
+}
+
+static void fill_backend(struct build *b, const struct chosen *from, struct lb_backend *to)
+{
+    const struct compile_state *state = find_state(b->input, from->id);
+
+    to->id = from->id;
+    to->pool = from->pool;
+    to->ip = from->cfg->addr.ip;
+    to->port = from->cfg->addr.port;
+    to->transport = SIP_TRANSPORT_UDP;
+    to->admin = state == NULL ? LB_UP : state->admin;
+    to->health = state == NULL ? LB_UP : state->health;
+    to->state = to->admin > to->health ? to->admin : to->health;
+    to->lingering = from->lingering;
+    if (from->lingering && to->state < LB_DRAINING)
+        to->state = LB_DRAINING;
+    to->n_ports = (uint8_t)(from->cfg->n_ports < LB_PORTS_MAX ? from->cfg->n_ports : LB_PORTS_MAX);
+    for (uint32_t i = 0; i < to->n_ports; i++)
+        to->ports[i] = from->cfg->ports[i];
+    to->weight = state == NULL || state->weight == UINT32_MAX ? from->cfg->weight : state->weight;
+    to->name = add_text(b, from->cfg->name);
+}
+
+static void fill_backends(struct build *b)
+{
+    struct lb_backend *backends = array_of(b, b->snapshot->backends);
+    uint32_t *by_address = array_of(b, b->snapshot->by_address);
+    uint32_t mask = b->snapshot->by_address.n - 1;
+
+    for (uint32_t i = 0; i < b->n_backends; i++) {
+        uint32_t at;
+
+        fill_backend(b, &b->chosen[i], &backends[i]);
+        at = snapshot_address_home(&b->snapshot->hash_key, &backends[i].ip, mask + 1);
+        while (by_address[at] != 0)
+            at = (at + 1) & mask;
+        by_address[at] = i + 1;
+    }
+}
+
+static int by_id(const void *left, const void *right, void *context)
+{
+    const struct lb_backend *backends = context;
+    uint32_t a = backends[*(const uint32_t *)left].id, b = backends[*(const uint32_t *)right].id;
+
+    return (a > b) - (a < b);
+}
+
+static void fill_by_id(struct build *b)
+{
+    struct lb_backend *backends = array_of(b, b->snapshot->backends);
+    uint32_t *indices = array_of(b, b->snapshot->by_id);
+
+    for (uint32_t i = 0; i < b->n_backends; i++)
+        indices[i] = i;
+    qsort_r(indices, b->n_backends, sizeof(*indices), by_id, backends);
+}
+
+/* The table of one pool over those of its backends that take new calls. */
+static int fill_table(struct build *b, const struct lb_pool *pool)
+{
+    const struct lb_backend *backends = array_of(b, b->snapshot->backends);
+    uint16_t *tables = array_of(b, b->snapshot->tables);
+    struct lb_member *members = calloc((size_t)pool->n_backends + 1, sizeof(*members));
+    uint32_t n = 0;
+    int ret;
+
+    if (members == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < pool->n_backends; i++) {
+        const struct lb_backend *backend = &backends[pool->first_backend + i];
+
+        if (backend->state == LB_UP && backend->weight > 0)
+            members[n++] = (struct lb_member){backend->id, backend->weight, (uint16_t)i};
+    }
+    ret = lb_maglev_build(&b->snapshot->hash_key, members, n, tables + pool->table,
+                          pool->table_size);
+    free(members);
+    return ret;
+}
+
+static int fill_pools(struct build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    struct lb_pool *pools = array_of(b, b->snapshot->pools);
+    uint32_t first = 0, table = 0;
+    int ret = 0;
+
+    for (uint32_t i = 0; ret == 0 && i < cfg->n_pools; i++) {
+        const struct cfg_pool *from = &cfg->pools[i];
+        struct lb_pool *to = &pools[i];
+
+        to->id = snapshot_pool_id(sip_slice_of(from->name));
+        to->first_backend = first;
+        to->n_backends = b->n_of_pool[i];
+        to->table = table;
+        to->table_size = table_size(b, i);
+        to->share = (uint8_t)from->share;
+        memcpy(to->keys, from->keys, sizeof(to->keys));
+        to->key_header = add_text(b, from->key_header);
+        to->name = add_text(b, from->name);
+        first += to->n_backends;
+        table += to->table_size;
+        ret = fill_table(b, to);
+    }
+    return ret;
+}
+
+int compile_snapshot(const struct compile_input *input, struct snapshot **ret_snapshot)
+{
+    struct build b = {.input = input};
+    int ret = choose_backends(&b);
+
+    if (ret == 0)
+        ret = allocate(&b);
+    if (ret == 0) {
+        fill_head(&b);
+        fill_listeners(&b);
+        fill_backends(&b);
+        fill_by_id(&b);
+        fill_services(&b);
+        ret = fill_pools(&b);
+    }
+    if (ret == 0)
+        *ret_snapshot = b.snapshot;
+    else
+        free(b.snapshot);
+    free(b.chosen);
+    free(b.n_of_pool);
+    return ret;
+}
+
+int compile_memfd(const struct snapshot *snapshot)
+{
+    const char *bytes = (const char *)snapshot;
+    uint64_t written = 0;
+    int error, fd = memfd_create("tandem-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -errno;
+    while (written < snapshot->size) {
+        ssize_t n = write(fd, bytes + written, snapshot->size - written);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            goto failed;
+        written += (uint64_t)n;
+    }
+    if (fcntl(fd, F_ADD_SEALS, msg_snapshot_seals()) == 0)
+        return fd;
+failed:
+    error = errno != 0 ? errno : EIO;
+    close(fd);
+    return -error;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the raw values of a file to a struct cfg: units, addresses, ranges of single values,
+ * defaults. What must hold between values is check's.
+ */
+#ifndef TANDEM_CONFIG_CONVERT_H
+#define TANDEM_CONFIG_CONVERT_H
+
+#include "config/cfg.h"
+#include "config/document.h"
+#include "config/schema.h"
+
+/*
+ * Fills `cfg`, which must be zero, with copies of all texts. The document tells whether a key was
+ * given. On failure the cfg may be half filled and is still for cfg_free. Returns 0, or a negative
+ * errno with key and reason in *ret_error.
+ */
+int convert_dataplane(const struct schema_dataplane *raw, const struct document *document,
+                      struct cfg_dataplane *cfg, struct cfg_error *ret_error);
+int convert_file(const struct schema_file *raw, const struct document *document, struct cfg *cfg,
+                 struct cfg_error *ret_error);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a file into a YAML document, finding places in it, and comparing its shape with a schema.
+ */
+#include "config/document.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/check.h"
+
+static int refuse_errno(struct cfg_error *error, int number)
+{
+    check_refuse(error, "", "", "cannot be read: %s", strerror(number));
+    return -number;
+}
+
+/* Reads a whole file, with room for one byte more than is allowed so that more is noticed. */
+static int read_text(const char *file, struct document *document, struct cfg_error *error)
+{
+    size_t room = 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return refuse_errno(error, errno);
+    for (;;) {
+        ssize_t got;
+
+        if (document->length == room) {
+            char *text = realloc(document->text, room = room == 0 ? 16384 : room * 2);
+
+            if (text == NULL) {
+                close(fd);
+                return refuse_errno(error, ENOMEM);
+            }
+            document->text = text;
+        }
+        got = read(fd, document->text + document->length, room - document->length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            int number = errno;
+
+            close(fd);
+            return refuse_errno(error, number);
+        }
+        document->length += (size_t)got;
+        if (got == 0 || document->length > DOCUMENT_SIZE_MAX)
+            break;
+    }
+    close(fd);
+    if (document->length > DOCUMENT_SIZE_MAX)
+        return check_refuse(error, "", "", "larger than 16 MiB");
+    return 0;
+}
+
+static uint32_t line_of_offset(const struct document *document, size_t offset)
+{
+    uint32_t line = 1;
+
+    for (size_t i = 0; i < offset && i < document->length; i++)
+        line += document->text[i] == '\n';
+    return line;
+}
+
+/* libyaml marks a fault of its reader by a byte, all others by line and column. */
+static int refuse_yaml(const struct document *document, const yaml_parser_t *parser,
+                       struct cfg_error *error)
+{
+    const char *problem = parser->problem == NULL ? "unknown fault" : parser->problem;
+
+    if (parser->error == YAML_MEMORY_ERROR)
+        return refuse_errno(error, ENOMEM);
+    if (parser->error == YAML_READER_ERROR) {
+        error->line = line_of_offset(document, parser->problem_offset);
+        return check_refuse(error, "", "", "not UTF-8 text: %s", problem);
+    }
+    error->line = (uint32_t)parser->problem_mark.line + 1;
+    if (strstr(problem, "cannot start any token") != NULL) {
+        const char *line = document->text;
+
+        for (uint32_t i = 1; i < error->line && line != NULL; i++) {
+            line = memchr(line, '\n', document->length - (size_t)(line - document->text));
+            line += line != NULL;
+        }
+        for (; line != NULL && line < document->text + document->length && *line == ' '; line++)
+            ;
+        if (line != NULL && line < document->text + document->length && *line == '\t')
+            return check_refuse(error, "", "", "a tab indents the line: YAML wants blanks");
+    }
+    return check_refuse(error, "", "", "not YAML: %s", problem);
+}
+
+/* Whether nothing follows the first document. */
+static int check_end(struct document *document, yaml_parser_t *parser, struct cfg_error *error)
+{
+    yaml_document_t next;
+    const yaml_node_t *root;
+    int ret = 0;
+
+    if (!yaml_parser_load(parser, &next))
+        return refuse_yaml(document, parser, error);
+    root = yaml_document_get_root_node(&next);
+    if (root != NULL) {
+        error->line = (uint32_t)root->start_mark.line + 1;
+        ret = check_refuse(error, "", "", "a second YAML document: a configuration is one");
+    }
+    yaml_document_delete(&next);
+    return ret;
+}
+
+static int parse(struct document *document, struct cfg_error *error)
+{
+    yaml_parser_t parser;
+    const yaml_node_t *root;
+    int ret;
+
+    if (!yaml_parser_initialize(&parser))
+        return refuse_errno(error, ENOMEM);
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)document->text, document->length);
+    if (!yaml_parser_load(&parser, &document->yaml)) {
+        ret = refuse_yaml(document, &parser, error);
+        goto out;
+    }
+    root = yaml_document_get_root_node(&document->yaml);
+    if (root == NULL)
+        ret = check_refuse(error, "", "", "the file is empty");
+    else if (root->type != YAML_MAPPING_NODE)
+        ret = check_refuse(error, "", "", "not a configuration: no `KEY: VALUE` at the top");
+    else
+        ret = check_end(document, &parser, error);
+    if (ret != 0)
+        yaml_document_delete(&document->yaml);
+out:
+    yaml_parser_delete(&parser);
+    return ret;
+}
+
+int document_load(const char *file, struct document *ret_document, struct cfg_error *ret_error)
+{
+    struct document document = {0};
+    const char *nul;
+    int ret = read_text(file, &document, ret_error);
+
+    if (ret == 0 && (nul = memchr(document.text, '\0', document.length)) != NULL) {
+        /* libyaml takes it for the end of the file. */
+        ret_error->line = line_of_offset(&document, (size_t)(nul - document.text));
+        ret = check_refuse(ret_error, "", "", "not a text file: it holds a NUL byte");
+    }
+    if (ret == 0)
+        ret = parse(&document, ret_error);
+    if (ret != 0) {
+        free(document.text);
+        return ret;
+    }
+    *ret_document = document;
+    return 0;
+}
+
+void document_done(struct document *document)
+{
+    yaml_document_delete(&document->yaml);
+    free(document->text);
+}
+
+/* libyaml's own look-ups change nothing, but its prototypes do not say so. */
+static const yaml_node_t *node_at(const struct document *document, int id)
+{
+    return yaml_document_get_node((yaml_document_t *)(uintptr_t)&document->yaml, id);
+}
+
+static bool is_scalar(const yaml_node_t *node, const char *text, size_t length)
+{
+    return node->type == YAML_SCALAR_NODE && node->data.scalar.length == length &&
+           memcmp(node->data.scalar.value, text, length) == 0;
+}
+
+const yaml_node_t *document_item(const struct document *document, const yaml_node_t *sequence,
+                                 uint32_t index)
+{
+    if (sequence->type != YAML_SEQUENCE_NODE ||
+        index >= (size_t)(sequence->data.sequence.items.top - sequence->data.sequence.items.start))
+        return NULL;
+    return node_at(document, sequence->data.sequence.items.start[index]);
+}
+
+/* Follows a path as far as it goes. Returns the value at its end, NULL when it ends before; the
+ * line of the last key or item that is there goes to *ret_line. */
+static const yaml_node_t *walk(const struct document *document, const char *key, uint32_t *ret_line)
+{
+    const yaml_node_t *node = node_at(document, 1);
+
+    *ret_line = 0;
+    while (*key != '\0' && node != NULL) {
+        const yaml_node_t *next = NULL;
+
+        if (*key == '[') {
+            char *end;
+            uint32_t index = (uint32_t)strtoul(key + 1, &end, 10);
+
+            next = document_item(document, node, index);
+            if (next != NULL)
+                *ret_line = (uint32_t)next->start_mark.line + 1;
+            key = end + (*end == ']');
+        } else {
+            size_t length;
+
+            key += *key == '.';
+            length = strcspn(key, ".[");
+            if (node->type == YAML_MAPPING_NODE) {
+                for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+                     pair < node->data.mapping.pairs.top && next == NULL; pair++) {
+                    if (!is_scalar(node_at(document, pair->key), key, length))
+                        continue;
+                    next = node_at(document, pair->value);
+                    *ret_line = (uint32_t)node_at(document, pair->key)->start_mark.line + 1;
+                }
+            }
+            key += length;
+        }
+        node = next;
+    }
+    return node;
+}
+
+const yaml_node_t *document_find(const struct document *document, const char *key)
+{
+    uint32_t line;
+
+    return walk(document, key, &line);
+}
+
+uint32_t document_line(const struct document *document, const char *key)
+{
+    uint32_t line;
+
+    walk(document, key, &line);
+    return line;
+}
+
+/* Lists the words that an enum may have, as many as fit. */
+static int refuse_word(const yaml_node_t *node, const cyaml_schema_value_t *schema, const char *key,
+                       struct cfg_error *error)
+{
+    char words[128] = "";
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < schema->enumeration.count && at < sizeof(words); i++)
+        at += (size_t)snprintf(words + at, sizeof(words) - at, "%s%s", i == 0 ? "" : ", ",
+                               schema->enumeration.strings[i].str);
+    error->line = (uint32_t)node->start_mark.line + 1;
+    return check_refuse(error, key, "", "`%.60s` is not allowed here, but: %s",
+                        (const char *)node->data.scalar.value, words);
+}
+
+/* A plain decimal number, so that libcyaml does not read 0x10 or an octal 010. */
+static int check_number(const yaml_node_t *node, const cyaml_schema_value_t *schema,
+                        const char *key, struct cfg_error *error)
+{
+    struct sip_slice text =
+        sip_slice((const char *)node->data.scalar.value, (uint32_t)node->data.scalar.length);
+    uint64_t number, max = schema->data_size == sizeof(uint64_t) ? UINT64_MAX : UINT32_MAX;
+
+    if ((text.length == 1 || (text.length > 1 && text.at[0] != '0')) &&
+        sip_slice_number(text, max, &number) == 0)
+        return 0;
+    error->line = (uint32_t)node->start_mark.line + 1;
+    return check_refuse(error, key, "", "`%.60s` is not a whole decimal number in range", text.at);
+}
+
+static int check_scalar(const yaml_node_t *node, const cyaml_schema_value_t *schema,
+                        const char *key, struct cfg_error *error)
+{
+    const char *text = (const char *)node->data.scalar.value;
+
+    if (memchr(text, '\0', node->data.scalar.length) != NULL) {
+        error->line = (uint32_t)node->start_mark.line + 1;
+        return check_refuse(error, key, "", "holds a NUL");
+    }
+    if (schema->type == CYAML_UINT)
+        return check_number(node, schema, key, error);
+    if (schema->type != CYAML_ENUM)
+        return 0;
+    for (uint32_t i = 0; i < schema->enumeration.count; i++) {
+        if (strcmp(schema->enumeration.strings[i].str, text) == 0)
+            return 0;
+    }
+    return refuse_word(node, schema, key, error);
+}
+
+static int check_shape(const struct document *document, const yaml_node_t *node,
+                       const cyaml_schema_value_t *schema, bool only_known, const char *key,
+                       struct cfg_error *error);
+
+/* One `KEY: VALUE` of a mapping whose path is `base`. */
+static int check_pair(const struct document *document, const yaml_node_t *node,
+                      const yaml_node_pair_t *pair, const cyaml_schema_value_t *schema,
+                      bool only_known, const char *base, struct cfg_error *error)
+{
+    const yaml_node_t *name = node_at(document, pair->key);
+    const cyaml_schema_field_t *field = schema->mapping.fields;
+    const char *text = (const char *)name->data.scalar.value;
+    char key[sizeof(error->key)];
+
+    error->line = (uint32_t)name->start_mark.line + 1;
+    if (name->type != YAML_SCALAR_NODE)
+        return only_known ? 0 : check_refuse(error, base, "", "a key is not a word");
+    while (field->key != NULL && !is_scalar(name, field->key, strlen(field->key)))
+        field++;
+    if (field->key == NULL)
+        return only_known ? 0 : check_refuse(error, base, text, "unknown key");
+    for (const yaml_node_pair_t *p = node->data.mapping.pairs.start; p < pair; p++) {
+        const yaml_node_t *earlier = node_at(document, p->key);
+
+        if (is_scalar(earlier, field->key, strlen(field->key)))
+            return check_refuse(error, base, text, "given twice, before in line %u",
+                                (uint32_t)earlier->start_mark.line + 1);
+    }
+    snprintf(key, sizeof(key), "%s%s%s", base, *base == '\0' ? "" : ".", field->key);
+    return check_shape(document, node_at(document, pair->value), &field->value, false, key, error);
+}
+
+/* Recursion is as deep as the schema, whatever the file holds. Another kind of node than the schema
+ * wants is left to libcyaml. */
+static int check_shape(const struct document *document, const yaml_node_t *node,
+                       const cyaml_schema_value_t *schema, bool only_known, const char *key,
+                       struct cfg_error *error)
+{
+    int ret = 0;
+
+    if (schema->type == CYAML_MAPPING && node->type == YAML_MAPPING_NODE) {
+        for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top && ret == 0; pair++)
+            ret = check_pair(document, node, pair, schema, only_known, key, error);
+    } else if (schema->type == CYAML_SEQUENCE && node->type == YAML_SEQUENCE_NODE) {
+        const yaml_node_t *item;
+        char item_key[sizeof(error->key)];
+
+        for (uint32_t i = 0; ret == 0 && (item = document_item(document, node, i)) != NULL; i++) {
+            snprintf(item_key, sizeof(item_key), "%.140s[%u]", key, i);
+            ret = check_shape(document, item, schema->sequence.entry, false, item_key, error);
+        }
+    } else if (node->type == YAML_SCALAR_NODE) {
+        ret = check_scalar(node, schema, key, error);
+    }
+    return ret;
+}
+
+int document_check(const struct document *document, const cyaml_schema_value_t *schema,
+                   bool only_known, struct cfg_error *ret_error)
+{
+    int ret = check_shape(document, node_at(document, 1), schema, only_known, "", ret_error);
+
+    if (ret == 0)
+        ret_error->line = 0;
+    return ret;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcyaml's tables of the configuration file, innermost first. `gateway:` is read from the
+ * document instead, since it is a value or a list and a table knows one type for a key.
+ */
+#include "config/schema.h"
+
+#include <assert.h>
+
+#include "config/dataplane.h"
+#include "config/snapshot.h"
+
+#define REQUIRED CYAML_FLAG_DEFAULT
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define LIST_OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define LIST_REQUIRED CYAML_FLAG_POINTER
+
+static_assert((int)SCHEMA_PROXY_REQUIRE_MAX == SNAPSHOT_PROXY_REQUIRE_MAX, "one limit");
+
+/* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true). */
+#define WORD(key, structure, member, words)                                                        \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, structure, member, words,                             \
+                     sizeof(words) / sizeof((words)[0]))
+#define WORD_OPTIONAL(key, structure, member, words)                                               \
+    CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | OPTIONAL, structure, member, words,              \
+                         sizeof(words) / sizeof((words)[0]))
+
+static const cyaml_strval_t bools[] = {{"false", 0}, {"true", 1}};
+static const cyaml_strval_t drivers[] = {
+    {"af_packet", CFG_AF_PACKET}, {"af_xdp", CFG_AF_XDP}, {"pci", CFG_PCI},
+    {"memif", CFG_MEMIF},         {"pcap", CFG_PCAP},     {"null", CFG_NULL},
+};
+static const cyaml_strval_t zones[] = {
+    {"outside", CFG_ZONE_OUTSIDE}, {"inside", CFG_ZONE_INSIDE}, {"both", CFG_ZONE_BOTH}};
+static const cyaml_strval_t hugepages[] = {
+    {"auto", CFG_HUGEPAGES_AUTO}, {"on", CFG_HUGEPAGES_ON}, {"off", CFG_HUGEPAGES_OFF}};
+static const cyaml_strval_t transports[] = {
+    {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS},
+    {"ws", SIP_TRANSPORT_WS},   {"wss", SIP_TRANSPORT_WSS},
+};
+static const cyaml_strval_t modes[] = {{"proxy", 0}};
+static const cyaml_strval_t paths[] = {{"always", SNAPSHOT_PATH_ALWAYS},
+                                       {"supported", SNAPSHOT_PATH_SUPPORTED},
+                                       {"never", SNAPSHOT_PATH_NEVER}};
+static const cyaml_strval_t nats[] = {{"rport", SNAPSHOT_NAT_RPORT},
+                                      {"always", SNAPSHOT_NAT_ALWAYS}};
+static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};
+
+static const cyaml_schema_value_t text_value = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, SCHEMA_TEXT_MAX)};
+static const cyaml_schema_value_t number_value = {CYAML_VALUE_UINT(REQUIRED, uint32_t)};
+
+static const cyaml_schema_field_t port_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_port, name, 1, SCHEMA_NAME_MAX),
+    WORD("driver", struct schema_port, driver, drivers),
+    CYAML_FIELD_STRING_PTR("device", OPTIONAL, struct schema_port, device, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("tap", OPTIONAL, struct schema_port, tap, 1, SCHEMA_TEXT_MAX),
+    WORD_OPTIONAL("zone", struct schema_port, zone, zones),
+    CYAML_FIELD_UINT_PTR("frame_size", OPTIONAL, struct schema_port, frame_size),
+    CYAML_FIELD_SEQUENCE_COUNT("addresses", LIST_OPTIONAL, struct schema_port, addresses,
+                               n_addresses, &text_value, 0, SCHEMA_ADDRESSES_MAX),
+    CYAML_FIELD_IGNORE("gateway", OPTIONAL),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t port_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_port, port_fields)};
+
+static const cyaml_schema_field_t dataplane_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("workers", LIST_OPTIONAL, struct schema_dataplane, workers,
+                               n_workers, &number_value, 1, SCHEMA_WORKERS_MAX),
+    CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct schema_dataplane, memory, 1,
+                           SCHEMA_TEXT_MAX),
+    WORD_OPTIONAL("hugepages", struct schema_dataplane, hugepages, hugepages),
+    CYAML_FIELD_UINT_PTR("call_table", OPTIONAL, struct schema_dataplane, call_table),
+    CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_dataplane, socket, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("user", OPTIONAL, struct schema_dataplane, user, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_REQUIRED, struct schema_dataplane, ports, n_ports,
+                               &port_value, 1, SCHEMA_PORTS_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t listen_fields[] = {
+    WORD("transport", struct schema_listen, transport, transports),
+    CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_listen, address, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_listen, port),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t listen_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_listen, listen_fields)};
+
+static const cyaml_schema_field_t service_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_service, name, 1, SCHEMA_NAME_MAX),
+    WORD_OPTIONAL("mode", struct schema_service, mode, modes),
+    CYAML_FIELD_STRING_PTR("pool", REQUIRED, struct schema_service, pool, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("listen", LIST_REQUIRED, struct schema_service, listen, n_listen,
+                               &listen_value, 1, SCHEMA_LISTEN_MAX),
+    WORD_OPTIONAL("record_route", struct schema_service, record_route, bools),
+    WORD_OPTIONAL("path", struct schema_service, path, paths),
+    WORD_OPTIONAL("nat", struct schema_service, nat, nats),
+    CYAML_FIELD_SEQUENCE_COUNT("domains", LIST_OPTIONAL, struct schema_service, domains,
+                               n_domains, &text_value, 0, SCHEMA_DOMAINS_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("proxy_require", LIST_OPTIONAL, struct schema_service,
+                               proxy_require, n_proxy_require, &text_value, 0,
+                               SCHEMA_PROXY_REQUIRE_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t service_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_service, service_fields)};
+
+static const cyaml_schema_field_t backend_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_backend, name, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_backend, address, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_backend, port),
+    CYAML_FIELD_UINT_PTR("weight", OPTIONAL, struct schema_backend, weight),
+    CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_OPTIONAL, struct schema_backend, ports, n_ports,
+                               &number_value, 0, LB_PORTS_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t backend_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_backend, backend_fields)};
+
+#define METHOD(name, id)                                                                           \
+    CYAML_FIELD_STRING_PTR(name, OPTIONAL, struct schema_method_keys, method[id], 1,               \
+                           SCHEMA_TEXT_MAX)
+/* In the order of enum sip_method, from SIP_INVITE on. */
+static const cyaml_schema_field_t method_key_fields[] = {
+    METHOD("INVITE", SIP_INVITE),       METHOD("ACK", SIP_ACK),
+    METHOD("BYE", SIP_BYE),             METHOD("CANCEL", SIP_CANCEL),
+    METHOD("OPTIONS", SIP_OPTIONS),     METHOD("REGISTER", SIP_REGISTER),
+    METHOD("PRACK", SIP_PRACK),         METHOD("SUBSCRIBE", SIP_SUBSCRIBE),
+    METHOD("NOTIFY", SIP_NOTIFY),       METHOD("PUBLISH", SIP_PUBLISH),
+    METHOD("INFO", SIP_INFO),           METHOD("REFER", SIP_REFER),
+    METHOD("MESSAGE", SIP_MESSAGE),     METHOD("UPDATE", SIP_UPDATE),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t pool_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_pool, name, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("key", OPTIONAL, struct schema_pool, key, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_MAPPING_PTR("method_keys", OPTIONAL, struct schema_pool, method_keys,
+                            method_key_fields),
+    CYAML_FIELD_SEQUENCE_COUNT("backends", LIST_REQUIRED, struct schema_pool, backends, n_backends,
+                               &backend_value, 1, SCHEMA_BACKENDS_MAX),
+    WORD_OPTIONAL("share", struct schema_pool, share, shares),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t pool_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_pool, pool_fields)};
+
+static const cyaml_schema_field_t control_fields[] = {
+    CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_control, socket, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("socket_group", OPTIONAL, struct schema_control, socket_group, 1,
+                           SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("state_dir", OPTIONAL, struct schema_control, state_dir, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_END,
+};
+
+#define DATAPLANE_FIELD                                                                            \
+    CYAML_FIELD_MAPPING_PTR("dataplane", REQUIRED, struct schema_file, dataplane, dataplane_fields)
+
+static const cyaml_schema_field_t file_fields[] = {
+    CYAML_FIELD_STRING_PTR("node", OPTIONAL, struct schema_file, node, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("node_address", OPTIONAL, struct schema_file, node_address, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("token_lifetime", OPTIONAL, struct schema_file, token_lifetime, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("linger", OPTIONAL, struct schema_file, linger, 1, SCHEMA_TEXT_MAX),
+    DATAPLANE_FIELD,
+    CYAML_FIELD_STRING_PTR("secret_file", OPTIONAL, struct schema_file, secret_file, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("services", LIST_REQUIRED, struct schema_file, services, n_services,
+                               &service_value, 1, SCHEMA_SERVICES_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("pools", LIST_REQUIRED, struct schema_file, pools, n_pools,
+                               &pool_value, 1, SCHEMA_POOLS_MAX),
+    CYAML_FIELD_MAPPING_PTR("control", OPTIONAL, struct schema_file, control, control_fields),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t dataplane_only_fields[] = {DATAPLANE_FIELD, CYAML_FIELD_END};
+
+const cyaml_schema_value_t schema_file_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct schema_file, file_fields)};
+const cyaml_schema_value_t schema_dataplane_only_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct schema_file, dataplane_only_fields)};
+
+const char *schema_method_name(enum sip_method method)
+{
+    return method == SIP_METHOD_UNKNOWN ? NULL : method_key_fields[method - SIP_INVITE].key;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keys of the configuration file: their types, which are required, and the bounds and defaults
+ * of their values, as libcyaml's tables and the raw structs they load into. Values with units and
+ * addresses are still text here; a pointer that may be NULL is an optional key that was not given.
+ * It must not know what a value means.
+ */
+#ifndef TANDEM_CONFIG_SCHEMA_H
+#define TANDEM_CONFIG_SCHEMA_H
+
+#include <cyaml/cyaml.h>
+#include <stdint.h>
+
+#include "dataplane/sip/msg.h"
+
+/* Bounds: a value outside is refused. */
+enum {
+    SCHEMA_NAME_MAX = 63,              /* bytes of node, port, service, pool and backend names */
+    SCHEMA_TEXT_MAX = 255,             /* bytes of any other value */
+    SCHEMA_SOCKET_MAX = 107,           /* sun_path with its NUL takes 108 */
+    SCHEMA_WORKERS_MAX = 32,
+    SCHEMA_PORTS_MAX = 16,
+    SCHEMA_ADDRESSES_MAX = 64,         /* of a port */
+    SCHEMA_SERVICES_MAX = 1024,
+    SCHEMA_LISTEN_MAX = 64,            /* of a service */
+    SCHEMA_DOMAINS_MAX = 1024,         /* of a service */
+    SCHEMA_PROXY_REQUIRE_MAX = 8,      /* of a service */
+    SCHEMA_POOLS_MAX = 1024,
+    SCHEMA_BACKENDS_MAX = 16384,       /* of all pools; a slot of the call table has 16 bits */
+    SCHEMA_WEIGHT_MAX = 1000,
+    SCHEMA_FRAME_SIZE_MIN = 2048,      /* bytes */
+    SCHEMA_FRAME_SIZE_MAX = 65536,
+    SCHEMA_FRAME_SIZE_STEP = 16,       /* TPACKET_ALIGNMENT, packet(7) */
+    SCHEMA_CALL_TABLE_MIN = 1024,      /* entries */
+    SCHEMA_CALL_TABLE_MAX = 1 << 28,
+};
+
+#define SCHEMA_MEMORY_MIN (UINT64_C(64) << 20)          /* bytes: less holds no mbufs */
+#define SCHEMA_MEMORY_MAX (UINT64_C(1) << 40)
+#define SCHEMA_TOKEN_LIFETIME_MIN (UINT64_C(60) * 1000) /* ms */
+#define SCHEMA_LINGER_MIN UINT64_C(1000)                /* ms */
+#define SCHEMA_DURATION_MAX (UINT64_C(366) * 24 * 3600 * 1000)
+
+/* Defaults: what a key that is not given stands for. */
+#define SCHEMA_TOKEN_LIFETIME "24h"
+#define SCHEMA_LINGER "24h"
+#define SCHEMA_SECRET_FILE "/var/lib/tandem/secret"
+#define SCHEMA_MEMORY "256MiB"
+#define SCHEMA_DATAPLANE_SOCKET "/run/tandem/dataplane.sock"
+#define SCHEMA_CONTROL_SOCKET "/run/tandem/control.sock"
+#define SCHEMA_STATE_DIR "/var/lib/tandem"
+#define SCHEMA_KEY "call-id"
+#define SCHEMA_PROXY_REQUIRE "privacy"
+enum {
+    SCHEMA_CALL_TABLE = 1000000,
+    SCHEMA_FRAME_SIZE = 32768,
+    SCHEMA_WEIGHT = 100,
+    SCHEMA_SIP_PORT = 5060,
+};
+
+struct schema_port {
+    char *name;
+    int driver;                        /* enum cfg_driver */
+    char *device, *tap;
+    int *zone;                         /* enum cfg_zone */
+    uint32_t *frame_size;
+    char **addresses;
+    uint32_t n_addresses;
+};
+
+struct schema_dataplane {
+    uint32_t *workers;
+    uint32_t n_workers;
+    char *memory;
+    int *hugepages;                    /* enum cfg_hugepages */
+    uint64_t *call_table;
+    char *socket, *user;
+    struct schema_port *ports;
+    uint32_t n_ports;
+};
+
+struct schema_listen {
+    int transport;                     /* enum sip_transport */
+    char *address;
+    uint32_t *port;
+};
+
+struct schema_service {
+    char *name, *pool;
+    int *mode;
+    struct schema_listen *listen;
+    uint32_t n_listen;
+    int *record_route;                 /* 0 or 1 */
+    int *path;                         /* enum snapshot_path */
+    int *nat;                          /* enum snapshot_nat */
+    char **domains;
+    uint32_t n_domains;
+    char **proxy_require;
+    uint32_t n_proxy_require;
+};
+
+struct schema_backend {
+    char *name, *address;
+    uint32_t *port;
+    uint32_t *weight;
+    uint32_t *ports;
+    uint32_t n_ports;
+};
+
+struct schema_method_keys {
+    char *method[SIP_METHOD_COUNT];    /* by enum sip_method */
+};
+
+struct schema_pool {
+    char *name, *key;
+    struct schema_method_keys *method_keys;
+    struct schema_backend *backends;
+    uint32_t n_backends;
+    int *share;                        /* enum lb_share */
+};
+
+struct schema_control {
+    char *socket, *socket_group, *state_dir;
+};
+
+struct schema_file {
+    char *node, *node_address, *token_lifetime, *linger, *secret_file;
+    struct schema_dataplane *dataplane;
+    struct schema_service *services;
+    uint32_t n_services;
+    struct schema_pool *pools;
+    uint32_t n_pools;
+    struct schema_control *control;
+};
+
+/* Of a whole file, and of one of which only `dataplane:` is looked at. Both load a schema_file. */
+extern const cyaml_schema_value_t schema_file_value;
+extern const cyaml_schema_value_t schema_dataplane_only_value;
+
+/* The keys of `method_keys:` by enum sip_method; NULL for SIP_METHOD_UNKNOWN. */
+const char *schema_method_name(enum sip_method method);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads the texts of single values.
+ */
+#include "config/value.h"
+
+#include <errno.h>
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const char LETTERS_DIGITS[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+static int number_and_unit(const char *text, const struct unit *units, uint64_t *ret)
+{
+    size_t digits = strspn(text, "0123456789");
+    uint64_t number;
+
+    if (digits == 0)
+        return -EINVAL;
+    if (text[digits] == '\0')
+        return -ENODATA;
+    for (; units->name != NULL && strcmp(units->name, text + digits) != 0; units++)
+        ;
+    if (units->name == NULL)
+        return -EINVAL;
+    if (sip_slice_number(sip_slice(text, (uint32_t)digits), UINT64_MAX / units->factor, &number) !=
+        0)
+        return -ERANGE;
+    *ret = number * units->factor;
+    return 0;
+}
+
+int value_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct unit units[] = {{"ms", 1},       {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000},  {"d", 86400000}, {NULL, 0}};
+
+    return number_and_unit(text, units, ret_ms);
+}
+
+int value_size(const char *text, uint64_t *ret_bytes)
+{
+    static const struct unit units[] = {
+        {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+
+    return number_and_unit(text, units, ret_bytes);
+}
+
+static bool is_all(const struct sip_ip *ip, size_t first, uint8_t byte)
+{
+    for (size_t i = first; i < sizeof(ip->bytes); i++) {
+        if (ip->bytes[i] != byte)
+            return false;
+    }
+    return true;
+}
+
+int value_ip(const char *text, struct sip_ip *ret)
+{
+    enum { V4_FIRST = 12 };
+    struct sip_ip ip;
+
+    if (sip_ip_parse(sip_slice_of(text), &ip) != 0)
+        return -EINVAL;
+    if (sip_ip_is_v4(&ip)) {
+        uint8_t first = ip.bytes[V4_FIRST];
+
+        if (first == 0 || (first >= 224 && first <= 239) || is_all(&ip, V4_FIRST, 0xff))
+            return -EINVAL;
+    } else if (ip.bytes[0] == 0xff || is_all(&ip, 0, 0)) {
+        return -EINVAL;
+    }
+    *ret = ip;
+    return 0;
+}
+
+int value_prefix(const char *text, struct cfg_prefix *ret)
+{
+    const char *slash = strchr(text, '/');
+    char address[SIP_IP_TEXT_MAX + 1];
+    struct cfg_prefix prefix;
+    uint64_t length;
+
+    if (slash == NULL || (size_t)(slash - text) >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, (size_t)(slash - text));
+    address[slash - text] = '\0';
+    if (value_ip(address, &prefix.ip) != 0 ||
+        sip_slice_number(sip_slice_of(slash + 1), sip_ip_is_v4(&prefix.ip) ? 32 : 128, &length) !=
+            0 ||
+        length == 0)
+        return -EINVAL;
+    prefix.length = (uint8_t)length;
+    *ret = prefix;
+    return 0;
+}
+
+bool value_prefix_has(const struct cfg_prefix *prefix, const struct sip_ip *ip)
+{
+    uint32_t bits = prefix->length + (sip_ip_is_v4(&prefix->ip) ? 96u : 0u);
+    uint32_t bytes = bits / 8, mask = 0xff00u >> bits % 8;
+
+    if (sip_ip_is_v4(&prefix->ip) != sip_ip_is_v4(ip) ||
+        memcmp(prefix->ip.bytes, ip->bytes, bytes) != 0)
+        return false;
+    return bits % 8 == 0 || ((prefix->ip.bytes[bytes] ^ ip->bytes[bytes]) & mask & 0xff) == 0;
+}
+
+bool value_is_name(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+    return length > 0 && text[length] == '\0' && strchr("._-", text[0]) == NULL;
+}
+
+bool value_is_interface(const char *text)
+{
+    enum { INTERFACE_MAX = 15 };      /* IFNAMSIZ without its NUL */
+    size_t length = strlen(text);
+
+    if (length == 0 || length > INTERFACE_MAX || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text > '~' || *text == '/' || *text == ':' || *text == ',')
+            return false;
+    }
+    return true;
+}
+
+bool value_is_token(const char *text)
+{
+    const char *at = text;
+
+    while (*at != '\0' && (strchr(LETTERS_DIGITS, *at) != NULL || strchr("-.!%*_+`'~", *at) != NULL))
+        at++;
+    return at > text && *at == '\0';
+}
+
+bool value_is_host(const char *text)
+{
+    size_t length = strlen(text);
+    struct sip_ip ip;
+
+    if (sip_ip_parse(sip_slice_of(text), &ip) == 0)
+        return true;
+    if (length == 0 || length > 253 || strspn(text, "0123456789.") == length)
+        return false;
+    for (const char *label = text;; label++) {
+        size_t n = strcspn(label, ".");
+
+        if (n == 0 || n > 63 || label[0] == '-' || label[n - 1] == '-')
+            return false;
+        for (size_t i = 0; i < n; i++) {
+            if (strchr(LETTERS_DIGITS, label[i]) == NULL && label[i] != '-' && label[i] != '_')
+                return false;
+        }
+        label += n;
+        if (*label == '\0')
+            return true;
+    }
+}

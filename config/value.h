@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The texts of single values: durations, sizes, addresses, names. Pure; knows neither keys nor YAML.
+ */
+#ifndef TANDEM_CONFIG_VALUE_H
+#define TANDEM_CONFIG_VALUE_H
+
+#include "config/dataplane.h"
+
+/* The units that are read, for messages. */
+#define VALUE_DURATION_UNITS "ms, s, m, h or d"
+#define VALUE_SIZE_UNITS "KiB, MiB or GiB"
+
+/*
+ * A whole number and a unit without a blank: `500ms` to milliseconds, `64MiB` to bytes. Return 0;
+ * -ENODATA: a number without a unit; -EINVAL: anything else; -ERANGE: beyond 64 bits.
+ */
+int value_duration(const char *text, uint64_t *ret_ms);
+int value_size(const char *text, uint64_t *ret_bytes);
+
+/* `192.0.2.10`, `2001:db8::1`: an address that one host can have (not unspecified, multicast or
+ * broadcast). 0, or -EINVAL. */
+int value_ip(const char *text, struct sip_ip *ret);
+
+/* An address, `/` and a length of 1 to 32 or 128. 0, or -EINVAL. */
+int value_prefix(const char *text, struct cfg_prefix *ret);
+
+/* Whether an address lies in a prefix. */
+bool value_prefix_has(const struct cfg_prefix *prefix, const struct sip_ip *ip);
+
+/* Letters, digits, `.`, `_` and `-`, beginning with a letter or digit: a name for commands. */
+bool value_is_name(const char *text);
+
+/* A name the kernel takes for an interface: 1 to 15 visible bytes, no `/`, `:`; not `.` or `..`. */
+bool value_is_interface(const char *text);
+
+/* A token (RFC 3261 §25.1), as option tags and header names are. */
+bool value_is_token(const char *text);
+
+/* A host of a Request-URI: a name of labels, or an address. */
+bool value_is_host(const char *text);
+
+#endif
