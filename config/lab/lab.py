@@ -376,7 +376,7 @@ class Lab:
         address   local address instead of the host's IPv4 one
         limit     calls at once              keys     dict for -key
         extra     more arguments of SIPp     timeout  whole run in s, an error when exceeded
-        call_id   SIPp's -cid_str            
+        call_id   SIPp's -cid_str (%u: the number of the call)
         """
         if not isinstance(host, Host):
             host = self.host(host)
