@@ -14,9 +14,10 @@ static struct sip_slice front(struct sip_slice s, uint32_t count)
     return sip_slice(s.at, count);
 }
 
+/* An empty slice may have no address, and adding even 0 to that is undefined. */
 static struct sip_slice from(struct sip_slice s, uint32_t offset)
 {
-    return sip_slice(s.at + offset, s.length - offset);
+    return offset == 0 ? s : sip_slice(s.at + offset, s.length - offset);
 }
 
 /* Offset of the first such character, or the length. */

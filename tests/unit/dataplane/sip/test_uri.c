@@ -145,6 +145,13 @@ static void test_nameaddr_bad(void **state)
     }
 }
 
+/* What earlier parsers give back for "none": no address at all. */
+static void test_no_address(void **state)
+{
+    assert_int_equal(sip_nameaddr_parse(sip_slice(NULL, 0), &(struct sip_nameaddr){0}), -EINVAL);
+    assert_int_equal(sip_uri_parse(sip_slice(NULL, 0), &(struct sip_uri){0}), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_uri_bad),
         cmocka_unit_test(test_nameaddr_good),
         cmocka_unit_test(test_nameaddr_bad),
+        cmocka_unit_test(test_no_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
