@@ -40,8 +40,19 @@ void io_kernel_resolve(struct io_kernel *kernel, uint8_t port, const struct sip_
  */
 void io_kernel_revalidate(struct io_kernel *kernel, struct io_fib *fib, uint64_t now_ms);
 
-/* Before EAL: addresses off, arp_ignore=8, rp_filter=1, disable_ipv6=1, GRO and LRO off, promiscuous
- * is left to the driver. 0 or a negative errno and the reason. */
-int io_kernel_deafen(const char *device, char *ret_reason, size_t reason_size);
+/*
+ * Whether the kernel device of a port may be made deaf: it holds no address but those that the
+ * port's `addresses` lists, which move to the TAP, and link-local ones. Changes nothing. -EBUSY and
+ * the reason, which names the address, when somebody else may be using it; or another negative
+ * errno.
+ */
+int io_kernel_may_deafen(const struct cfg_port *port, char *ret_reason, size_t reason_size);
+
+/*
+ * Before EAL, after io_kernel_may_deafen: addresses off (each is named on stderr), arp_ignore=8,
+ * rp_filter=1, disable_ipv6=1, forwarding=0, GRO and LRO off, device up with all multicast;
+ * promiscuous is left to the driver. 0 or a negative errno and the reason.
+ */
+int io_kernel_deafen(const struct cfg_port *port, char *ret_reason, size_t reason_size);
 
 #endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See fib.h. Two hash tables with open addressing, never more than half full: routes by masked
+ * prefix and length, neighbours by port and address. A look-up tries the lengths that occur, the
+ * longest first: a handful in practice. Their keys come from the kernel's tables, so a stranger who
+ * chooses destinations cannot make the chains longer.
+ */
+#include "dataplane/io/fib.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V4_LENGTH = 96, LENGTHS = 129 };
+
+struct io_fib {
+    uint8_t lengths[LENGTHS];     /* that occur, the longest first */
+    uint32_t n_lengths;
+    uint32_t route_mask;          /* slots - 1 */
+    uint32_t neighbour_mask;
+    struct io_fib_route *routes;             /* length 255: empty slot */
+    struct io_fib_neighbour *neighbours;     /* port 255: empty slot */
+    _Atomic uint8_t *used;        /* by neighbour slot; workers set, main clears */
+};
+
+enum { EMPTY = 255 };
+
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93ULL;
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93ULL;
+    return x ^ (x >> 32);
+}
+
+static uint32_t hash(const struct sip_ip *ip, uint8_t salt)
+{
+    uint64_t halves[2];
+
+    memcpy(halves, ip->bytes, sizeof(halves));
+    return (uint32_t)mix(mix(halves[0] + salt) + halves[1]);
+}
+
+static struct sip_ip masked(const struct sip_ip *ip, uint8_t length)
+{
+    struct sip_ip result = {{0}};
+
+    memcpy(result.bytes, ip->bytes, length / 8);
+    if (length % 8 != 0)
+        result.bytes[length / 8] = (uint8_t)(ip->bytes[length / 8] & (0xff00 >> (length % 8)));
+    return result;
+}
+
+/* The slot that holds the prefix, or the empty one where it belongs. */
+static struct io_fib_route *route_slot(const struct io_fib *fib, const struct sip_ip *prefix,
+                                       uint8_t length)
+{
+    uint32_t at = hash(prefix, length) & fib->route_mask;
+
+    while (fib->routes[at].length != EMPTY &&
+           (fib->routes[at].length != length || !sip_ip_equal(&fib->routes[at].prefix, prefix)))
+        at = (at + 1) & fib->route_mask;
+    return &fib->routes[at];
+}
+
+static uint32_t neighbour_slot(const struct io_fib *fib, uint8_t port, const struct sip_ip *ip)
+{
+    uint32_t at = hash(ip, port) & fib->neighbour_mask;
+
+    while (fib->neighbours[at].port != EMPTY &&
+           (fib->neighbours[at].port != port || !sip_ip_equal(&fib->neighbours[at].ip, ip)))
+        at = (at + 1) & fib->neighbour_mask;
+    return at;
+}
+
+/* A power of two, at least twice n. */
+static uint32_t slots(uint32_t n)
+{
+    uint32_t size = 4;
+
+    while (size < 2 * (uint64_t)n)
+        size *= 2;
+    return size;
+}
+
+static struct io_fib *allocate(uint32_t n_routes, uint32_t n_neighbours)
+{
+    struct io_fib *fib = calloc(1, sizeof(*fib));
+
+    if (fib == NULL || n_routes > UINT32_MAX / 4 || n_neighbours > UINT32_MAX / 4)
+        goto out;
+    fib->route_mask = slots(n_routes) - 1;
+    fib->neighbour_mask = slots(n_neighbours) - 1;
+    fib->routes = calloc(fib->route_mask + 1, sizeof(*fib->routes));
+    fib->neighbours = calloc(fib->neighbour_mask + 1, sizeof(*fib->neighbours));
+    fib->used = calloc(fib->neighbour_mask + 1, sizeof(*fib->used));
+    if (fib->routes != NULL && fib->neighbours != NULL && fib->used != NULL)
+        return fib;
+out:
+    io_fib_free(fib);
+    return NULL;
+}
+
+static void add_route(struct io_fib *fib, const struct io_fib_route *route, bool *ret_occurs)
+{
+    struct sip_ip prefix;
+    struct io_fib_route *slot;
+
+    if (route->length > 128)
+        return;
+    prefix = masked(&route->prefix, route->length);
+    slot = route_slot(fib, &prefix, route->length);
+    if (slot->length != EMPTY && slot->metric <= route->metric)
+        return;
+    *slot = *route;
+    slot->prefix = prefix;
+    ret_occurs[route->length] = true;
+}
+
+struct io_fib *io_fib_new(const struct io_fib_route *routes, uint32_t n_routes,
+                          const struct io_fib_neighbour *neighbours, uint32_t n_neighbours)
+{
+    struct io_fib *fib = allocate(n_routes, n_neighbours);
+    bool occurs[LENGTHS] = {false};
+
+    if (fib == NULL)
+        return NULL;
+    for (uint32_t i = 0; i <= fib->route_mask; i++)
+        fib->routes[i].length = EMPTY;
+    for (uint32_t i = 0; i <= fib->neighbour_mask; i++)
+        fib->neighbours[i].port = EMPTY;
+    for (uint32_t i = 0; i < n_routes; i++)
+        add_route(fib, &routes[i], occurs);
+    for (uint32_t i = 0; i < n_neighbours; i++)
+        if (neighbours[i].port != EMPTY)
+            fib->neighbours[neighbour_slot(fib, neighbours[i].port, &neighbours[i].ip)] =
+                neighbours[i];
+    for (int length = LENGTHS - 1; length >= 0; length--)
+        if (occurs[length])
+            fib->lengths[fib->n_lengths++] = (uint8_t)length;
+    return fib;
+}
+
+void io_fib_free(struct io_fib *fib)
+{
+    if (fib == NULL)
+        return;
+    free(fib->routes);
+    free(fib->neighbours);
+    free((void *)fib->used);
+    free(fib);
+}
+
+/* The best route; NULL: none. An IPv6 default route must not catch IPv4: its bits lie in front. */
+static const struct io_fib_route *find_route(const struct io_fib *fib,
+                                             const struct sip_ip *destination)
+{
+    uint8_t shortest = sip_ip_is_v4(destination) ? V4_LENGTH : 0;
+
+    for (uint32_t i = 0; i < fib->n_lengths && fib->lengths[i] >= shortest; i++) {
+        struct sip_ip prefix = masked(destination, fib->lengths[i]);
+        const struct io_fib_route *route = route_slot(fib, &prefix, fib->lengths[i]);
+
+        if (route->length != EMPTY)
+            return route;
+    }
+    return NULL;
+}
+
+enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
+                                 struct io_next_hop *ret)
+{
+    const struct io_fib_route *route = find_route(fib, destination);
+    const struct io_fib_neighbour *neighbour;
+    uint32_t slot;
+
+    if (route == NULL)
+        return IO_FIB_NO_ROUTE;
+    memset(ret, 0, sizeof(*ret));
+    ret->port = route->port;
+    ret->ip = route->on_link ? *destination : route->gateway;
+    slot = neighbour_slot(fib, ret->port, &ret->ip);
+    neighbour = &fib->neighbours[slot];
+    if (neighbour->port == EMPTY)
+        return IO_FIB_UNRESOLVED;
+    /* Read first: the mark is mostly there, and a write would take the line from other workers. */
+    if (atomic_load_explicit(&fib->used[slot], memory_order_relaxed) == 0)
+        atomic_store_explicit(&fib->used[slot], 1, memory_order_relaxed);
+    if (!neighbour->resolved)
+        return IO_FIB_UNRESOLVED;
+    memcpy(ret->mac, neighbour->mac, sizeof(ret->mac));
+    return IO_FIB_FOUND;
+}
+
+void io_fib_used(struct io_fib *fib,
+                 void (*visit)(void *context, uint8_t port, const struct sip_ip *ip), void *context)
+{
+    for (uint32_t i = 0; i <= fib->neighbour_mask; i++) {
+        if (fib->neighbours[i].port == EMPTY ||
+            atomic_exchange_explicit(&fib->used[i], 0, memory_order_relaxed) == 0)
+            continue;
+        visit(context, fib->neighbours[i].port, &fib->neighbours[i].ip);
+    }
+}

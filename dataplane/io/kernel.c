@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See kernel.h. Two sockets: one listens, never blocks and is in main's epoll, the other asks and
+ * gets its answer within the call. Whatever is written is compared first, because each change
+ * comes back as an event that leads here again.
+ */
+#include "dataplane/io/kernel.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "dataplane/io/device.h"
+#include "dataplane/io/mirror.h"
+#include "dataplane/io/netlink.h"
+#include "dataplane/io/reason.h"
+
+enum {
+    PACE_SLOTS = 1024,            /* power of two */
+    RESOLVE_MS = 1000,
+    REVALIDATE_MS = 10000,
+    V4_LENGTH = 96,
+    METRIC_V6 = 1024,             /* the kernel's own for IPv6 */
+    DUMP_TRIES = 8,
+};
+
+/* When something was last asked of a neighbour. A colliding one takes the slot: asked too often. */
+struct pace {
+    struct sip_ip ip;
+    uint8_t port;
+    bool taken;
+    uint64_t at_ms;
+};
+
+struct io_kernel {
+    struct io_netlink events;
+    struct io_netlink requests;
+    const struct io_port *ports;
+    uint32_t n_ports;
+    int ifindex[IO_PORTS_MAX];
+    struct io_mirror mirror;
+    struct pace resolved[PACE_SLOTS];
+    struct pace revalidated[PACE_SLOTS];
+    /* Of the read that is going on */
+    bool disagrees;               /* an address or a link changed */
+    bool routes_changed;
+    bool neighbours_changed;
+    int error;
+};
+
+/* The addresses that a TAP has, against those of its configuration. */
+struct agreement {
+    struct io_kernel *kernel;
+    uint32_t port;
+    uint64_t found;               /* bit i: addresses[i] is there; 64 at most, see agree_addresses */
+    struct cfg_prefix stale[32];  /* ours of an earlier configuration */
+    uint32_t n_stale;
+};
+
+static int visit_address(const struct nlmsghdr *message, void *context)
+{
+    const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
+    struct agreement *agreement = context;
+    const struct cfg_port *cfg = agreement->kernel->ports[agreement->port].cfg;
+    const struct nlattr *attribute;
+    struct cfg_prefix prefix;
+    bool found = false, ours = false;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(*header) ||
+        (int)header->ifa_index != agreement->kernel->ifindex[agreement->port])
+        return MNL_CB_OK;
+    mnl_attr_for_each(attribute, message, sizeof(*header)) {
+        if (mnl_attr_get_type(attribute) == IFA_ADDRESS)
+            found = io_netlink_ip(header->ifa_family, attribute, &prefix.ip);
+        else if (mnl_attr_get_type(attribute) == IFA_PROTO)
+            ours = mnl_attr_get_u8(attribute) == IO_NETLINK_PROTOCOL;
+    }
+    if (!found)
+        return MNL_CB_OK;
+    prefix.length = header->ifa_prefixlen;
+    for (uint32_t i = 0; i < cfg->n_addresses; i++) {
+        if (!sip_ip_equal(&cfg->addresses[i].ip, &prefix.ip))
+            continue;
+        if (cfg->addresses[i].length == prefix.length) {
+            agreement->found |= 1ULL << i;
+            return MNL_CB_OK;
+        }
+        ours = true;   /* whoever made it: two lengths of one address do not go together */
+    }
+    if (ours && agreement->n_stale < sizeof(agreement->stale) / sizeof(agreement->stale[0]))
+        agreement->stale[agreement->n_stale++] = prefix;
+    return MNL_CB_OK;
+}
+
+/*
+ * Adds what is missing, removes what an earlier configuration left; what an operator added stays,
+ * and what is right is not touched, for connections live on it.
+ */
+static int agree_addresses(struct io_kernel *kernel, uint32_t port)
+{
+    const struct cfg_port *cfg = kernel->ports[port].cfg;
+    struct agreement agreement;
+    int error, tries = DUMP_TRIES;
+
+    if (cfg->n_addresses > 64)
+        return -E2BIG;
+    do {
+        agreement = (struct agreement){.kernel = kernel, .port = port};
+        error = io_netlink_dump(&kernel->requests, RTM_GETADDR, AF_UNSPEC, visit_address,
+                                &agreement);
+    } while (error == -EINTR && --tries > 0);
+    for (uint32_t i = 0; error == 0 && i < agreement.n_stale; i++) {
+        error = io_netlink_address(&kernel->requests, false, kernel->ifindex[port],
+                                   &agreement.stale[i].ip, agreement.stale[i].length);
+        if (error == -EADDRNOTAVAIL)
+            error = 0;   /* gone with its primary */
+    }
+    for (uint32_t i = 0; error == 0 && i < cfg->n_addresses; i++)
+        if ((agreement.found & 1ULL << i) == 0)
+            error = io_netlink_address(&kernel->requests, true, kernel->ifindex[port],
+                                       &cfg->addresses[i].ip, cfg->addresses[i].length);
+    return error;
+}
+
+/* Several ports may each have a gateway: the first one's route wins. */
+static uint32_t gateway_metric(uint32_t port, const struct sip_ip *gateway)
+{
+    return port + (sip_ip_is_v4(gateway) ? 0 : METRIC_V6);
+}
+
+static bool has_gateway(const struct io_kernel *kernel, uint32_t port, const struct sip_ip *gateway)
+{
+    uint8_t length = sip_ip_is_v4(gateway) ? V4_LENGTH : 0;
+
+    for (uint32_t i = 0; i < kernel->mirror.n_routes; i++) {
+        const struct io_fib_route *route = &kernel->mirror.routes[i];
+
+        if (route->length == length && route->port == port && !route->on_link &&
+            route->metric == gateway_metric(port, gateway) &&
+            sip_ip_equal(&route->gateway, gateway))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the gateway lies in none of the port's prefixes. */
+static bool far(const struct cfg_port *cfg, const struct sip_ip *gateway)
+{
+    for (uint32_t i = 0; i < cfg->n_addresses; i++) {
+        const struct cfg_prefix *prefix = &cfg->addresses[i];
+        uint32_t bits = prefix->length + (sip_ip_is_v4(&prefix->ip) ? V4_LENGTH : 0);
+        uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
+
+        if (memcmp(prefix->ip.bytes, gateway->bytes, bits / 8) == 0 &&
+            (bits % 8 == 0 || ((prefix->ip.bytes[bits / 8] ^ gateway->bytes[bits / 8]) & mask) == 0))
+            return false;
+    }
+    return true;
+}
+
+static int agree_gateways(struct io_kernel *kernel, uint32_t port)
+{
+    const struct cfg_port *cfg = kernel->ports[port].cfg;
+    int error = 0;
+
+    for (uint32_t i = 0; error == 0 && i < cfg->n_gateways; i++) {
+        const struct sip_ip *gateway = &cfg->gateways[i];
+
+        if (has_gateway(kernel, port, gateway))
+            continue;
+        kernel->routes_changed = true;
+        error = io_netlink_gateway(&kernel->requests, true, kernel->ifindex[port], gateway,
+                                   gateway_metric(port, gateway), far(cfg, gateway));
+    }
+    return error;
+}
+
+/*
+ * A silent change of MAC heals within: 10 s until a neighbour in use is asked again, 1 s of main's
+ * rhythm, 2 unicast questions and then broadcast ones, half a second apart: 12 to 13 s. Neighbours
+ * that the kernel alone talks to: at most 7.5 s reachable, 1 s delay, the same questions.
+ */
+static int agree_sysctls(const char *tap, bool has_v6)
+{
+    static const struct {
+        const char *family;
+        const char *kind;
+        const char *key;
+        int value;
+    } switches[] = {
+        {"ipv4", "conf", "rp_filter", 2},       /* replies may come in by another TAP */
+        {"ipv4", "conf", "arp_ignore", 1},      /* another TAP's address is not answered here */
+        {"ipv4", "conf", "arp_announce", 2},
+        {"ipv4", "neigh", "ucast_solicit", 2},
+        {"ipv4", "neigh", "mcast_resolicit", 3},
+        {"ipv4", "neigh", "retrans_time_ms", 500},
+        {"ipv4", "neigh", "base_reachable_time_ms", 5000},
+        {"ipv4", "neigh", "delay_first_probe_time", 1},
+        {"ipv6", "conf", "disable_ipv6", 0},
+        {"ipv6", "conf", "keep_addr_on_down", 1},   /* else a restart takes addresses away */
+        {"ipv6", "conf", "accept_ra", 0},
+        {"ipv6", "neigh", "ucast_solicit", 2},
+        {"ipv6", "neigh", "mcast_resolicit", 3},
+        {"ipv6", "neigh", "retrans_time_ms", 500},
+        {"ipv6", "neigh", "base_reachable_time_ms", 5000},
+        {"ipv6", "neigh", "delay_first_probe_time", 1},
+    };
+    int error = 0;
+
+    for (uint32_t i = 0; error == 0 && i < sizeof(switches) / sizeof(switches[0]); i++) {
+        bool v6 = strcmp(switches[i].family, "ipv6") == 0;
+
+        if (v6 && !has_v6 && strcmp(switches[i].key, "disable_ipv6") == 0)
+            continue;   /* the operator's choice */
+        error = io_sysctl_set(switches[i].family, switches[i].kind, tap, switches[i].key,
+                              switches[i].value);
+        if (error == -ENOENT && v6 && !has_v6)
+            error = 0;
+    }
+    return error;
+}
+
+static bool has_v6(const struct cfg_port *cfg)
+{
+    for (uint32_t i = 0; i < cfg->n_addresses; i++)
+        if (!sip_ip_is_v4(&cfg->addresses[i].ip))
+            return true;
+    return false;
+}
+
+/* What the configuration wants of links and addresses; gateways come after a dump of the routes. */
+static int agree_links(struct io_kernel *kernel)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++) {
+        const struct cfg_port *cfg = kernel->ports[i].cfg;
+
+        if (kernel->ifindex[i] == 0)
+            continue;
+        error = agree_sysctls(cfg->tap, has_v6(cfg));
+        if (error == 0)
+            error = io_device_set_up(cfg->tap, false);
+        if (error == 0)
+            error = agree_addresses(kernel, i);
+    }
+    return error;
+}
+
+static int visit_route(const struct nlmsghdr *message, void *context)
+{
+    struct io_kernel *kernel = context;
+
+    if (io_mirror_route(&kernel->mirror, message) < 0)
+        kernel->error = -ENOMEM;
+    return MNL_CB_OK;
+}
+
+static int visit_neighbour(const struct nlmsghdr *message, void *context)
+{
+    struct io_kernel *kernel = context;
+
+    if (io_mirror_neighbour(&kernel->mirror, message) < 0)
+        kernel->error = -ENOMEM;
+    return MNL_CB_OK;
+}
+
+static int dump_routes(struct io_kernel *kernel)
+{
+    int error, tries = DUMP_TRIES;
+
+    do {
+        io_mirror_clear_routes(&kernel->mirror);
+        error = io_netlink_dump(&kernel->requests, RTM_GETROUTE, AF_INET, visit_route, kernel);
+        if (error == 0)
+            error = io_netlink_dump(&kernel->requests, RTM_GETROUTE, AF_INET6, visit_route, kernel);
+    } while (error == -EINTR && --tries > 0);
+    return error != 0 ? error : kernel->error;
+}
+
+static int dump_neighbours(struct io_kernel *kernel)
+{
+    int error, tries = DUMP_TRIES;
+
+    do {
+        io_mirror_clear_neighbours(&kernel->mirror);
+        error = io_netlink_dump(&kernel->requests, RTM_GETNEIGH, AF_UNSPEC, visit_neighbour,
+                                kernel);
+    } while (error == -EINTR && --tries > 0);
+    return error != 0 ? error : kernel->error;
+}
+
+/* Routes as they are, then the gateways that are missing, then routes again if one was. */
+static int agree_routes(struct io_kernel *kernel)
+{
+    int error = dump_routes(kernel);
+
+    kernel->routes_changed = false;
+    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++)
+        if (kernel->ifindex[i] != 0)
+            error = agree_gateways(kernel, i);
+    if (error == 0 && kernel->routes_changed)
+        error = dump_routes(kernel);
+    return error;
+}
+
+struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *ret_reason,
+                                size_t reason_size)
+{
+    struct io_kernel *kernel = calloc(1, sizeof(*kernel));
+    const char *what = "listen to netlink";
+    int error = kernel == NULL ? -ENOMEM : 0;
+
+    if (kernel == NULL || n > IO_PORTS_MAX)
+        goto out;
+    kernel->ports = ports;
+    kernel->n_ports = n;
+    for (uint32_t i = 0; i < n; i++)
+        kernel->ifindex[i] = ports[i].tap_ifindex;
+    io_mirror_init(&kernel->mirror, kernel->ifindex, n);
+    error = io_netlink_open(&kernel->events, RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR |
+                                                 RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+                                                 RTMGRP_IPV6_ROUTE);
+    if (error == 0)
+        error = io_netlink_open(&kernel->requests, 0);
+    if (error != 0)
+        goto out;
+    what = "set up the TAPs (addresses, sysctls)";
+    error = agree_links(kernel);
+    if (error != 0)
+        goto out;
+    what = "set the gateways";
+    error = agree_routes(kernel);
+    if (error != 0)
+        goto out;
+    what = "read the neighbours";
+    error = dump_neighbours(kernel);
+out:
+    if (error == 0 && kernel != NULL && n <= IO_PORTS_MAX)
+        return kernel;
+    io_reason(ret_reason, reason_size, EIO, "cannot %s: %s", what, strerror(-error));
+    io_kernel_free(kernel);
+    return NULL;
+}
+
+void io_kernel_free(struct io_kernel *kernel)
+{
+    if (kernel == NULL)
+        return;
+    io_netlink_close(&kernel->events);
+    io_netlink_close(&kernel->requests);
+    io_mirror_done(&kernel->mirror);
+    free(kernel);
+}
+
+int io_kernel_fd(const struct io_kernel *kernel)
+{
+    return mnl_socket_get_fd(kernel->events.socket);
+}
+
+/* Whether an interface, by its index, is one of our TAPs. */
+static bool our_tap(const struct io_kernel *kernel, int ifindex)
+{
+    for (uint32_t i = 0; i < kernel->n_ports; i++)
+        if (ifindex != 0 && kernel->ifindex[i] == ifindex)
+            return true;
+    return false;
+}
+
+static int visit_event(const struct nlmsghdr *message, void *context)
+{
+    struct io_kernel *kernel = context;
+    const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
+    const struct ifaddrmsg *address = mnl_nlmsg_get_payload(message);
+    int changed;
+
+    switch (message->nlmsg_type) {
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        kernel->routes_changed |= io_mirror_route_concerns(&kernel->mirror, message);
+        break;
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+        changed = io_mirror_neighbour(&kernel->mirror, message);
+        if (changed < 0)
+            kernel->error = changed;
+        kernel->neighbours_changed |= changed > 0;
+        break;
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        /* With a link or an address IPv4 routes go without an event of their own. */
+        if (mnl_nlmsg_get_payload_len(message) >= sizeof(*link) &&
+            our_tap(kernel, link->ifi_index))
+            kernel->disagrees = true;
+        break;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        if (mnl_nlmsg_get_payload_len(message) >= sizeof(*address) &&
+            our_tap(kernel, (int)address->ifa_index))
+            kernel->disagrees = true;
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+/* All messages that wait. 0, or a negative errno. */
+static int read_events(struct io_kernel *kernel)
+{
+    char buffer[IO_NETLINK_BUFFER_BYTES];
+
+    for (;;) {
+        ssize_t length = mnl_socket_recvfrom(kernel->events.socket, buffer, sizeof(buffer));
+
+        if (length < 0 && errno == EINTR)
+            continue;   /* a signal of the TAP driver */
+        if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return 0;
+        if (length < 0)
+            return -errno;
+        mnl_cb_run(buffer, (size_t)length, 0, 0, visit_event, kernel);
+    }
+}
+
+int io_kernel_read(struct io_kernel *kernel)
+{
+    int error;
+    bool changed;
+
+    kernel->disagrees = kernel->routes_changed = kernel->neighbours_changed = false;
+    kernel->error = 0;
+    error = read_events(kernel);
+    if (error == -ENOBUFS) {
+        error = dump_neighbours(kernel);
+        kernel->disagrees = kernel->neighbours_changed = true;
+    }
+    if (error == 0 && kernel->disagrees)
+        error = agree_links(kernel);
+    changed = kernel->disagrees || kernel->routes_changed || kernel->neighbours_changed;
+    if (error == 0 && (kernel->disagrees || kernel->routes_changed))
+        error = agree_routes(kernel);
+    if (error == 0)
+        error = kernel->error;
+    return error != 0 ? error : changed;
+}
+
+struct io_fib *io_kernel_fib(const struct io_kernel *kernel)
+{
+    return io_fib_new(kernel->mirror.routes, kernel->mirror.n_routes, kernel->mirror.neighbours,
+                      kernel->mirror.n_neighbours);
+}
+
+/* Whether it is time again; notes the time then. */
+static bool due(struct pace *paces, uint8_t port, const struct sip_ip *ip, uint64_t now_ms,
+                uint64_t interval_ms)
+{
+    uint32_t hash = port;
+    struct pace *pace;
+
+    for (uint32_t i = 0; i < sizeof(ip->bytes); i++)
+        hash = (hash ^ ip->bytes[i]) * 16777619u;   /* FNV-1a */
+    pace = &paces[(hash ^ hash >> 16) & (PACE_SLOTS - 1)];
+    if (pace->taken && pace->port == port && sip_ip_equal(&pace->ip, ip) &&
+        now_ms - pace->at_ms < interval_ms)
+        return false;
+    *pace = (struct pace){.ip = *ip, .port = port, .taken = true, .at_ms = now_ms};
+    return true;
+}
+
+void io_kernel_resolve(struct io_kernel *kernel, uint8_t port, const struct sip_ip *ip,
+                       uint64_t now_ms)
+{
+    if (port >= kernel->n_ports || kernel->ifindex[port] == 0 ||
+        !due(kernel->resolved, port, ip, now_ms, RESOLVE_MS))
+        return;
+    /* Whatever goes wrong: the packets that wait for it ask again. */
+    (void)io_netlink_neighbour(&kernel->requests, kernel->ifindex[port], ip, false);
+}
+
+struct revalidation {
+    struct io_kernel *kernel;
+    uint64_t now_ms;
+};
+
+static void revalidate_one(void *context, uint8_t port, const struct sip_ip *ip)
+{
+    struct revalidation *revalidation = context;
+    struct io_kernel *kernel = revalidation->kernel;
+    uint16_t state = port < kernel->n_ports ? io_mirror_state(&kernel->mirror, port, ip) : 0;
+
+    /* Not what an operator fixed, not what is being asked already, nor what has no address. */
+    if ((state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY)) == 0 ||
+        !due(kernel->revalidated, port, ip, revalidation->now_ms, REVALIDATE_MS))
+        return;
+    (void)io_netlink_neighbour(&kernel->requests, kernel->ifindex[port], ip, true);
+}
+
+void io_kernel_revalidate(struct io_kernel *kernel, struct io_fib *fib, uint64_t now_ms)
+{
+    struct revalidation revalidation = {kernel, now_ms};
+
+    io_fib_used(fib, revalidate_one, &revalidation);
+}
