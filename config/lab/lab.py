@@ -18,6 +18,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ class Lab:
         return self.start()
 
     def __exit__(self, kind, error, trace):
+        """Logs stay when something failed in it."""
+        if kind is not None and issubclass(kind, Exception):
+            self.keep_dir = True
+            print(f"logs of the laboratory: {self.dir}", file=sys.stderr, flush=True)
         self.stop()
 
     def start(self):
@@ -119,8 +124,8 @@ class Lab:
                 self.dataplane.start()
                 self.control.start()
                 self.wait_acknowledged()
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
         return self
 
