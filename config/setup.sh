@@ -3,7 +3,7 @@
 #
 # Shell functions for config/quickstart and tests/run: which Debian 12 packages each needs, how to
 # install those that are missing and how to build. Sourced by bash with `root` set to the project's
-# root; they know nothing of what is run afterwards. A fresh machine has none of these packages,
+# root and `program` to the caller's name; they know nothing of what is run afterwards. A fresh machine has none of these packages,
 # not even Python, and maybe no sudo.
 
 # What builds the project.
@@ -24,7 +24,7 @@ python=/usr/bin/python3
 setup_say() { printf '%s\n' "== $*"; }
 
 # setup_fail WORD…: one line that says why nothing more is done.
-setup_fail() { printf '%s\n' "${0##*/}: $*" >&2; exit 1; }
+setup_fail() { printf '%s\n' "${program:-$0}: $*" >&2; exit 1; }
 
 # setup_need_root NAME: leaves with one clear line when not run as root.
 setup_need_root() {

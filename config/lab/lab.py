@@ -329,14 +329,16 @@ class Lab:
         return self.ctl("show", "generation", json=True)
 
     def wait_acknowledged(self, timeout=15):
-        """Until the data plane is connected and uses control's newest snapshot."""
+        """Until the data plane is connected and all its workers use control's newest snapshot."""
         def same():
             try:
                 now = self.generation()
             except LabError:
                 return False
-            return (now["dataplane"] == "connected" and now["generation"] > 0
-                    and now["acknowledged"] == now["generation"])
+            newest = now["generation"]
+            return (now["dataplane"] == "connected" and newest > 0
+                    and now["acknowledged"] == newest
+                    and now.get("used_by_workers", newest) == newest)
         wait_for(same, timeout, "the data plane to acknowledge the newest snapshot")
 
     # Doing things in the namespaces.

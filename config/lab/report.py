@@ -31,21 +31,9 @@ def calls_by_backend(seen, weights):
     return lines, split
 
 
-def counters_of(stats):
-    """The totals in the output of `tandemctl show stats --json`, wherever they stand in it."""
-    if isinstance(stats, dict):
-        if isinstance(stats.get("messages"), int):
-            return stats
-        for value in stats.values():
-            found = counters_of(value)
-            if found:
-                return found
-    return {}
-
-
 def verdicts(stats):
-    """What became of the messages, reasons that occurred only."""
-    counters = counters_of(stats)
+    """From `tandemctl show stats --json`: what became of the messages, reasons that occurred only."""
+    counters = stats["counters"]
     lines = [f"What became of {counters.get('messages', 0):,} messages"]
     for verdict, prefix in (("forwarded", "forwarded_"), ("replied", "reply_"),
                             ("dropped", "drop_"), ("punted", "punt_")):
