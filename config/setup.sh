@@ -3,8 +3,8 @@
 #
 # Shell functions for config/quickstart and tests/run: which Debian 12 packages each needs, how to
 # install those that are missing and how to build. Sourced by bash with `root` set to the project's
-# root and `program` to the caller's name; they know nothing of what is run afterwards. A fresh machine has none of these packages,
-# not even Python, and maybe no sudo.
+# root and `program` to the caller's name; they know nothing of what is run afterwards. A fresh
+# machine has none of these packages, not even Python, and maybe no sudo.
 
 # What builds the project.
 packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
