@@ -325,8 +325,13 @@ static int add_memory(struct arguments *arguments, const struct cfg_dataplane *c
     if (cfg->hugepages == CFG_HUGEPAGES_OFF && any_pci(cfg))
         return io_reason(ret_reason, reason_size, EINVAL,
                          "hugepages: off, but a pci port cannot work without them");
-    if (cfg->hugepages == CFG_HUGEPAGES_OFF || !enough)
+    if (cfg->hugepages == CFG_HUGEPAGES_OFF || !enough) {
+        /* EAL refuses --in-memory beside --no-huge, which leaves no file in hugetlbfs anyway. */
         add(arguments, "--no-huge");
+        add(arguments, "--no-shconf");
+    } else {
+        add(arguments, "--in-memory");
+    }
     snprintf(text, sizeof(text), "%llu", (unsigned long long)mebibytes);
     add(arguments, "-m");
     add(arguments, text);

@@ -38,7 +38,8 @@ struct io_port {
 
 /*
  * Builds the `--vdev`, `-a` and memory arguments that rte_eal_init needs for a configuration, after
- * argv[0]. Allocates the strings. Returns their number, at most max, or a negative errno. Says why
+ * argv[0]; `--in-memory` among them, or `--no-huge --no-shconf`, since EAL refuses both together.
+ * Allocates the strings. Returns their number, at most max, or a negative errno. Says why
  * in ret_reason. Checks that kernel devices exist, and that there is a queue for each worker
  * (`ethtool -L`); sets GRO, LRO off and makes the device deaf first.
  */
