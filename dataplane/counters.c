@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of the data plane's counters, and the making of their memory. It must not know who counts.
+ */
+#include "dataplane/counters.h"
+
+#include <stdio.h>
+
+static const char *const names[COUNTER_VERDICTS] = {
+    [COUNTER_RX_FRAMES] = "rx_frames",
+    [COUNTER_TO_TAP] = "to_tap",
+    [COUNTER_FRAGMENTS] = "fragments",
+    [COUNTER_MESSAGES] = "messages",
+    [COUNTER_DROP_FRAME_TRUNCATED] = "drop_frame_truncated",
+    [COUNTER_DROP_FRAME_CHECKSUM] = "drop_frame_checksum",
+    [COUNTER_DROP_FRAME_SEGMENTS] = "drop_frame_segments",
+    [COUNTER_DROP_FRAME_NO_TAP] = "drop_frame_no_tap",
+    [COUNTER_DROP_FRAME_OTHER_MAC] = "drop_frame_other_mac",
+    [COUNTER_DROP_FRAGMENT] = "drop_fragment",
+    [COUNTER_FORWARDED] = "forwarded",
+    [COUNTER_REPLIED] = "replied",
+    [COUNTER_DROPPED] = "dropped",
+    [COUNTER_PUNTED] = "punted",
+    [COUNTER_SIP_TX] = "sip_tx",
+    [COUNTER_SIP_TX_FRAGMENTED] = "sip_tx_fragmented",
+    [COUNTER_SIP_TX_DROP] = "sip_tx_drop",
+    [COUNTER_SIP_TX_DROP_ROOM] = "sip_tx_drop_room",
+    [COUNTER_SIP_TX_DROP_DRIVER] = "sip_tx_drop_driver",
+    [COUNTER_SIP_MTU_DROP] = "sip_mtu_drop",
+    [COUNTER_SIP_NO_ROUTE] = "sip_no_route",
+    [COUNTER_SIP_HELD] = "sip_held",
+    [COUNTER_HELD_RELEASED] = "held_released",
+    [COUNTER_HELD_DROPPED] = "held_dropped",
+    [COUNTER_HELD_NOW] = "held_now",
+    [COUNTER_HELD_TX] = "held_tx",
+    [COUNTER_HELD_TX_DROP] = "held_tx_drop",
+    [COUNTER_TAP_DELIVERED] = "tap_delivered",
+    [COUNTER_TAP_RING_FULL] = "tap_ring_full",
+    [COUNTER_TAP_WRITE_DROP] = "tap_write_drop",
+    [COUNTER_FROM_TAP] = "from_tap",
+    [COUNTER_FROM_TAP_RING_FULL] = "from_tap_ring_full",
+    [COUNTER_TAP_TX] = "tap_tx",
+    [COUNTER_TAP_TX_DROP] = "tap_tx_drop",
+    [COUNTER_SNAPSHOTS_ACCEPTED] = "snapshots_accepted",
+    [COUNTER_SNAPSHOTS_REFUSED] = "snapshots_refused",
+};
+
+static struct counters_header shape(uint32_t n_workers)
+{
+    return (struct counters_header){.magic = COUNTERS_MAGIC,
+                                    .n_blocks = 1 + n_workers,
+                                    .n_counters = COUNTER_COUNT,
+                                    .n_slots = COUNTERS_SLOTS};
+}
+
+uint64_t counters_bytes(uint32_t n_workers)
+{
+    struct counters_header header = shape(n_workers);
+
+    return counters_layout(&header);
+}
+
+struct counters_header *counters_init(void *memory, uint32_t n_workers, uint64_t epoch,
+                                      uint64_t start_s, uint64_t start_mono_s)
+{
+    struct counters_header *h = memory;
+
+    *h = shape(n_workers);
+    counters_layout(h);
+    h->epoch = epoch;
+    h->start_s = start_s;
+    h->start_mono_s = start_mono_s;
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
+        char *name = (char *)memory + h->names + (size_t)i * COUNTERS_NAME_MAX;
+
+        if (i < COUNTER_VERDICTS)
+            snprintf(name, COUNTERS_NAME_MAX, "%s", names[i]);
+        else
+            snprintf(name, COUNTERS_NAME_MAX, "verdict_%s",
+                     proxy_reason_name((enum proxy_reason)(i - COUNTER_VERDICTS)));
+    }
+    return h;
+}
+
+struct lb_call_counts counters_call_counts(const struct counters_header *h, uint32_t block)
+{
+    return (struct lb_call_counts){.started = counters_slot_block(h, block, COUNTERS_SLOT_STARTED),
+                                   .ended = counters_slot_block(h, block, COUNTERS_SLOT_ENDED),
+                                   .n_slots = h->n_slots};
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data plane's counters: what they are called, and the laws that they obey. The layout in
+ * memory is config/counters'. One writer a block: block 0 is main's, block 1 + w worker w's. The
+ * laws hold for the sums over all blocks, whenever no frame is on its way:
+ *
+ *   rx_frames = to_tap + fragments + messages + the sum of drop_frame_*
+ *   fragments = drop_fragment
+ *   messages  = forwarded + replied + dropped + punted
+ *   forwarded = the sum of verdict_forwarded_*, replied of verdict_STATUS_*, dropped of
+ *               verdict_drop_*, punted of verdict_punt_*
+ *   forwarded + replied = sip_tx + sip_tx_drop + sip_mtu_drop + sip_no_route + sip_held
+ *   sip_tx_drop = sip_tx_drop_room + sip_tx_drop_driver
+ *   sip_held  = held_released + held_dropped + held_now
+ *   held_released = held_tx + held_tx_drop
+ *   to_tap    = tap_delivered + tap_ring_full + tap_write_drop
+ *   from_tap  = tap_tx + tap_tx_drop + from_tap_ring_full
+ */
+#ifndef TANDEM_COUNTERS_H
+#define TANDEM_COUNTERS_H
+
+#include "config/counters.h"
+#include "dataplane/proxy/proxy.h"
+
+enum counter {
+    COUNTER_RX_FRAMES,
+    COUNTER_TO_TAP,                /* given to main for the kernel */
+    COUNTER_FRAGMENTS,             /* of UDP to an address that we listen on */
+    COUNTER_MESSAGES,              /* datagrams to a listener */
+    COUNTER_DROP_FRAME_TRUNCATED,  /* shorter than its IP or UDP length */
+    COUNTER_DROP_FRAME_CHECKSUM,
+    COUNTER_DROP_FRAME_SEGMENTS,   /* more segments than one mbuf takes */
+    COUNTER_DROP_FRAME_NO_TAP,     /* the kernel's, on a port without exception path */
+    COUNTER_DROP_FRAME_OTHER_MAC,  /* to a listener, in a frame for another station */
+    COUNTER_DROP_FRAGMENT,
+    COUNTER_FORWARDED,
+    COUNTER_REPLIED,
+    COUNTER_DROPPED,
+    COUNTER_PUNTED,
+    COUNTER_SIP_TX,                /* messages sent (in fragments: once) */
+    COUNTER_SIP_TX_FRAGMENTED,     /* of these and of held_tx, those sent in fragments */
+    COUNTER_SIP_TX_DROP,           /* the sum of the next two */
+    COUNTER_SIP_TX_DROP_ROOM,      /* no mbuf, or one that the message fits */
+    COUNTER_SIP_TX_DROP_DRIVER,    /* the device took it not */
+    COUNTER_SIP_MTU_DROP,          /* does not fit a frame, and cannot be cut to fit */
+    COUNTER_SIP_NO_ROUTE,
+    COUNTER_SIP_HELD,              /* given to main, since the neighbour's MAC is unknown */
+    COUNTER_HELD_RELEASED,
+    COUNTER_HELD_DROPPED,          /* no answer from the neighbour, or too many held */
+    COUNTER_HELD_NOW,              /* a gauge, main's */
+    COUNTER_HELD_TX,
+    COUNTER_HELD_TX_DROP,
+    COUNTER_TAP_DELIVERED,
+    COUNTER_TAP_RING_FULL,         /* main was too slow */
+    COUNTER_TAP_WRITE_DROP,        /* the kernel took it not */
+    COUNTER_FROM_TAP,
+    COUNTER_FROM_TAP_RING_FULL,    /* the worker was too slow */
+    COUNTER_TAP_TX,
+    COUNTER_TAP_TX_DROP,
+    COUNTER_SNAPSHOTS_ACCEPTED,
+    COUNTER_SNAPSHOTS_REFUSED,
+    COUNTER_VERDICTS,              /* the first of PROXY_REASON_COUNT: verdict_<proxy_reason_name> */
+    COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,
+};
+
+/* Slots of the call table: backends known at once, those that left and still have calls included.
+ * A snapshot with more is refused. */
+enum { COUNTERS_SLOTS = 8192 };
+
+/* Bytes that the counters of n workers take. */
+uint64_t counters_bytes(uint32_t n_workers);
+
+/* Lays out header and names in zeroed memory of counters_bytes(). start_*_s as in the header. */
+struct counters_header *counters_init(void *memory, uint32_t n_workers, uint64_t epoch,
+                                      uint64_t start_s, uint64_t start_mono_s);
+
+/* Adds to a value of the caller's own block. */
+static inline void counters_add(uint64_t *value, uint64_t n)
+{
+    __atomic_store_n(value, *value + n, __ATOMIC_RELAXED);
+}
+
+static inline void counters_set(uint64_t *value, uint64_t n)
+{
+    __atomic_store_n(value, n, __ATOMIC_RELAXED);
+}
+
+/* What lb/ counts in a block. */
+struct lb_call_counts counters_call_counts(const struct counters_header *h, uint32_t block);
+
+#endif

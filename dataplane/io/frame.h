@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames as bytes: where the UDP datagram of an Ethernet frame is, and the headers in front of one
+ * of ours. Pure: no DPDK, no device, no allocation.
+ */
+#ifndef TANDEM_IO_FRAME_H
+#define TANDEM_IO_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/sip/ip.h"
+
+enum {
+    IO_ETHER_BYTES = 14,
+    IO_IPV4_BYTES = 20,           /* without options: the ones that we write */
+    IO_IPV6_BYTES = 40,
+    IO_UDP_BYTES = 8,
+    IO_HEADERS_MAX = IO_ETHER_BYTES + IO_IPV6_BYTES + IO_UDP_BYTES,
+    IO_MTU_MIN = 576,             /* IPv4 hosts must take so much (RFC 791); below it nothing is cut */
+};
+
+enum io_frame_class {
+    IO_FRAME_UDP,                 /* a whole UDP datagram */
+    IO_FRAME_OTHER,               /* anything else: the kernel's business, malformed headers too */
+    IO_FRAME_FRAGMENT,            /* an IP fragment of a UDP datagram; ports are 0 */
+    IO_FRAME_TRUNCATED,           /* ends before its IP or UDP length does */
+    IO_FRAME_BAD_CHECKSUM,        /* IPv4 header checksum */
+};
+
+struct io_frame {
+    struct sip_addr src, dst;     /* IP addresses and UDP ports */
+    uint8_t src_mac[6], dst_mac[6];
+    uint16_t udp;                 /* offset of the UDP header from the frame's first byte */
+    uint16_t payload;             /* offset of the UDP payload */
+    uint16_t length;              /* bytes of it; padding behind the datagram is left out */
+};
+
+/*
+ * Classifies a frame of `length` bytes. MACs are filled for every frame of 14 bytes, IP addresses
+ * for UDP and FRAGMENT, the rest for UDP. VLAN tags are OTHER, as are IPv6 routing headers.
+ * RFC 791, 768, 8200.
+ */
+enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct io_frame *ret);
+
+/* Whether the checksum of a frame that was classed UDP holds. None (0) is allowed in IPv4 alone. */
+bool io_frame_udp_good(const uint8_t *bytes, const struct io_frame *frame);
+
+/* Bytes of Ethernet, IP and UDP headers towards a destination. */
+uint32_t io_frame_headers(const struct sip_ip *dst);
+
+/*
+ * Writes io_frame_headers(&dst->ip) bytes at `bytes`; `length` bytes of payload (≤ 65,535 less the
+ * headers) lie behind them. Both addresses are of one family. `id` is the IPv4 identification.
+ * Checksums are filled in; TTL 64; DF is not set, since nobody here learns a path's MTU.
+ */
+void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                    const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
+                    uint16_t id);
+
+void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6]);
+
+/* The destination address of a frame that io_frame_build wrote. */
+struct sip_ip io_frame_destination(const uint8_t *bytes);
+
+/*
+ * Writes fragment n (from 0) of a frame that io_frame_build wrote and whose IP packet is longer
+ * than `mtu` (≥ IO_MTU_MIN) into `out`, which takes IO_ETHER_BYTES + mtu bytes. `id` identifies the
+ * datagram (IPv6; IPv4 has it in its header). Returns the fragment's length, 0 when there is none
+ * with that number. RFC 791 §3.2, RFC 8200 §4.5.
+ */
+uint32_t io_frame_fragment(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t id,
+                           uint32_t n, uint8_t *out);
+
+#endif

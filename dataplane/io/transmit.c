@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bursts towards the devices, and the cutting of messages that are longer than a frame. It must not
+ * know who made a frame, or why.
+ */
+#include "dataplane/io/transmit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_random.h>
+
+#include "dataplane/io/frame.h"
+
+enum {
+    TX_ROOM = 2 * IO_BURST,
+    TX_ATTEMPTS = 8,              /* calls without progress before the rest is dropped */
+    FRAGMENTS_MAX = 128,          /* 65,535 bytes in the smallest MTU */
+};
+
+struct io_tx {
+    const struct io_port *ports;
+    uint32_t n_ports;
+    uint32_t worker;
+    uint32_t fragment_id;
+    struct io_tx_counts counts;
+    struct {
+        uint32_t n;
+        struct rte_mbuf *mbufs[TX_ROOM];
+    } waiting[IO_PORTS_MAX];
+};
+
+struct io_tx *io_tx_new(const struct io_port *ports, uint32_t n_ports, uint32_t worker)
+{
+    struct io_tx *tx = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(sizeof(*tx)));
+
+    if (tx == NULL)
+        return NULL;
+    memset(tx, 0, sizeof(*tx));
+    tx->ports = ports;
+    tx->n_ports = n_ports;
+    tx->worker = worker;
+    tx->fragment_id = (uint32_t)rte_rand();
+    return tx;
+}
+
+void io_tx_free(struct io_tx *tx)
+{
+    if (tx == NULL)
+        return;
+    for (uint32_t port = 0; port < tx->n_ports; port++)
+        rte_pktmbuf_free_bulk(tx->waiting[port].mbufs, tx->waiting[port].n);
+    free(tx);
+}
+
+/* Offers a port's frames to its device until it took all or refuses; frees the rest. */
+static void flush_port(struct io_tx *tx, uint32_t port)
+{
+    struct io_queue queue = tx->ports[port].queues[tx->worker];
+    struct rte_mbuf **mbufs = tx->waiting[port].mbufs;
+    uint32_t n = tx->waiting[port].n, done = 0, idle = 0;
+    uint8_t kinds[TX_ROOM];
+
+    for (uint32_t i = 0; i < n; i++)
+        kinds[i] = (uint8_t)mbufs[i]->hash.usr;
+    while (done < n && idle < TX_ATTEMPTS) {
+        uint16_t sent = rte_eth_tx_burst(queue.port_id, queue.queue_id, mbufs + done,
+                                         (uint16_t)(n - done));
+
+        done += sent;
+        if (sent == 0) {
+            idle++;
+            rte_pause();
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (i < done)
+            tx->counts.sent[kinds[i]]++;
+        else
+            tx->counts.refused[kinds[i]]++;
+    }
+    rte_pktmbuf_free_bulk(mbufs + done, n - done);
+    tx->waiting[port].n = 0;
+}
+
+static void append(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+{
+    if (tx->waiting[port].n == TX_ROOM)
+        flush_port(tx, port);
+    mbuf->hash.usr = kind;
+    mbuf->ol_flags = 0;
+    tx->waiting[port].mbufs[tx->waiting[port].n++] = mbuf;
+}
+
+/*
+ * Cuts a frame into mbufs of the port's pool. Returns their number; 0: it cannot be cut; -1: there
+ * are too few mbufs.
+ */
+static int cut(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, struct rte_mbuf **ret)
+{
+    const struct io_port *p = &tx->ports[port];
+    uint32_t n = 0, mtu = p->mtu, room, length = 0;
+
+    if (mtu < IO_MTU_MIN)
+        return 0;
+    for (tx->fragment_id++;; n++) {
+        if (n == FRAGMENTS_MAX || (ret[n] = rte_pktmbuf_alloc(p->pool)) == NULL)
+            goto none;
+        room = rte_pktmbuf_tailroom(ret[n]);
+        if (room < IO_ETHER_BYTES + IO_MTU_MIN)
+            length = 0;
+        else
+            length = io_frame_fragment(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len,
+                                       RTE_MIN(mtu, room - IO_ETHER_BYTES), tx->fragment_id, n,
+                                       rte_pktmbuf_mtod(ret[n], uint8_t *));
+        if (length == 0)
+            break;
+        ret[n]->data_len = (uint16_t)length;
+        ret[n]->pkt_len = length;
+    }
+    rte_pktmbuf_free(ret[n]);
+    return (int)n;
+none:
+    rte_pktmbuf_free_bulk(ret, n);
+    return -1;
+}
+
+/* A message's fragments leave together; the last one stands for all of them in the counts. */
+static void put_fragments(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+{
+    struct rte_mbuf *parts[FRAGMENTS_MAX];
+    int n = cut(tx, port, mbuf, parts);
+
+    if (n <= 0) {
+        if (n == 0)
+            tx->counts.too_long[kind]++;
+        else
+            tx->counts.no_room[kind]++;
+        rte_pktmbuf_free(mbuf);
+        return;
+    }
+    tx->counts.fragmented++;
+    for (int i = 0; i < n; i++)
+        append(tx, port, parts[i], i + 1 < n ? IO_KIND_PART : kind);
+    rte_pktmbuf_free(mbuf);
+}
+
+void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+{
+    if (likely(mbuf->pkt_len <= (uint32_t)IO_ETHER_BYTES + tx->ports[port].mtu &&
+               mbuf->nb_segs == 1)) {
+        append(tx, port, mbuf, kind);
+    } else if (kind == IO_KIND_TAP || mbuf->nb_segs != 1) {
+        tx->counts.too_long[kind]++;
+        rte_pktmbuf_free(mbuf);
+    } else {
+        put_fragments(tx, port, mbuf, kind);
+    }
+}
+
+void io_tx_flush(struct io_tx *tx)
+{
+    for (uint32_t port = 0; port < tx->n_ports; port++) {
+        if (tx->waiting[port].n > 0)
+            flush_port(tx, port);
+    }
+}
+
+struct io_tx_counts io_tx_take_counts(struct io_tx *tx)
+{
+    struct io_tx_counts counts = tx->counts;
+
+    memset(&tx->counts, 0, sizeof(tx->counts));
+    return counts;
+}

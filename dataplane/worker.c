@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fast path, in stages over a burst: receive, classify, parse, route, rewrite, transmit. What
+ * a message means is proxy/'s; how a frame looks is io/frame's.
+ */
+#include "dataplane/worker.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <rte_random.h>
+
+#include "dataplane/io/frame.h"
+#include "dataplane/io/transmit.h"
+
+/* Bytes of a frame of any driver: an mbuf's data_len has 16 bits. */
+enum { FRAME_MAX = 65535, REPLY_MAX = FRAME_MAX - IO_HEADERS_MAX };
+
+/* One message on its way through the stages. */
+struct job {
+    struct rte_mbuf *mbuf;
+    struct io_frame frame;
+    struct sip_msg msg;
+    struct proxy_input input;
+    struct proxy_output output;
+};
+
+struct worker {
+    struct worker_shared *shared;
+    uint32_t index;
+    bool yields;
+    bool main_has_work;           /* this loop gave main something */
+    uint16_t ip_id;
+    struct io_tx *tx;
+    uint64_t *counters;           /* our block */
+    uint64_t *requests, *new_calls, *responses;   /* of it, by slot */
+    struct lb_call_counts call_counts;
+    struct publish_current current;
+    uint32_t n_jobs;
+    struct job jobs[IO_BURST];
+    char reply[REPLY_MAX];
+};
+
+struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yields)
+{
+    size_t size = RTE_CACHE_LINE_ROUNDUP(sizeof(struct worker));
+    struct worker *w = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
+    const struct counters_header *h = shared->counters;
+
+    if (w == NULL)
+        return NULL;
+    memset(w, 0, size);
+    w->shared = shared;
+    w->index = index;
+    w->yields = yields;
+    w->ip_id = (uint16_t)rte_rand();
+    w->counters = counters_block(h, 1 + index);
+    w->requests = counters_slot_block(h, 1 + index, COUNTERS_SLOT_REQUESTS);
+    w->new_calls = counters_slot_block(h, 1 + index, COUNTERS_SLOT_NEW);
+    w->responses = counters_slot_block(h, 1 + index, COUNTERS_SLOT_RESPONSES);
+    w->call_counts = counters_call_counts(h, 1 + index);
+    w->tx = io_tx_new(shared->ports, shared->n_ports, index);
+    if (w->tx == NULL) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    io_tx_free(w->tx);
+    free(w);
+}
+
+static void count(struct worker *w, enum counter counter, uint64_t n)
+{
+    counters_add(&w->counters[counter], n);
+}
+
+static void drop(struct worker *w, struct rte_mbuf *mbuf, enum counter counter)
+{
+    count(w, counter, 1);
+    rte_pktmbuf_free(mbuf);
+}
+
+/* ---- Receive ---- */
+
+static uint32_t receive(struct worker *w, uint8_t port, struct rte_mbuf **ret_mbufs)
+{
+    struct io_queue queue = w->shared->ports[port].queues[w->index];
+    uint32_t n = rte_eth_rx_burst(queue.port_id, queue.queue_id, ret_mbufs, IO_BURST);
+
+    for (uint32_t i = 0; i < n; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(ret_mbufs[i], const void *));
+    return n;
+}
+
+/* ---- Classify ---- */
+
+/* Whether any listener has the address: fragments bear no port. They are few. */
+static bool listens_on(const struct snapshot *s, const struct sip_ip *ip)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(s);
+
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (listeners[i].transport == SIP_TRANSPORT_UDP &&
+            sip_ip_equal(&listeners[i].addr.ip, ip))
+            return true;
+    }
+    return false;
+}
+
+/* A port with a TAP hangs on a wire where frames for other stations may pass. */
+static bool is_for_us(const struct io_port *port, const struct io_frame *frame)
+{
+    return port->tap_port_id == IO_NO_PORT_ID ||
+           memcmp(port->mac, frame->dst_mac, sizeof(port->mac)) == 0;
+}
+
+static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *frame)
+{
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+        return true;
+    return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
+}
+
+/* A datagram: a message becomes a job; true when the frame is the kernel's. */
+static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
+                         const struct io_frame *frame)
+{
+    const struct snapshot *s = w->current.view == NULL ? NULL : w->current.view->snapshot;
+    int32_t listener = s == NULL ? -1 : snapshot_find_listener(s, SIP_TRANSPORT_UDP, &frame->dst);
+    struct job *job;
+
+    if (listener < 0)
+        return true;
+    if (!is_for_us(&w->shared->ports[port], frame)) {
+        drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
+        return false;
+    }
+    if (!checksum_good(mbuf, frame)) {
+        drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
+        return false;
+    }
+    count(w, COUNTER_MESSAGES, 1);
+    job = &w->jobs[w->n_jobs++];
+    job->mbuf = mbuf;
+    job->frame = *frame;
+    job->input.listener = (uint32_t)listener;
+    return false;
+}
+
+/* Disposes of a frame that is no message; true when it is the kernel's. */
+static bool classify_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf)
+{
+    struct io_frame frame;
+
+    if (mbuf->nb_segs != 1 && rte_pktmbuf_linearize(mbuf) != 0) {
+        drop(w, mbuf, COUNTER_DROP_FRAME_SEGMENTS);
+        return false;
+    }
+    switch (io_frame_parse(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, &frame)) {
+    case IO_FRAME_UDP:
+        return classify_udp(w, port, mbuf, &frame);
+    case IO_FRAME_FRAGMENT:
+        if (w->current.view == NULL || !listens_on(w->current.view->snapshot, &frame.dst.ip))
+            return true;
+        /* Reassembly belongs here: by ring to worker hash(src, dst, proto, id) % N. */
+        count(w, COUNTER_FRAGMENTS, 1);
+        drop(w, mbuf, COUNTER_DROP_FRAGMENT);
+        return false;
+    case IO_FRAME_TRUNCATED:
+        drop(w, mbuf, COUNTER_DROP_FRAME_TRUNCATED);
+        return false;
+    case IO_FRAME_BAD_CHECKSUM:
+        drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
+        return false;
+    case IO_FRAME_OTHER:
+        return true;
+    }
+    return true;
+}
+
+/* Makes jobs of messages, and gives the kernel what is its. */
+static void classify(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+    struct rte_mbuf *kernels[IO_BURST];
+    uint32_t n_kernels = 0, queued;
+
+    w->n_jobs = 0;
+    count(w, COUNTER_RX_FRAMES, n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (classify_frame(w, port, mbufs[i]))
+            kernels[n_kernels++] = mbufs[i];
+    }
+    if (n_kernels == 0)
+        return;
+    if (w->shared->ports[port].tap_port_id == IO_NO_PORT_ID) {
+        count(w, COUNTER_DROP_FRAME_NO_TAP, n_kernels);
+        rte_pktmbuf_free_bulk(kernels, n_kernels);
+        return;
+    }
+    queued = io_exception_to_kernel(w->shared->exception, port, kernels, n_kernels);
+    count(w, COUNTER_TO_TAP, n_kernels);
+    count(w, COUNTER_TAP_RING_FULL, n_kernels - queued);
+    w->main_has_work = true;
+}
+
+/* ---- Parse ---- */
+
+/* Whether the port's zone lets this frame come from a backend. Where both sides share the port,
+ * only a backend's address in a frame from the MAC that our route to it uses is believed. */
+static bool is_inside(const struct worker *w, uint8_t port, const struct io_frame *frame)
+{
+    struct io_next_hop hop;
+
+    switch (w->shared->ports[port].cfg->zone) {
+    case CFG_ZONE_INSIDE:
+        return true;
+    case CFG_ZONE_OUTSIDE:
+        return false;
+    case CFG_ZONE_BOTH:
+        break;
+    }
+    return snapshot_is_backend_address(w->current.view->snapshot, &frame->src.ip) &&
+           w->current.fib != NULL &&
+           io_fib_lookup(w->current.fib, &frame->src.ip, &hop) == IO_FIB_FOUND &&
+           hop.port == port && memcmp(hop.mac, frame->src_mac, sizeof(hop.mac)) == 0;
+}
+
+static void parse(struct worker *w, uint8_t port)
+{
+    uint32_t now_s = atomic_load_explicit(&w->shared->now_s, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < w->n_jobs; i++) {
+        struct job *job = &w->jobs[i];
+        const char *bytes = rte_pktmbuf_mtod(job->mbuf, const char *);
+        uint64_t hash;
+
+        sip_msg_index(bytes + job->frame.payload, job->frame.length, &job->msg);
+        job->input.msg = &job->msg;
+        job->input.from = (struct proxy_flow){
+            .local = job->frame.dst, .peer = job->frame.src, .transport = SIP_TRANSPORT_UDP};
+        job->input.inside = is_inside(w, port, &job->frame);
+        job->input.now_s = now_s;
+        job->input.calls = w->shared->calls;
+        job->input.counts = &w->call_counts;
+        hash = proxy_call_hash(w->current.view, &job->input);
+        if (hash != 0)
+            lb_call_prefetch(w->shared->calls, hash);
+    }
+}
+
+/* ---- Route ---- */
+
+/* Counts what a backend was sent or sent, by its slot. */
+static void count_slot(struct worker *w, const struct job *job)
+{
+    const uint16_t *slot_of = w->current.view->slot_of;
+    const struct proxy_output *output = &job->output;
+
+    if (output->reason == PROXY_FORWARDED_REQUEST && output->backend >= 0) {
+        counters_add(&w->requests[slot_of[output->backend]], 1);
+        if (output->rule == PROXY_RULE_TABLE)
+            counters_add(&w->new_calls[slot_of[output->backend]], 1);
+    } else if (output->reason == PROXY_FORWARDED_RESPONSE && output->sender >= 0) {
+        counters_add(&w->responses[slot_of[output->sender]], 1);
+    }
+}
+
+static void route(struct worker *w)
+{
+    static const enum counter counter_of[] = {
+        [PROXY_FORWARD] = COUNTER_FORWARDED,
+        [PROXY_REPLY] = COUNTER_REPLIED,
+        [PROXY_DROP] = COUNTER_DROPPED,
+        [PROXY_PUNT] = COUNTER_PUNTED,
+    };
+
+    for (uint32_t i = 0; i < w->n_jobs; i++) {
+        struct job *job = &w->jobs[i];
+
+        proxy_decide(w->current.view, &job->input, &job->output);
+        count(w, counter_of[job->output.verdict], 1);
+        count(w, COUNTER_VERDICTS + job->output.reason, 1);
+        count_slot(w, job);
+    }
+}
+
+/* ---- Rewrite ---- */
+
+static void drop_no_room(struct worker *w, struct rte_mbuf *mbuf)
+{
+    count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
+    drop(w, mbuf, COUNTER_SIP_TX_DROP);
+}
+
+/* Makes `length` bytes at `offset` from the buffer's first byte the mbuf's data. */
+static void set_data(struct rte_mbuf *mbuf, uint32_t offset, uint32_t length)
+{
+    mbuf->data_off = (uint16_t)offset;
+    mbuf->data_len = (uint16_t)length;
+    mbuf->pkt_len = length;
+}
+
+/* A fresh mbuf of a port for a message; room for its headers is in front. NULL: none. */
+static struct rte_mbuf *fresh(const struct io_port *port, uint32_t headers, uint32_t *ret_room)
+{
+    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(port->pool);
+
+    if (mbuf == NULL)
+        return NULL;
+    mbuf->data_off = (uint16_t)(mbuf->data_off + headers);
+    *ret_room = mbuf->buf_len - mbuf->data_off;
+    if (*ret_room > FRAME_MAX - headers)
+        *ret_room = FRAME_MAX - headers;
+    return mbuf;
+}
+
+/* The edited message in a fresh mbuf, when it has no room in its own. False: dropped. */
+static bool edit_copy(struct worker *w, struct job *job, const struct io_port *egress,
+                      uint32_t headers)
+{
+    uint32_t room;
+    struct rte_mbuf *mbuf = fresh(egress, headers, &room);
+    int32_t length = -ENOSPC;
+
+    if (mbuf != NULL)
+        length = sip_edit_copy(&job->output.edit, job->msg.buf, job->msg.length,
+                               rte_pktmbuf_mtod(mbuf, char *), room);
+    if (length < 0) {
+        rte_pktmbuf_free(mbuf);
+        drop_no_room(w, job->mbuf);
+        return false;
+    }
+    rte_pktmbuf_free(job->mbuf);
+    job->mbuf = mbuf;
+    set_data(mbuf, mbuf->data_off, (uint32_t)length);
+    return true;
+}
+
+/* Edits the message where it lies; its mbuf's data is then the message. False: dropped. */
+static bool edit(struct worker *w, struct job *job, const struct io_port *egress, uint32_t headers)
+{
+    char *buf = (char *)(uintptr_t)job->msg.buf;
+    uint32_t before = (uint32_t)(buf - (char *)job->mbuf->buf_addr);
+    uint32_t after = job->mbuf->buf_len - before - job->msg.length;
+    int32_t start, length = -ENOSPC;
+
+    if (before >= headers)
+        length = sip_edit_in_place(&job->output.edit, buf, job->msg.length, before - headers,
+                                   after, &start);
+    if (length < 0 || (uint32_t)length > FRAME_MAX - headers)
+        return edit_copy(w, job, egress, headers);
+    set_data(job->mbuf, (uint32_t)((int32_t)before + start), (uint32_t)length);
+    return true;
+}
+
+/* Prints the reply beside the message, which it quotes, then into an mbuf. False: dropped. */
+static bool reply(struct worker *w, struct job *job, const struct io_port *egress, uint32_t headers)
+{
+    int32_t length = proxy_reply_print(w->current.view, &job->input, &job->output, w->reply,
+                                       sizeof(w->reply));
+    uint32_t room = 0;
+    struct rte_mbuf *mbuf = length < 0 ? NULL : fresh(egress, headers, &room);
+
+    if (mbuf == NULL || (uint32_t)length > room) {
+        rte_pktmbuf_free(mbuf);
+        drop_no_room(w, job->mbuf);
+        return false;
+    }
+    memcpy(rte_pktmbuf_mtod(mbuf, char *), w->reply, (size_t)length);
+    set_data(mbuf, mbuf->data_off, (uint32_t)length);
+    rte_pktmbuf_free(job->mbuf);
+    job->mbuf = mbuf;
+    return true;
+}
+
+/* Puts headers in front of a message and sends it, or has main hold it until the MAC is known. */
+static void address(struct worker *w, struct job *job, const struct io_next_hop *hop, bool found,
+                    uint32_t headers)
+{
+    static const uint8_t unknown[6];
+    const struct proxy_flow *to = &job->output.to;
+    uint32_t length = job->mbuf->data_len;
+    uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)headers);
+
+    io_frame_build(bytes, w->shared->ports[hop->port].mac, found ? hop->mac : unknown, &to->local,
+                   &to->peer, length, w->ip_id++);
+    if (found) {
+        io_tx_put(w->tx, hop->port, job->mbuf, IO_KIND_SIP);
+        return;
+    }
+    count(w, COUNTER_SIP_HELD, 1);
+    if (!io_exception_to_hold(w->shared->exception, job->mbuf))
+        count(w, COUNTER_HELD_DROPPED, 1);
+    w->main_has_work = true;
+}
+
+static void rewrite_job(struct worker *w, struct job *job)
+{
+    const struct proxy_output *output = &job->output;
+    enum io_fib_result result = IO_FIB_NO_ROUTE;
+    struct io_next_hop hop;
+    const struct io_port *egress;
+    uint32_t headers = io_frame_headers(&output->to.peer.ip);
+
+    if (output->verdict == PROXY_DROP || output->verdict == PROXY_PUNT) {
+        rte_pktmbuf_free(job->mbuf);      /* counted by route() */
+        return;
+    }
+    if (w->current.fib != NULL &&
+        sip_ip_is_v4(&output->to.local.ip) == sip_ip_is_v4(&output->to.peer.ip))
+        result = io_fib_lookup(w->current.fib, &output->to.peer.ip, &hop);
+    if (result == IO_FIB_NO_ROUTE) {
+        drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
+        return;
+    }
+    egress = &w->shared->ports[hop.port];
+    if (output->verdict == PROXY_FORWARD ? !edit(w, job, egress, headers)
+                                         : !reply(w, job, egress, headers))
+        return;
+    address(w, job, &hop, result == IO_FIB_FOUND, headers);
+}
+
+static void rewrite(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->n_jobs; i++)
+        rewrite_job(w, &w->jobs[i]);
+}
+
+/* ---- Transmit ---- */
+
+/* Takes what main has for the ports that are ours: the kernel's frames, and held ones. */
+static uint32_t take_from_main(struct worker *w)
+{
+    struct rte_mbuf *mbufs[IO_BURST];
+    uint32_t taken = 0;
+
+    for (uint32_t port = w->index; port < w->shared->n_ports; port += w->shared->n_workers) {
+        uint32_t n = io_exception_from_main(w->shared->exception, (uint8_t)port, mbufs, IO_BURST);
+
+        for (uint32_t i = 0; i < n; i++)
+            io_tx_put(w->tx, (uint8_t)port, mbufs[i], (enum io_kind)mbufs[i]->hash.usr);
+        taken += n;
+    }
+    return taken;
+}
+
+static void transmit(struct worker *w)
+{
+    struct io_tx_counts c;
+
+    io_tx_flush(w->tx);
+    c = io_tx_take_counts(w->tx);
+    count(w, COUNTER_SIP_TX, c.sent[IO_KIND_SIP]);
+    count(w, COUNTER_SIP_TX_FRAGMENTED, c.fragmented);
+    count(w, COUNTER_SIP_TX_DROP, c.refused[IO_KIND_SIP] + c.no_room[IO_KIND_SIP]);
+    count(w, COUNTER_SIP_TX_DROP_DRIVER, c.refused[IO_KIND_SIP]);
+    count(w, COUNTER_SIP_TX_DROP_ROOM, c.no_room[IO_KIND_SIP]);
+    count(w, COUNTER_SIP_MTU_DROP, c.too_long[IO_KIND_SIP]);
+    count(w, COUNTER_HELD_TX, c.sent[IO_KIND_HELD]);
+    count(w, COUNTER_HELD_TX_DROP,
+          c.refused[IO_KIND_HELD] + c.no_room[IO_KIND_HELD] + c.too_long[IO_KIND_HELD]);
+    count(w, COUNTER_TAP_TX, c.sent[IO_KIND_TAP]);
+    count(w, COUNTER_TAP_TX_DROP,
+          c.refused[IO_KIND_TAP] + c.no_room[IO_KIND_TAP] + c.too_long[IO_KIND_TAP]);
+}
+
+/* ---- The loop ---- */
+
+/* Lets the other worker of this CPU run. Away, it reads nothing: it holds up no swap. */
+static void yield(struct worker *w)
+{
+    publish_offline(w->shared->publish, w->index);
+    sched_yield();
+    publish_online(w->shared->publish, w->index);
+}
+
+static uint32_t run_port(struct worker *w, uint8_t port)
+{
+    struct rte_mbuf *mbufs[IO_BURST];
+    uint32_t n = receive(w, port, mbufs);
+
+    if (n == 0)
+        return 0;
+    classify(w, port, mbufs, n);
+    parse(w, port);
+    route(w);
+    rewrite(w);
+    return n;
+}
+
+int worker_run(void *worker)
+{
+    struct worker *w = worker;
+    struct worker_shared *shared = w->shared;
+
+    publish_online(shared->publish, w->index);
+    while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
+        uint32_t n = 0;
+
+        w->main_has_work = false;
+        w->current = publish_read(shared->publish);
+        for (uint32_t port = 0; port < shared->n_ports; port++)
+            n += run_port(w, (uint8_t)port);
+        n += take_from_main(w);
+        if (n > 0)
+            transmit(w);
+        if (w->main_has_work)
+            io_exception_wake(shared->exception);
+        publish_quiescent(shared->publish, w->index);
+        if (n == 0 && w->yields)
+            yield(w);
+    }
+    publish_offline(shared->publish, w->index);
+    return 0;
+}
