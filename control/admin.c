@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests of the operator: see admin.h. Here is what a request says and what is answered; the
+ * socket and its clients are admin_socket.c's.
+ */
+#include "control/admin_socket.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/show.h"
+#include "control/why.h"
+
+enum { WEIGHT_MAX = 1000 };
+
+/* A text member that must be there, fit and not be empty. 0 or -EINVAL. */
+static int text_read(const json_t *object, const char *key, char *ret, size_t size)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    if (text == NULL || *text == '\0' || strlen(text) >= size)
+        return -EINVAL;
+    strcpy(ret, text);
+    return 0;
+}
+
+static const char *parse_weight(const json_t *object, struct plan_change *change)
+{
+    const json_t *weight = json_object_get(object, "weight");
+    json_int_t value = json_integer_value(weight);
+
+    if (json_is_null(weight)) {
+        change->weight = STATE_WEIGHT_CONFIGURED;
+        return NULL;
+    }
+    if (!json_is_integer(weight) || value < 0 || value > WEIGHT_MAX)
+        return "weight must be a number from 0 to 1000, or null";
+    change->weight = (uint32_t)value;
+    return NULL;
+}
+
+/* drain, enable, disable, weight, reload. NULL, or why not; ADMIN_CHANGE is set already. */
+static const char *parse_change(const json_t *object, const char *verb, struct plan_change *change)
+{
+    if (strcmp(verb, "reload") == 0) {
+        change->kind = PLAN_FILE;
+        return NULL;
+    }
+    change->kind = PLAN_ADMIN;
+    if (strcmp(verb, "drain") == 0)
+        change->admin = LB_DRAINING;
+    else if (strcmp(verb, "enable") == 0)
+        change->admin = LB_UP;
+    else if (strcmp(verb, "disable") == 0)
+        change->admin = LB_DISABLED;
+    else if (strcmp(verb, "weight") == 0)
+        change->kind = PLAN_WEIGHT;
+    else
+        return "unknown request";
+    if (text_read(object, "backend", change->backend, sizeof(change->backend)) != 0)
+        return "backend must be a name";
+    return change->kind == PLAN_WEIGHT ? parse_weight(object, change) : NULL;
+}
+
+static const char *parse_object(const json_t *object, struct admin_request *request)
+{
+    const char *verb = json_string_value(json_object_get(object, "request"));
+
+    if (verb == NULL)
+        return "request must be a word";
+    if (strcmp(verb, "show") == 0) {
+        request->kind = ADMIN_SHOW;
+        return text_read(object, "what", request->what, sizeof(request->what)) == 0
+                   ? NULL
+                   : "what must be a word";
+    }
+    if (strcmp(verb, "why") == 0) {
+        request->kind = ADMIN_WHY;
+        if (text_read(object, "call_id", request->call_id, sizeof(request->call_id)) != 0)
+            return "call_id must be a text of 1 to 1023 bytes";
+        if (json_object_get(object, "pool") != NULL &&
+            text_read(object, "pool", request->pool, sizeof(request->pool)) != 0)
+            return "pool must be a name";
+        return NULL;
+    }
+    request->kind = ADMIN_CHANGE;
+    return parse_change(object, verb, &request->change);
+}
+
+int admin_parse(const char *line, size_t length, struct admin_request *ret,
+                const char **ret_reason)
+{
+    struct admin_request request = {0};
+    const char *reason = "not a JSON object";
+    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+
+    if (json_is_object(object))
+        reason = parse_object(object, &request);
+    json_decref(object);
+    if (reason != NULL) {
+        *ret_reason = reason;
+        return -EINVAL;
+    }
+    *ret = request;
+    return 0;
+}
+
+/* Sends an answer, which it takes over, or an error when there is none or it is too long. */
+static void answer(struct admin_client *client, json_t *object)
+{
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+
+    json_decref(object);
+    if (text != NULL && strlen(text) >= ADMIN_ANSWER_MAX) {
+        free(text);
+        text = NULL;
+    }
+    if (text == NULL)
+        text = strdup("{\"ok\":false,\"error\":\"no memory for the answer\"}");
+    admin_client_answer(client, text);
+}
+
+static void answer_error(struct admin_client *client, const char *reason)
+{
+    answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", reason));
+}
+
+static void answer_result(struct admin_client *client, json_t *result)
+{
+    answer(client, json_pack("{s:b, s:o}", "ok", 1, "result", result));
+}
+
+/* A change came to its end: client is the one who asked and still waits. */
+static void on_outcome(void *arg, const struct reload_outcome *outcome)
+{
+    struct admin_client *client = arg;
+
+    if (outcome->status == RELOAD_REFUSED || outcome->status == RELOAD_LATE) {
+        answer_error(client, outcome->text);
+        return;
+    }
+    answer(client, json_pack("{s:b, s:s, s:I, s:s}", "ok", 1, "status",
+                             outcome->status == RELOAD_DONE ? "done" : "pending", "generation",
+                             (json_int_t)outcome->generation, "text", outcome->text));
+}
+
+static void handle_why(struct admin_client *client, struct reload *reload,
+                       const struct admin_request *request)
+{
+    char text[PLAN_TEXT_MAX];
+    json_t *result = why_answer(reload, request->call_id,
+                                request->pool[0] == '\0' ? NULL : request->pool, text);
+
+    if (result == NULL)
+        answer_error(client, text);
+    else
+        answer_result(client, result);
+}
+
+void admin_handle(struct admin_client *client, struct reload *reload, const char *line,
+                  size_t length)
+{
+    struct admin_request request;
+    const char *reason;
+    json_t *result;
+
+    if (admin_parse(line, length, &request, &reason) != 0) {
+        answer_error(client, reason);
+        return;
+    }
+    switch (request.kind) {
+    case ADMIN_SHOW:
+        result = show_answer(reload, request.what);
+        if (result == NULL)
+            answer_error(client, "nothing of that name can be shown");
+        else
+            answer_result(client, result);
+        return;
+    case ADMIN_CHANGE:
+        reload_ask(reload, &request.change, on_outcome, client);
+        return;
+    case ADMIN_WHY:
+        handle_why(client, reload, &request);
+        return;
+    }
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operator's UNIX socket: one JSON request a line, one JSON answer a line, several clients at
+ * once. A slow client waits for itself alone: its next request is read when its answer was taken.
+ *
+ *   {"request":"show","what":"backends"}          {"request":"reload"}
+ *   {"request":"drain","backend":"POOL/NAME"}     (enable, disable alike)
+ *   {"request":"weight","backend":"NAME","weight":50}    (null: the configuration's again)
+ *   {"request":"why","call_id":"…","pool":"…"}    (pool may be absent)
+ *
+ *   {"ok":true,"result":…} | {"ok":true,"status":"done|pending","generation":N,"text":"…"}
+ *   {"ok":false,"error":"…"}
+ */
+#ifndef TANDEM_CONTROL_ADMIN_H
+#define TANDEM_CONTROL_ADMIN_H
+
+#include "control/reload.h"
+
+enum {
+    ADMIN_REQUEST_MAX = 4096,         /* bytes of a line; a longer one ends the connection */
+    ADMIN_ANSWER_MAX = 64 << 20,      /* bytes; a longer one becomes an error */
+    ADMIN_CLIENTS_MAX = 64,           /* one more is closed at once */
+    ADMIN_IDLE_MS = 60000,            /* a client that neither asks nor reads for so long is left */
+};
+
+enum admin_kind { ADMIN_SHOW, ADMIN_CHANGE, ADMIN_WHY };
+
+struct admin_request {
+    enum admin_kind kind;
+    char what[32];                    /* of ADMIN_SHOW */
+    struct plan_change change;        /* of ADMIN_CHANGE */
+    char call_id[1024];               /* of ADMIN_WHY */
+    char pool[PLAN_BACKEND_MAX];      /* "": all */
+};
+
+/* Reads one request (no line end). 0, or -EINVAL and why, a literal, in *ret_reason. */
+int admin_parse(const char *line, size_t length, struct admin_request *ret,
+                const char **ret_reason);
+
+struct admin;
+
+/*
+ * Listens at a path: makes its directory (0755), takes the place of a socket that nobody listens
+ * at, mode 0660 and that group, or 0600 without one. NULL and one line in ret_text[PLAN_TEXT_MAX].
+ */
+struct admin *admin_new(struct loop *loop, struct reload *reload, const char *path,
+                        const char *group, char *ret_text);
+/* Leaves all clients and removes the socket. */
+void admin_free(struct admin *admin);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What passes between the socket's clients (admin_socket.c) and the requests (admin.c).
+ */
+#ifndef TANDEM_CONTROL_ADMIN_SOCKET_H
+#define TANDEM_CONTROL_ADMIN_SOCKET_H
+
+#include "control/admin.h"
+
+struct admin_client;
+
+/* Handles one request line; admin_client_answer follows exactly once, at once or later, unless the
+ * client leaves, which cancels it at `reload`. */
+void admin_handle(struct admin_client *client, struct reload *reload, const char *line,
+                  size_t length);
+
+/* Sends one answer, a malloc'ed text that is taken over; NULL (no memory) ends the connection. */
+void admin_client_answer(struct admin_client *client, char *text);
+
+#endif

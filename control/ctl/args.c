@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of tandemctl: see args.h.
+ */
+#include "control/ctl/args.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORDS_MAX = 4, WEIGHT_MAX = 1000 };
+
+const char args_usage[] =
+    "usage: tandemctl [--socket PATH] [--json] COMMAND\n"
+    "  show backends     states, weights, expected shares and counts of all backends\n"
+    "  show calls        calls in progress and totals, by backend (no Call-IDs: they are not kept)\n"
+    "  show services     listeners and policies\n"
+    "  show stats        every counter of the data plane, by worker\n"
+    "  show config       the running configuration, defaults filled in\n"
+    "  show generation   snapshot offered and acknowledged, data plane connected or absent\n"
+    "  drain B           no new calls to backend B (NAME or POOL/NAME); dialogs go on\n"
+    "  disable B         as if it were down\n"
+    "  enable B          take calls again\n"
+    "  weight B N        0 to 1000; default: what the configuration says\n"
+    "  reload            read the configuration again\n"
+    "  why CALL-ID [POOL]  which backend has the call, and which rule says so\n"
+    "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
+
+static const char *const SHOWS[] = {"backends", "services", "stats", "calls", "config",
+                                    "generation"};
+
+/* NULL, or why not. */
+static const char *request_show(struct args *args, char **words, int n)
+{
+    args->what = n == 2 ? words[1] : "";
+    for (size_t i = 0; i < sizeof(SHOWS) / sizeof(SHOWS[0]); i++) {
+        if (strcmp(args->what, SHOWS[i]) == 0) {
+            args->request = json_pack("{s:s, s:s}", "request", "show", "what", args->what);
+            return NULL;
+        }
+    }
+    return "show what? backends, services, stats, calls, config or generation";
+}
+
+static const char *request_weight(struct args *args, char **words, int n)
+{
+    char *end;
+    long weight;
+
+    if (n != 3)
+        return "weight needs a backend and a number";
+    if (strcmp(words[2], "default") == 0) {
+        args->request = json_pack("{s:s, s:s, s:n}", "request", "weight", "backend", words[1],
+                                  "weight");
+        return NULL;
+    }
+    errno = 0;
+    weight = strtol(words[2], &end, 10);
+    if (errno != 0 || *end != '\0' || end == words[2] || weight < 0 || weight > WEIGHT_MAX)
+        return "weight must be a number from 0 to 1000, or default";
+    args->request = json_pack("{s:s, s:s, s:i}", "request", "weight", "backend", words[1],
+                              "weight", (int)weight);
+    return NULL;
+}
+
+static const char *request_why(struct args *args, char **words, int n)
+{
+    if (n < 2 || n > 3)
+        return "why needs a Call-ID, and may have a pool";
+    args->request = json_pack("{s:s, s:s}", "request", "why", "call_id", words[1]);
+    if (n == 3)
+        json_object_set_new(args->request, "pool", json_string(words[2]));
+    return NULL;
+}
+
+static const char *request_make(struct args *args, char **words, int n)
+{
+    const char *verb = args->verb = n > 0 ? words[0] : "";
+
+    if (strcmp(verb, "show") == 0)
+        return request_show(args, words, n);
+    if (strcmp(verb, "why") == 0)
+        return request_why(args, words, n);
+    if (strcmp(verb, "weight") == 0)
+        return request_weight(args, words, n);
+    if (strcmp(verb, "reload") == 0) {
+        args->request = json_pack("{s:s}", "request", verb);
+        return n == 1 ? NULL : "reload takes no argument";
+    }
+    if (strcmp(verb, "drain") != 0 && strcmp(verb, "enable") != 0 && strcmp(verb, "disable") != 0)
+        return n == 0 ? "a command is missing" : "unknown command";
+    if (n != 2)
+        return "which backend? NAME or POOL/NAME";
+    args->request = json_pack("{s:s, s:s}", "request", verb, "backend", words[1]);
+    return NULL;
+}
+
+/* One option at argv[*i]; advances over its value. NULL, or why not. */
+static const char *option(int argc, char **argv, int *i, struct args *args)
+{
+    if (strcmp(argv[*i], "--json") == 0) {
+        args->json = true;
+    } else if (strcmp(argv[*i], "--socket") == 0) {
+        if (++*i >= argc)
+            return "--socket needs a path";
+        args->socket = argv[*i];
+    } else if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "-h") == 0) {
+        args->action = ARGS_HELP;
+    } else if (strcmp(argv[*i], "--version") == 0) {
+        args->action = ARGS_VERSION;
+    } else {
+        return "unknown option";
+    }
+    return NULL;
+}
+
+int args_parse(int argc, char **argv, struct args *ret, const char **ret_reason)
+{
+    struct args args = {.socket = "/run/tandem/control.sock"};
+    char *words[WORDS_MAX];
+    const char *reason = NULL;
+    bool options = true;
+    int n = 0;
+
+    for (int i = 1; i < argc && reason == NULL; i++) {
+        if (options && strcmp(argv[i], "--") == 0)
+            options = false;
+        else if (options && argv[i][0] == '-' && argv[i][1] != '\0')
+            reason = option(argc, argv, &i, &args);
+        else if (n < WORDS_MAX)
+            words[n++] = argv[i];
+        else
+            reason = "too many arguments";
+    }
+    if (reason == NULL && args.action == ARGS_REQUEST) {
+        reason = request_make(&args, words, n);
+        if (reason == NULL && args.request == NULL)
+            reason = "an argument is not UTF-8";
+    }
+    if (reason != NULL) {
+        json_decref(args.request);
+        *ret_reason = reason;
+        return -EINVAL;
+    }
+    *ret = args;
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tandemctl was asked on its command line, and the request that says so to tandem-control.
+ */
+#ifndef TANDEM_CONTROL_CTL_ARGS_H
+#define TANDEM_CONTROL_CTL_ARGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum args_action { ARGS_REQUEST, ARGS_HELP, ARGS_VERSION };
+
+struct args {
+    enum args_action action;
+    const char *socket;
+    bool json;
+    const char *verb;                 /* show, drain, enable, disable, weight, reload, why */
+    const char *what;                 /* of show */
+    json_t *request;                  /* owned: json_decref */
+};
+
+/* Reads a command line. Options may stand anywhere, `--` ends them. 0, or -EINVAL and why, a
+ * literal, in *ret_reason. */
+int args_parse(int argc, char **argv, struct args *ret, const char **ret_reason);
+
+extern const char args_usage[];
+
+#endif

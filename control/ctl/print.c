@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers as text: see print.h. Lists of objects become tables by a list of columns for each.
+ */
+#include "control/ctl/print.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/ctl/table.h"
+
+enum { COLUMNS_MAX = 32, CELL_MAX = 512 };
+
+enum column_kind { COLUMN_PLAIN, COLUMN_PERCENT, COLUMN_ADDRESS, COLUMN_LISTENERS, COLUMN_LIST };
+
+struct column {
+    const char *header, *key;
+    enum column_kind kind;
+};
+
+static const struct column BACKENDS[] = {
+    {"POOL", "pool", COLUMN_PLAIN},         {"BACKEND", "name", COLUMN_PLAIN},
+    {"ADDRESS", "address", COLUMN_ADDRESS}, {"STATE", "state", COLUMN_PLAIN},
+    {"ADMIN", "admin", COLUMN_PLAIN},       {"HEALTH", "health", COLUMN_PLAIN},
+    {"LINGERS", "lingering", COLUMN_PLAIN}, {"WEIGHT", "weight", COLUMN_PLAIN},
+    {"SHARE", "share_expected", COLUMN_PERCENT}, {"CALLS", "calls", COLUMN_PLAIN},
+    {"NEW", "new", COLUMN_PLAIN},           {"REQUESTS", "requests", COLUMN_PLAIN},
+    {"RESPONSES", "responses", COLUMN_PLAIN}, {"SLOT", "slot", COLUMN_PLAIN},
+    {NULL, NULL, COLUMN_PLAIN},
+};
+
+static const struct column CALLS[] = {
+    {"POOL", "pool", COLUMN_PLAIN},       {"BACKEND", "name", COLUMN_PLAIN},
+    {"IN PROGRESS", "calls", COLUMN_PLAIN}, {"STARTED", "started", COLUMN_PLAIN},
+    {"ENDED", "ended", COLUMN_PLAIN},     {"NEW", "new", COLUMN_PLAIN},
+    {"REQUESTS", "requests", COLUMN_PLAIN}, {"RESPONSES", "responses", COLUMN_PLAIN},
+    {NULL, NULL, COLUMN_PLAIN},
+};
+
+static const struct column SERVICES[] = {
+    {"SERVICE", "name", COLUMN_PLAIN}, {"MODE", "mode", COLUMN_PLAIN},
+    {"POOL", "pool", COLUMN_PLAIN},    {"LISTEN", "listen", COLUMN_LISTENERS},
+    {"RECORD-ROUTE", "record_route", COLUMN_PLAIN}, {"PATH", "path", COLUMN_PLAIN},
+    {"NAT", "nat", COLUMN_PLAIN},      {"DOMAINS", "domains", COLUMN_LIST},
+    {NULL, NULL, COLUMN_PLAIN},
+};
+
+/* A scalar as text; "-" for null and for what is no scalar. */
+static void scalar_print(const json_t *value, char *ret, size_t size)
+{
+    if (json_is_string(value))
+        snprintf(ret, size, "%s", json_string_value(value));
+    else if (json_is_integer(value))
+        snprintf(ret, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(ret, size, "%g", json_real_value(value));
+    else if (json_is_boolean(value))
+        snprintf(ret, size, "%s", json_is_true(value) ? "yes" : "no");
+    else
+        snprintf(ret, size, "-");
+}
+
+/* 192.0.2.1:5060 from an object with address and port. */
+static void address_print(const json_t *object, char *ret, size_t size)
+{
+    const char *address = json_string_value(json_object_get(object, "address"));
+
+    snprintf(ret, size, "%s:%" JSON_INTEGER_FORMAT, address == NULL ? "-" : address,
+             json_integer_value(json_object_get(object, "port")));
+}
+
+/* The items of a list, with commas; listeners as udp:192.0.2.10:5060. */
+static void list_print(const json_t *list, bool listeners, char *ret, size_t size)
+{
+    size_t length = 0;
+
+    snprintf(ret, size, "-");
+    for (size_t i = 0; i < json_array_size(list) && length < size; i++) {
+        const json_t *item = json_array_get(list, i);
+        char text[128], address[96];
+        int n;
+
+        if (listeners) {
+            address_print(item, address, sizeof(address));
+            scalar_print(json_object_get(item, "transport"), text, sizeof(text));
+            n = snprintf(ret + length, size - length, "%s%s %s", i > 0 ? ", " : "", text, address);
+        } else {
+            scalar_print(item, text, sizeof(text));
+            n = snprintf(ret + length, size - length, "%s%s", i > 0 ? "," : "", text);
+        }
+        length += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void cell_print(const json_t *object, const struct column *column, char *ret, size_t size)
+{
+    const json_t *value = json_object_get(object, column->key);
+
+    switch (column->kind) {
+    case COLUMN_PLAIN:
+        scalar_print(value, ret, size);
+        return;
+    case COLUMN_PERCENT:
+        snprintf(ret, size, "%.1f%%", 100 * json_number_value(value));
+        return;
+    case COLUMN_ADDRESS:
+        address_print(object, ret, size);
+        return;
+    case COLUMN_LISTENERS:
+    case COLUMN_LIST:
+        list_print(value, column->kind == COLUMN_LISTENERS, ret, size);
+        return;
+    }
+}
+
+/* A list of objects as a table. */
+static char *print_list(const json_t *list, const struct column *columns)
+{
+    const char *headers[COLUMNS_MAX], *cells[COLUMNS_MAX];
+    static char texts[COLUMNS_MAX][CELL_MAX];
+    uint32_t n = 0;
+    struct table *table;
+    char *text = NULL;
+    bool good;
+
+    for (; columns[n].header != NULL; n++) {
+        headers[n] = columns[n].header;
+        cells[n] = texts[n];
+    }
+    table = table_new(headers, n);
+    good = table != NULL;
+    for (size_t row = 0; good && row < json_array_size(list); row++) {
+        for (uint32_t i = 0; i < n; i++)
+            cell_print(json_array_get(list, row), &columns[i], texts[i], CELL_MAX);
+        good = table_add(table, cells) == 0;
+    }
+    if (good)
+        text = table_text(table);
+    table_free(table);
+    return text;
+}
+
+/* One row for each counter: its sum, main's part and each worker's. */
+static bool stats_rows(struct table *table, const json_t *result, uint32_t n_workers)
+{
+    const json_t *workers = json_object_get(result, "workers");
+    const json_t *main_block = json_object_get(result, "main");
+    json_t *sums = json_object_get(result, "counters");
+    const char *name, *cells[COLUMNS_MAX];
+    char texts[COLUMNS_MAX][32];
+    json_t *sum;
+
+    json_object_foreach(sums, name, sum) {
+        cells[0] = name;
+        scalar_print(sum, texts[1], sizeof(texts[1]));
+        scalar_print(json_object_get(main_block, name), texts[2], sizeof(texts[2]));
+        for (uint32_t i = 0; i < n_workers; i++)
+            scalar_print(json_object_get(json_array_get(workers, i), name), texts[3 + i],
+                         sizeof(texts[3 + i]));
+        for (uint32_t i = 1; i < 3 + n_workers; i++)
+            cells[i] = texts[i];
+        if (table_add(table, cells) != 0)
+            return false;
+    }
+    return true;
+}
+
+static char *print_stats(const json_t *result)
+{
+    const json_t *epoch = json_object_get(result, "epoch");
+    uint32_t n = (uint32_t)json_array_size(json_object_get(result, "workers"));
+    const char *headers[COLUMNS_MAX] = {"COUNTER", "SUM", "MAIN"};
+    char names[COLUMNS_MAX][16];
+    struct table *table;
+    char *rows = NULL, *text = NULL;
+
+    if (!json_is_string(epoch))
+        return strdup("the data plane is absent: nothing is counted\n");
+    if (n > COLUMNS_MAX - 3)          /* more workers than a screen has room for: --json has all */
+        n = COLUMNS_MAX - 3;
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(names[i], sizeof(names[i]), "WORKER %u", i);
+        headers[3 + i] = names[i];
+    }
+    table = table_new(headers, 3 + n);
+    if (table != NULL && stats_rows(table, result, n))
+        rows = table_text(table);
+    table_free(table);
+    if (rows != NULL && asprintf(&text, "%sepoch %s%s\n", rows, json_string_value(epoch),
+                                 json_is_true(json_object_get(result, "stable"))
+                                     ? ""
+                                     : ", counts were still moving while they were read") < 0)
+        text = NULL;
+    free(rows);
+    return text;
+}
+
+static void tree(FILE *out, const json_t *value, int depth);
+
+/* `key: scalar`, or `key:` and what it holds beneath. */
+static void branch(FILE *out, const char *key, const json_t *value, int depth)
+{
+    char text[CELL_MAX];
+
+    if (json_is_object(value) || json_is_array(value)) {
+        bool empty = json_object_size(value) == 0 && json_array_size(value) == 0;
+
+        fprintf(out, "%*s%s:%s\n", depth * 2, "", key, empty ? " -" : "");
+        tree(out, value, depth + 1);
+        return;
+    }
+    scalar_print(value, text, sizeof(text));
+    fprintf(out, "%*s%s: %s\n", depth * 2, "", key, text);
+}
+
+static void tree(FILE *out, const json_t *value, int depth)
+{
+    char text[CELL_MAX];
+    const char *key;
+    json_t *item;
+    size_t i;
+
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, item)
+            branch(out, key, item, depth);
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, item) {
+            if (json_is_object(item) || json_is_array(item)) {
+                fprintf(out, "%*s-\n", depth * 2, "");
+                tree(out, item, depth + 1);
+            } else {
+                scalar_print(item, text, sizeof(text));
+                fprintf(out, "%*s- %s\n", depth * 2, "", text);
+            }
+        }
+    } else {
+        scalar_print(value, text, sizeof(text));
+        fprintf(out, "%*s%s\n", depth * 2, "", text);
+    }
+}
+
+char *print_tree(const json_t *value)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    tree(out, value, 0);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+char *print_show(const char *what, const json_t *result)
+{
+    if (strcmp(what, "backends") == 0)
+        return print_list(result, BACKENDS);
+    if (strcmp(what, "calls") == 0)
+        return print_list(result, CALLS);
+    if (strcmp(what, "services") == 0)
+        return print_list(result, SERVICES);
+    if (strcmp(what, "stats") == 0)
+        return print_stats(result);
+    return print_tree(result);
+}
+
+static void why_line(FILE *out, const char *label, const json_t *value)
+{
+    char text[CELL_MAX];
+
+    if (value == NULL || json_is_null(value))
+        return;
+    scalar_print(value, text, sizeof(text));
+    fprintf(out, "  %-16s%s\n", label, text);
+}
+
+/* One pool's answer: the outcome first, then what led to it. */
+static void why_pool(FILE *out, const json_t *pool)
+{
+    const json_t *call = json_object_get(pool, "call");
+    char name[128], backend[128];
+
+    scalar_print(json_object_get(pool, "pool"), name, sizeof(name));
+    scalar_print(json_object_get(pool, "backend"), backend, sizeof(backend));
+    fprintf(out, "pool %s: %s%s\n", name,
+            strcmp(backend, "-") == 0 ? "no backend can be told" : "backend ",
+            strcmp(backend, "-") == 0 ? "" : backend);
+    why_line(out, "chosen by", json_object_get(pool, "rule"));
+    why_line(out, "note", json_object_get(pool, "note"));
+    why_line(out, "key", json_object_get(pool, "key"));
+    why_line(out, "hash", json_object_get(pool, "hash"));
+    why_line(out, "table position", json_object_get(pool, "table_position"));
+    why_line(out, "table says", json_object_get(pool, "table_backend"));
+    why_line(out, "slot", json_object_get(pool, "slot"));
+    if (!json_is_object(call)) {
+        fprintf(out, "  %-16s%s\n", "call table", "does not know it");
+        return;
+    }
+    why_line(out, "call table", json_object_get(call, "state"));
+    why_line(out, "  backend", json_object_get(call, "backend"));
+    why_line(out, "  slot", json_object_get(call, "slot"));
+    why_line(out, "  seen s ago", json_object_get(call, "last_seen_s"));
+    why_line(out, "  challenged", json_object_get(call, "challenged"));
+}
+
+char *print_why(const json_t *result)
+{
+    char *text = NULL;
+    size_t size, i;
+    FILE *out = open_memstream(&text, &size);
+    json_t *pool;
+
+    if (out == NULL)
+        return NULL;
+    json_array_foreach(result, i, pool)
+        why_pool(out, pool);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A table for a person: see table.h.
+ */
+#include "control/ctl/table.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GAP = 2 };                     /* blanks between columns */
+
+struct table {
+    uint32_t n_columns, n_rows;       /* the headers are row 0 */
+    char **cells;                     /* [n_rows * n_columns] */
+};
+
+struct table *table_new(const char *const *headers, uint32_t n)
+{
+    struct table *table = calloc(1, sizeof(*table));
+
+    if (table == NULL)
+        return NULL;
+    table->n_columns = n;
+    if (table_add(table, headers) != 0) {
+        table_free(table);
+        return NULL;
+    }
+    return table;
+}
+
+void table_free(struct table *table)
+{
+    if (table == NULL)
+        return;
+    for (uint32_t i = 0; i < table->n_rows * table->n_columns; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    free(table);
+}
+
+int table_add(struct table *table, const char *const *cells)
+{
+    uint32_t n = table->n_columns, first = table->n_rows * n;
+    char **more = realloc(table->cells, sizeof(*more) * (first + n));
+
+    if (more == NULL)
+        return -ENOMEM;
+    table->cells = more;
+    for (uint32_t i = 0; i < n; i++) {
+        more[first + i] = strdup(cells[i] == NULL ? "-" : cells[i]);
+        if (more[first + i] == NULL) {
+            while (i > 0)
+                free(more[first + --i]);
+            return -ENOMEM;
+        }
+    }
+    table->n_rows++;
+    return 0;
+}
+
+/* Columns on a screen: UTF-8's continuation bytes take none. */
+static uint32_t width_of(const char *text)
+{
+    uint32_t width = 0;
+
+    for (; *text != '\0'; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static bool is_number(const char *text)
+{
+    return *text != '\0' && strspn(text, "0123456789.%-") == strlen(text);
+}
+
+/* Width of a column, and whether it holds numbers (and "-") only. */
+static uint32_t measure(const struct table *table, uint32_t column, bool *ret_numeric)
+{
+    uint32_t width = 0;
+
+    *ret_numeric = table->n_rows > 1;
+    for (uint32_t row = 0; row < table->n_rows; row++) {
+        const char *cell = table->cells[row * table->n_columns + column];
+
+        if (width_of(cell) > width)
+            width = width_of(cell);
+        if (row > 0 && !is_number(cell))
+            *ret_numeric = false;
+    }
+    return width;
+}
+
+static void print_row(FILE *out, const struct table *table, uint32_t row)
+{
+    uint32_t owed = 0;                /* blanks that only matter when something follows */
+
+    for (uint32_t column = 0; column < table->n_columns; column++) {
+        const char *cell = table->cells[row * table->n_columns + column];
+        bool numeric;
+        uint32_t pad = measure(table, column, &numeric) - width_of(cell);
+
+        if (numeric)
+            owed += pad;
+        fprintf(out, "%*s%s", (int)owed, "", cell);
+        owed = GAP + (numeric ? 0 : pad);
+    }
+    fputc('\n', out);
+}
+
+char *table_text(const struct table *table)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    for (uint32_t row = 0; row < table->n_rows; row++)
+        print_row(out, table, row);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

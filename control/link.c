@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The link to the data plane: see link.h. One connection, tried again every 200 ms; the first
+ * packet must be HELLO with two sealed memfds, after it come answers only.
+ */
+#include "control/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/compile.h"
+#include "control/log.h"
+
+struct link {
+    struct loop *loop;
+    struct link_conf conf;
+    struct sockaddr_un address;
+    struct loop_event *timer;         /* to connect again, or to wait for HELLO */
+    struct loop_event *watch;
+    int fd;                           /* -1: not connected */
+    bool has_hello;
+    bool complained;                  /* said once that nobody is there */
+    struct msg_hello hello;
+    const void *counters;             /* mapped shared, read-only; hello.counters_size */
+    int calls_fd;
+};
+
+union packet {
+    struct msg_hello hello;
+    struct msg_answer answer;
+};
+
+static void connect_now(void *arg);
+static void on_readable(void *arg);
+
+/* Leaves the connection and whatever came by it; the next try follows. */
+static void drop(struct link *link)
+{
+    bool told = link->has_hello;
+
+    loop_event_free(link->watch);
+    link->watch = NULL;
+    if (link->fd >= 0)
+        close(link->fd);
+    link->fd = -1;
+    if (link->counters != NULL)
+        munmap((void *)(uintptr_t)link->counters, link->hello.counters_size);
+    link->counters = NULL;
+    if (link->calls_fd >= 0)
+        close(link->calls_fd);
+    link->calls_fd = -1;
+    link->has_hello = false;
+    loop_timer_start(link->timer, LINK_RETRY_MS);
+    if (told) {
+        log_warning("the data plane is gone");
+        link->conf.on_gone(link->conf.arg);
+    }
+}
+
+/* Connects, or says once why not. A UNIX socket connects at once or not at all. */
+static int try_connect(struct link *link)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int status;
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) != 0) {
+        status = -errno;
+        close(fd);
+        return status;
+    }
+    link->watch = loop_watch(link->loop, fd, LOOP_READ, on_readable, link);
+    if (link->watch == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    link->fd = fd;
+    return 0;
+}
+
+/* The timer's: connects, or leaves a peer that did not say HELLO in time. */
+static void connect_now(void *arg)
+{
+    struct link *link = arg;
+    int status;
+
+    if (link->fd >= 0) {
+        log_warning("the data plane's socket accepts but says no HELLO");
+        drop(link);
+        return;
+    }
+    status = try_connect(link);
+    if (status == 0) {
+        loop_timer_start(link->timer, LINK_HELLO_MS);
+        return;
+    }
+    if (!link->complained)
+        log_warning("waiting for the data plane at %s: %s", link->address.sun_path,
+                    strerror(-status));
+    link->complained = true;
+    loop_timer_start(link->timer, LINK_RETRY_MS);
+}
+
+/* Whether a descriptor is a memfd of that size that cannot shrink under us. */
+static bool memfd_fits(int fd, uint64_t size)
+{
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & msg_shared_seals()) == msg_shared_seals() &&
+           fstat(fd, &st) == 0 && (uint64_t)st.st_size == size;
+}
+
+/* Takes HELLO and its two descriptors, which become the link's or are closed. 0 or why not. */
+static const char *take_hello(struct link *link, const struct msg_hello *hello, const int *fds)
+{
+    const void *counters;
+
+    if (hello->counters_size < sizeof(struct counters_header) ||
+        hello->counters_size > LINK_COUNTERS_MAX)
+        return "size of the counters out of range";
+    if (!memfd_fits(fds[0], hello->counters_size))
+        return "the counters' memfd has another size or lacks seals";
+    if (hello->calls_size > SIZE_MAX / 2 || !memfd_fits(fds[1], hello->calls_size))
+        return "the call table's memfd has another size or lacks seals";
+    counters = mmap(NULL, hello->counters_size, PROT_READ, MAP_SHARED, fds[0], 0);
+    if (counters == MAP_FAILED)
+        return "the counters cannot be mapped";
+    if (counters_check(counters, hello->counters_size) != 0) {
+        munmap((void *)(uintptr_t)counters, hello->counters_size);
+        return "the counters are malformed";
+    }
+    link->counters = counters;
+    link->calls_fd = fds[1];
+    link->hello = *hello;
+    link->has_hello = true;
+    close(fds[0]);                    /* the mapping keeps the memory */
+    return NULL;
+}
+
+static void receive_hello(struct link *link, const struct msg_hello *hello, int size,
+                          const int *fds, uint32_t n_fds)
+{
+    const char *reason = NULL;
+
+    if (size != sizeof(*hello) || hello->kind != MSG_HELLO || n_fds != 2)
+        reason = "the first packet is not HELLO with two descriptors";
+    else
+        reason = take_hello(link, hello, fds);
+    if (reason != NULL) {
+        for (uint32_t i = 0; i < n_fds; i++)
+            close(fds[i]);
+        log_error("data plane refused: %s", reason);
+        drop(link);
+        return;
+    }
+    loop_timer_stop(link->timer);
+    link->complained = false;
+    log_info("data plane connected: pid %" PRIu32 ", epoch %" PRIu64 ", generation %" PRIu64,
+             hello->pid, hello->epoch, hello->generation);
+    link->conf.on_hello(link->conf.arg, &link->hello);
+}
+
+static void receive_answer(struct link *link, struct msg_answer *answer, int size,
+                           const int *fds, uint32_t n_fds)
+{
+    for (uint32_t i = 0; i < n_fds; i++)
+        close(fds[i]);
+    if (size != sizeof(*answer) || answer->kind != MSG_ANSWER || n_fds != 0) {
+        log_error("the data plane sent a packet that is no answer");
+        drop(link);
+        return;
+    }
+    answer->reason[sizeof(answer->reason) - 1] = '\0';
+    link->conf.on_answer(link->conf.arg, answer);
+}
+
+static void on_readable(void *arg)
+{
+    struct link *link = arg;
+    union packet packet = {0};
+    int fds[2];
+    uint32_t n_fds = 2;
+    int size = msg_receive(link->fd, &packet, sizeof(packet), fds, &n_fds);
+
+    if (size == -EAGAIN)
+        return;
+    if (size <= 0) {
+        if (size < 0)
+            log_error("data plane's socket: %s", strerror(-size));
+        drop(link);
+        return;
+    }
+    if (link->has_hello)
+        receive_answer(link, &packet.answer, size, fds, n_fds);
+    else
+        receive_hello(link, &packet.hello, size, fds, n_fds);
+}
+
+struct link *link_new(struct loop *loop, const struct link_conf *conf)
+{
+    struct link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL)
+        return NULL;
+    link->loop = loop;
+    link->conf = *conf;
+    link->conf.socket = NULL;         /* address has it */
+    link->fd = link->calls_fd = -1;
+    link->address.sun_family = AF_UNIX;
+    link->timer = loop_timer_new(loop, connect_now, link);
+    if (link->timer == NULL || strlen(conf->socket) >= sizeof(link->address.sun_path)) {
+        link_free(link);
+        return NULL;
+    }
+    strcpy(link->address.sun_path, conf->socket);
+    loop_timer_start(link->timer, 0);
+    return link;
+}
+
+void link_free(struct link *link)
+{
+    if (link == NULL)
+        return;
+    link->has_hello = false;          /* nobody is to be told */
+    if (link->timer != NULL)
+        drop(link);
+    loop_event_free(link->timer);
+    free(link);
+}
+
+const struct msg_hello *link_hello(const struct link *link)
+{
+    return link->has_hello ? &link->hello : NULL;
+}
+
+int link_offer(struct link *link, const struct snapshot *snapshot)
+{
+    struct msg_offer offer = {.magic = MSG_MAGIC, .kind = MSG_OFFER,
+                              .generation = snapshot->generation, .size = snapshot->size};
+    int fd, status;
+
+    if (!link->has_hello)
+        return -ENOTCONN;
+    fd = compile_memfd(snapshot);
+    if (fd < 0)
+        return fd;
+    status = msg_send(link->fd, &offer, sizeof(offer), &fd, 1);
+    close(fd);
+    if (status != 0) {
+        /* The loop finds the socket shut and tells on_gone, not this call's caller in mid-step. */
+        log_error("offer to the data plane: %s", strerror(-status));
+        shutdown(link->fd, SHUT_RDWR);
+    }
+    return 0;
+}
+
+/* Copies whole 64-bit words, since the owner writes them while we read. */
+static void copy_words(uint64_t *to, const uint64_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+struct counters_header *link_counters(const struct link *link)
+{
+    size_t size = link->has_hello ? link->hello.counters_size : 0;
+    struct counters_header *copy;
+
+    if (size == 0)
+        return NULL;
+    copy = malloc(size);
+    if (copy == NULL)
+        return NULL;
+    copy_words((uint64_t *)(void *)copy, link->counters, size / sizeof(uint64_t));
+    memcpy((char *)copy + (size & ~(size_t)7), (const char *)link->counters + (size & ~(size_t)7),
+           size & 7);
+    if (counters_check(copy, size) != 0) {
+        log_error("the data plane's counters are malformed");
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+/*
+ * Private and written once: the first page becomes our own, the rest shows what is shared.
+ * NORESERVE: no memory is ever needed but for that page.
+ */
+static void *map_private(int fd, size_t size)
+{
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    volatile char *header = memory;
+
+    if (memory != MAP_FAILED)
+        *header = *header;
+    return memory;
+}
+
+/* The same for a table in huge pages, where a private page would have to be a huge one too (and a
+ * lack of them a SIGBUS): a copy of everything, 16 MiB for a million entries. */
+static void *map_copy(int fd, size_t size)
+{
+    void *memory, *shared = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (shared == MAP_FAILED)
+        return MAP_FAILED;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED)
+        copy_words(memory, shared, size / sizeof(uint64_t));
+    munmap(shared, size);
+    return memory;
+}
+
+const struct lb_call_table *link_calls_open(const struct link *link)
+{
+    const struct lb_call_table *calls;
+    struct stat st;
+    size_t size = link->has_hello ? link->hello.calls_size : 0;
+    void *memory;
+
+    if (size == 0 || fstat(link->calls_fd, &st) != 0)
+        return NULL;
+    if (st.st_blksize > sysconf(_SC_PAGESIZE))
+        memory = map_copy(link->calls_fd, size);
+    else
+        memory = map_private(link->calls_fd, size);
+    if (memory == MAP_FAILED) {
+        log_error("the call table cannot be mapped: %s", strerror(errno));
+        return NULL;
+    }
+    calls = lb_call_table_open(memory, size);
+    if (calls == NULL) {
+        log_error("the data plane's call table is malformed");
+        munmap(memory, size);
+    }
+    return calls;
+}
+
+void link_calls_close(const struct link *link, const struct lb_call_table *calls)
+{
+    /* The table lies at the start of its memory; both calls come within one turn of the loop, in
+     * which the link's HELLO cannot change. */
+    if (calls != NULL)
+        munmap((void *)(uintptr_t)calls, link->hello.calls_size);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The link to the data plane: connects to its socket and again whenever it is gone, takes its HELLO
+ * with the memfds of counters and call table, carries offers and answers. It decides nothing about
+ * snapshots, and believes nothing that the other process wrote before it is checked.
+ */
+#ifndef TANDEM_CONTROL_LINK_H
+#define TANDEM_CONTROL_LINK_H
+
+#include <stddef.h>
+
+#include "config/counters.h"
+#include "config/msg.h"
+#include "config/snapshot.h"
+#include "control/loop.h"
+#include "dataplane/lb/call_table.h"
+
+enum {
+    LINK_RETRY_MS = 200,              /* between two tries to connect, for ever */
+    LINK_HELLO_MS = 2000,             /* a peer that says nothing for so long is left */
+    LINK_COUNTERS_MAX = 256 << 20,    /* bytes; a greater memfd is refused */
+};
+
+/* All called in the loop, never from within a call to link. */
+struct link_conf {
+    const char *socket;               /* copied */
+    void (*on_hello)(void *arg, const struct msg_hello *hello);
+    void (*on_answer)(void *arg, const struct msg_answer *answer);   /* reason is terminated */
+    void (*on_gone)(void *arg);       /* after on_hello only */
+    void *arg;
+};
+
+struct link;
+
+/* Begins to connect in the loop at once. NULL: no memory, or the path is too long for a socket. */
+struct link *link_new(struct loop *loop, const struct link_conf *conf);
+void link_free(struct link *link);
+
+/* The data plane's HELLO, or NULL while it is absent. */
+const struct msg_hello *link_hello(const struct link *link);
+
+/*
+ * Offers a snapshot; on_answer follows, or on_gone. Returns 0, -ENOTCONN, or the errno of the memfd
+ * (nothing was sent). A socket that fails is taken as gone, on_gone follows.
+ */
+int link_offer(struct link *link, const struct snapshot *snapshot);
+
+/*
+ * A private copy of the counters, each value read whole, and checked: no later write of the data
+ * plane can change it. For free(). NULL: absent, malformed (logged), or no memory.
+ */
+struct counters_header *link_counters(const struct link *link);
+
+/*
+ * Opens the call table for one question: its header is a private copy, so that the data plane
+ * cannot change its bounds after the check. NULL: absent or malformed (logged). Close with
+ * link_calls_close.
+ */
+const struct lb_call_table *link_calls_open(const struct link *link);
+void link_calls_close(const struct link *link, const struct lb_call_table *calls);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop over libevent: see loop.h. It knows nothing of what is watched.
+ */
+#include "control/loop.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+struct loop {
+    struct event_base *base;
+};
+
+struct loop_event {
+    struct event *event;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+
+    if (loop == NULL)
+        return NULL;
+    loop->base = event_base_new();
+    if (loop->base == NULL) {
+        free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL)
+        return;
+    event_base_free(loop->base);
+    free(loop);
+}
+
+int loop_run(struct loop *loop)
+{
+    return event_base_dispatch(loop->base) < 0 ? -EIO : 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    event_base_loopbreak(loop->base);
+}
+
+void loop_step(struct loop *loop)
+{
+    event_base_loop(loop->base, EVLOOP_ONCE);
+}
+
+static void fire(evutil_socket_t fd, short what, void *context)
+{
+    struct loop_event *event = context;
+
+    (void)fd;
+    (void)what;
+    event->fn(event->arg);
+}
+
+/* An event of libevent's with our callback; `add`: armed at once, for ever. */
+static struct loop_event *event_make(struct loop *loop, int fd, short what, bool add,
+                                     void (*fn)(void *arg), void *arg)
+{
+    struct loop_event *event = calloc(1, sizeof(*event));
+
+    if (event == NULL)
+        return NULL;
+    event->fn = fn;
+    event->arg = arg;
+    event->event = event_new(loop->base, fd, what, fire, event);
+    if (event->event == NULL || (add && event_add(event->event, NULL) != 0)) {
+        loop_event_free(event);
+        return NULL;
+    }
+    return event;
+}
+
+struct loop_event *loop_watch(struct loop *loop, int fd, int what, void (*fn)(void *arg), void *arg)
+{
+    short flags = EV_PERSIST;
+
+    if (what & LOOP_READ)
+        flags |= EV_READ;
+    if (what & LOOP_WRITE)
+        flags |= EV_WRITE;
+    return event_make(loop, fd, flags, true, fn, arg);
+}
+
+struct loop_event *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+    return event_make(loop, -1, 0, false, fn, arg);
+}
+
+void loop_timer_start(struct loop_event *timer, uint32_t ms)
+{
+    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+    event_add(timer->event, &after);
+}
+
+void loop_timer_stop(struct loop_event *timer)
+{
+    event_del(timer->event);
+}
+
+struct loop_event *loop_signal(struct loop *loop, int number, void (*fn)(void *arg), void *arg)
+{
+    return event_make(loop, number, EV_SIGNAL | EV_PERSIST, true, fn, arg);
+}
+
+void loop_event_free(struct loop_event *event)
+{
+    if (event == NULL)
+        return;
+    if (event->event != NULL)
+        event_free(event->event);
+    free(event);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tandem-control: reads its arguments, puts the parts together, runs the loop until it is told to
+ * stop. The data plane goes on without it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/admin.h"
+#include "control/log.h"
+#include "control/reload.h"
+
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+
+static const char USAGE[] =
+    "usage: tandem-control FILE          run with that configuration\n"
+    "       tandem-control --check FILE  say nothing (exit 0) or what is wrong with it (exit 1)\n"
+    "       tandem-control --version | --help\n"
+    "SIGHUP reloads FILE, SIGTERM stops; the data plane goes on meanwhile.\n";
+
+struct control {
+    struct loop *loop;
+    struct reload *reload;
+    struct admin *admin;
+    struct loop_event *hup, *term, *interrupt;
+};
+
+/* Tells the service manager, if one asked (sd_notify(3): a datagram to $NOTIFY_SOCKET). */
+static void notify(const char *text)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = path == NULL ? 0 : strlen(path);
+    int fd;
+
+    if (length == 0 || length >= sizeof(address.sun_path) || (*path != '/' && *path != '@'))
+        return;
+    memcpy(address.sun_path, path, length);
+    if (*path == '@')
+        address.sun_path[0] = '\0';   /* an abstract socket */
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+        log_warning("NOTIFY_SOCKET: %s", strerror(errno));
+    close(fd);
+}
+
+static void on_ready(void *arg)
+{
+    (void)arg;
+    fputs("ready\n", stderr);
+    notify("READY=1");
+}
+
+static void on_outcome(void *arg, const struct reload_outcome *outcome)
+{
+    (void)arg;                        /* reload has logged it */
+    (void)outcome;
+}
+
+static void on_hup(void *arg)
+{
+    struct control *control = arg;
+    const struct plan_change change = {.kind = PLAN_FILE};
+
+    reload_ask(control->reload, &change, on_outcome, control);
+}
+
+static void on_stop(void *arg)
+{
+    struct control *control = arg;
+
+    notify("STOPPING=1");
+    loop_stop(control->loop);
+}
+
+static void control_done(struct control *control)
+{
+    admin_free(control->admin);
+    reload_free(control->reload);
+    loop_event_free(control->hup);
+    loop_event_free(control->term);
+    loop_event_free(control->interrupt);
+    loop_free(control->loop);
+}
+
+/* Everything but running. 0, or -EINVAL and one line in ret_text. */
+static int control_init(struct control *control, const char *file, struct cfg *cfg, char *ret_text)
+{
+    snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
+    control->loop = loop_new();
+    if (control->loop == NULL) {
+        cfg_free(cfg);
+        return -EINVAL;
+    }
+    control->hup = loop_signal(control->loop, SIGHUP, on_hup, control);
+    control->term = loop_signal(control->loop, SIGTERM, on_stop, control);
+    control->interrupt = loop_signal(control->loop, SIGINT, on_stop, control);
+    control->reload = reload_new(control->loop, file, cfg, on_ready, NULL, ret_text);
+    if (control->reload == NULL)
+        return -EINVAL;
+    cfg = NULL;                       /* reload's now */
+    control->admin = admin_new(control->loop, control->reload,
+                               reload_cfg(control->reload)->control.socket,
+                               reload_cfg(control->reload)->control.socket_group, ret_text);
+    if (control->admin == NULL || control->hup == NULL || control->term == NULL ||
+        control->interrupt == NULL)
+        return -EINVAL;
+    return 0;
+}
+
+/* The configuration, or NULL after its one line on standard error. */
+static struct cfg *load(const char *file)
+{
+    struct cfg_error error = {0};
+    struct cfg *cfg = cfg_load(file, &error);
+    char text[768];
+
+    if (cfg == NULL) {
+        cfg_error_print(&error, text, sizeof(text));
+        fprintf(stderr, "%s\n", text);
+    }
+    return cfg;
+}
+
+static int check(const char *file)
+{
+    struct cfg *cfg = load(file);
+
+    if (cfg == NULL)
+        return EXIT_REFUSED;
+    cfg_free(cfg);
+    return EXIT_SUCCESS;
+}
+
+static int run(const char *file)
+{
+    struct control control = {0};
+    struct cfg *cfg = load(file);
+    char text[PLAN_TEXT_MAX];
+    int lock, status = EXIT_SUCCESS;
+
+    if (cfg == NULL)
+        return EXIT_REFUSED;
+    lock = state_lock(cfg->control.state_dir);
+    if (lock < 0) {
+        fprintf(stderr, "control.state_dir: %s: %s\n", cfg->control.state_dir,
+                lock == -EWOULDBLOCK ? "another tandem-control uses it" : strerror(-lock));
+        cfg_free(cfg);
+        return EXIT_REFUSED;
+    }
+    if (control_init(&control, file, cfg, text) != 0) {
+        fprintf(stderr, "%s\n", text);
+        status = EXIT_REFUSED;
+    } else if (loop_run(control.loop) != 0) {
+        log_error("the event loop failed");
+        status = EXIT_REFUSED;
+    }
+    control_done(&control);
+    close(lock);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);         /* whoever reads the log may leave */
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("tandem-control %s\n", TANDEM_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(USAGE, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (argc == 3 && strcmp(argv[1], "--check") == 0)
+        return check(argv[2]);
+    if (argc == 2 && argv[1][0] != '-')
+        return run(argv[1]);
+    fputs(USAGE, stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue of changes and the one that is offered: see reload.h. What a change means is plan.c's,
+ * how the data plane is reached link.c's.
+ */
+#include "control/reload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/linger.h"
+#include "control/log.h"
+
+/* Generations are reserved in the state file in steps, so that not each offer waits for a disk. */
+enum { GENERATION_STEP = 64 };
+/* A data plane that claims more is not believed: the number must never wrap. */
+static const uint64_t GENERATION_MAX = UINT64_MAX / 2;
+
+struct waiting {
+    struct reload *reload;
+    struct plan_change change;
+    void (*done)(void *arg, const struct reload_outcome *outcome);   /* NULL: told, or cancelled */
+    void *arg;
+    struct loop_event *timer;
+    struct waiting *next;
+};
+
+struct reload {
+    struct loop *loop;
+    struct link *link;
+    struct loop_event *tick;
+    char *file;
+    char state_file[PATH_MAX];
+    struct compile_secret secret;
+    struct cfg *cfg;
+    struct state *state;
+    struct snapshot *snapshot;
+    struct linger linger;
+    uint64_t generation;              /* given away last */
+    uint64_t acknowledged;
+    char refusal[PLAN_TEXT_MAX];
+    void (*on_ready)(void *arg);      /* NULL: was called */
+    void *ready_arg;
+    struct waiting *first, *last;     /* the first is the one in flight, if it is a change */
+    uint32_t n_waiting;
+    bool in_flight;
+    bool for_first;                   /* what is in flight is the first change in the queue */
+    struct plan offered;
+};
+
+static void proceed(struct reload *r);
+
+static uint64_t clock_s(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+static struct plan_base base_of(const struct reload *r)
+{
+    return (struct plan_base){
+        .file = r->file, .cfg = r->cfg, .state = r->state, .secret = &r->secret};
+}
+
+/* Says how a change ended, to the log and to who asked, and takes it from the queue. */
+static void finish(struct reload *r, enum reload_status status, const char *text)
+{
+    struct waiting *w = r->first;
+    struct reload_outcome outcome = {.status = status, .generation = r->generation, .text = text};
+    char label[PLAN_BACKEND_MAX + 32];
+
+    plan_label(&w->change, label, sizeof(label));
+    if (status == RELOAD_REFUSED)
+        log_error("%s: %s", label, text);
+    else
+        log_info("%s: %s", label, text);
+    r->first = w->next;
+    if (r->first == NULL)
+        r->last = NULL;
+    r->n_waiting--;
+    loop_event_free(w->timer);
+    if (w->done != NULL)
+        w->done(w->arg, &outcome);
+    free(w);
+}
+
+/* A generation greater than all before. Without a disk a change is refused, but a data plane that
+ * came back (`must`) is not left without its snapshot. */
+static int take_generation(struct reload *r, bool must, uint64_t *ret)
+{
+    if (r->generation >= r->state->generation) {
+        uint64_t before = r->state->generation;
+        int status;
+
+        r->state->generation = r->generation + GENERATION_STEP;
+        status = state_save(r->state, r->state_file);
+        if (status != 0)
+            log_error("%s: %s", r->state_file, strerror(-status));
+        if (status != 0 && !must) {
+            r->state->generation = before;
+            return status;
+        }
+    }
+    *ret = ++r->generation;
+    return 0;
+}
+
+/* A plan becomes what runs. */
+static void commit(struct reload *r, struct plan *plan)
+{
+    int status;
+
+    plan->state->generation = r->state->generation;
+    plan->state->epoch = r->state->epoch;
+    if (plan->cfg != NULL) {
+        cfg_free(r->cfg);
+        r->cfg = plan->cfg;
+    }
+    state_free(r->state);
+    r->state = plan->state;
+    free(r->snapshot);
+    r->snapshot = plan->snapshot;
+    memset(plan, 0, sizeof(*plan));
+    status = state_save(r->state, r->state_file);
+    if (status != 0)
+        log_error("%s: %s: what was changed will not survive a restart", r->state_file,
+                  strerror(-status));
+}
+
+/* Commits a change that the data plane has not seen yet. */
+static void finish_pending(struct reload *r, struct plan *plan)
+{
+    commit(r, plan);
+    finish(r, RELOAD_PENDING, "accepted, pending: the data plane is absent and gets it when it comes");
+}
+
+/* Plans the first change in the queue and offers it, or ends it at once. */
+static void start_first(struct reload *r)
+{
+    const struct plan_base base = base_of(r);
+    char text[PLAN_TEXT_MAX];
+    struct plan plan;
+    uint64_t generation;
+    int status = take_generation(r, false, &generation);
+
+    if (status != 0) {
+        snprintf(text, sizeof(text), "%.500s: %s", r->state_file, strerror(-status));
+        finish(r, RELOAD_REFUSED, text);
+        return;
+    }
+    if (plan_make(&base, &r->first->change, NULL, generation, clock_s(CLOCK_REALTIME), &plan,
+                  text) != 0) {
+        finish(r, RELOAD_REFUSED, text);
+        return;
+    }
+    status = link_offer(r->link, plan.snapshot);
+    if (status == -ENOTCONN) {
+        finish_pending(r, &plan);
+    } else if (status != 0) {
+        plan_done(&plan);
+        snprintf(text, sizeof(text), "the snapshot cannot be offered: %s", strerror(-status));
+        finish(r, RELOAD_REFUSED, text);
+    } else {
+        r->offered = plan;
+        r->in_flight = r->for_first = true;
+    }
+}
+
+static void proceed(struct reload *r)
+{
+    while (!r->in_flight && r->first != NULL)
+        start_first(r);
+}
+
+/* Offers what runs to a data plane that came. No change is in flight then. */
+static void offer_running(struct reload *r)
+{
+    const struct plan_change again = {.kind = PLAN_AGAIN};
+    const struct plan_base base = base_of(r);
+    char text[PLAN_TEXT_MAX];
+    struct plan plan;
+    uint64_t generation;
+    int status;
+
+    take_generation(r, true, &generation);
+    if (plan_make(&base, &again, NULL, generation, 0, &plan, text) != 0) {
+        log_error("%s", text);
+        return;
+    }
+    status = link_offer(r->link, plan.snapshot);
+    if (status != 0) {
+        log_error("the snapshot cannot be offered: %s", strerror(-status));
+        plan_done(&plan);
+        return;
+    }
+    r->offered = plan;
+    r->in_flight = true;
+    r->for_first = false;
+}
+
+static void on_hello(void *arg, const struct msg_hello *hello)
+{
+    struct reload *r = arg;
+
+    r->acknowledged = hello->generation;
+    if (hello->generation > r->generation && hello->generation < GENERATION_MAX) {
+        log_warning("the data plane uses generation %" PRIu64 ", greater than any we remember",
+                    hello->generation);
+        r->generation = hello->generation;
+    }
+    if (r->state->epoch != hello->epoch) {
+        int status;
+
+        r->state->epoch = hello->epoch;
+        status = state_save(r->state, r->state_file);
+        if (status != 0)
+            log_error("%s: %s", r->state_file, strerror(-status));
+    }
+    offer_running(r);
+}
+
+static void on_gone(void *arg)
+{
+    struct reload *r = arg;
+    bool flew = r->in_flight;
+
+    r->acknowledged = 0;
+    r->in_flight = false;
+    if (flew && r->for_first)
+        finish_pending(r, &r->offered);
+    else
+        plan_done(&r->offered);
+    proceed(r);
+}
+
+static void on_acknowledged(struct reload *r)
+{
+    char text[64];
+
+    r->refusal[0] = '\0';
+    r->acknowledged = r->offered.snapshot->generation;
+    snprintf(text, sizeof(text), "generation %" PRIu64 " in effect", r->acknowledged);
+    if (r->for_first) {
+        commit(r, &r->offered);
+        finish(r, RELOAD_DONE, text);
+    } else {
+        commit(r, &r->offered);
+        log_info("offer to the data plane: %s", text);
+    }
+    if (r->on_ready != NULL) {
+        void (*on_ready)(void *) = r->on_ready;
+
+        r->on_ready = NULL;
+        on_ready(r->ready_arg);
+    }
+}
+
+static void on_refused(struct reload *r, const struct msg_answer *answer)
+{
+    snprintf(r->refusal, sizeof(r->refusal), "refused by the data plane: %s (%s)",
+             answer->reason[0] != '\0' ? answer->reason : "no reason given",
+             strerror(answer->status < 0 && answer->status > -4096 ? -answer->status : EINVAL));
+    if (r->for_first) {
+        plan_done(&r->offered);
+        finish(r, RELOAD_REFUSED, r->refusal);
+    } else {
+        plan_done(&r->offered);
+        log_error("offer to the data plane: %s", r->refusal);
+    }
+}
+
+static void on_answer(void *arg, const struct msg_answer *answer)
+{
+    struct reload *r = arg;
+
+    if (!r->in_flight || answer->generation != r->offered.snapshot->generation) {
+        log_warning("the data plane answered an offer that was not made: generation %" PRIu64,
+                    answer->generation);
+        return;
+    }
+    r->in_flight = false;
+    if (answer->status == 0)
+        on_acknowledged(r);
+    else
+        on_refused(r, answer);
+    proceed(r);
+}
+
+/* Who asked waited long enough; the change itself goes on. */
+static void on_late(void *arg)
+{
+    struct waiting *w = arg;
+    struct reload_outcome outcome = {
+        .status = RELOAD_LATE,
+        .text = "the data plane has not answered within 5 s; the change is still under way",
+    };
+    void (*done)(void *, const struct reload_outcome *) = w->done;
+
+    w->done = NULL;
+    log_warning("%s", outcome.text);
+    if (done != NULL)
+        done(w->arg, &outcome);
+}
+
+void reload_ask(struct reload *r, const struct plan_change *change,
+                void (*done)(void *arg, const struct reload_outcome *outcome), void *arg)
+{
+    struct waiting *w = r->n_waiting < RELOAD_QUEUE_MAX ? calloc(1, sizeof(*w)) : NULL;
+
+    if (w != NULL)
+        w->timer = loop_timer_new(r->loop, on_late, w);
+    if (w == NULL || w->timer == NULL) {
+        struct reload_outcome outcome = {.status = RELOAD_REFUSED,
+                                         .text = "too many changes wait already"};
+
+        free(w);
+        log_error("a change was refused: %s", outcome.text);
+        done(arg, &outcome);
+        return;
+    }
+    w->reload = r;
+    w->change = *change;
+    w->done = done;
+    w->arg = arg;
+    loop_timer_start(w->timer, RELOAD_ANSWER_MS);
+    if (r->last != NULL)
+        r->last->next = w;
+    else
+        r->first = w;
+    r->last = w;
+    r->n_waiting++;
+    proceed(r);
+}
+
+void reload_cancel(struct reload *r, const void *arg)
+{
+    for (struct waiting *w = r->first; w != NULL; w = w->next) {
+        if (w->arg == arg)
+            w->done = NULL;
+    }
+}
+
+static void ignore_outcome(void *arg, const struct reload_outcome *outcome)
+{
+    (void)arg;
+    (void)outcome;
+}
+
+/* Once a second: whether a lingering backend may be forgotten. One at a time is enough. */
+static void on_tick(void *arg)
+{
+    struct reload *r = arg;
+    struct plan_change change = {.kind = PLAN_FORGET};
+    struct counters_header *counters = NULL;
+    const struct state_backend *b = NULL;
+    bool any = false;
+
+    loop_timer_start(r->tick, RELOAD_TICK_MS);
+    for (uint32_t i = 0; i < r->state->n_backends; i++)
+        any |= r->state->backends[i].lingering;
+    if (!any || r->first != NULL)
+        return;
+    counters = link_counters(r->link);
+    change.id = linger_pick(&r->linger, r->state, r->cfg->linger_ms, counters,
+                            clock_s(CLOCK_REALTIME), clock_s(CLOCK_MONOTONIC));
+    free(counters);
+    if (change.id != 0)
+        b = state_by_id(r->state, change.id);
+    if (b == NULL)
+        return;
+    snprintf(change.backend, sizeof(change.backend), "%.120s/%.120s", b->pool, b->backend.name);
+    reload_ask(r, &change, ignore_outcome, NULL);
+}
+
+/* The state of before, an empty one beside a damaged file, or NULL and one line why. */
+static struct state *load_state(const char *file, char *ret_text)
+{
+    char aside[PATH_MAX + 16], reason[200] = "";
+    struct state *state = NULL;
+    int status = state_load(file, &state, reason);
+
+    if (status == 0)
+        return state;
+    if (status != -EBADMSG) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", file, strerror(-status));
+        return NULL;
+    }
+    /* It is always written whole, so this is a damaged disk or somebody's edit. Calls matter more
+     * than what was drained: go on, loudly, and keep the file for a person to look at. */
+    snprintf(aside, sizeof(aside), "%s.damaged", file);
+    log_error("%s: %s; kept as %s, all backends are taken as enabled", file, reason, aside);
+    if (rename(file, aside) != 0)
+        log_error("%s: %s", aside, strerror(errno));
+    return state_new();
+}
+
+static int load_secret(struct reload *r, const char *file, char *ret_text)
+{
+    uint32_t line = 0;
+    int status = compile_secret_load(file, &r->secret, &line);
+
+    if (status == -EINVAL)
+        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s:%u: malformed secret", file, line);
+    else if (status != 0)
+        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", file, strerror(-status));
+    return status;
+}
+
+/* Everything of the first plan, which nobody is there to be offered yet. 0, or one line why. */
+static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
+{
+    const struct plan_change first = {.kind = PLAN_FILE};
+    struct plan_base base;
+    struct plan plan;
+    uint64_t generation;
+    int status;
+
+    snprintf(r->state_file, sizeof(r->state_file), "%.4000s/state.json", cfg->control.state_dir);
+    status = load_secret(r, cfg->secret_file, ret_text);
+    r->state = status == 0 ? load_state(r->state_file, ret_text) : NULL;
+    if (r->state == NULL) {
+        cfg_free(cfg);
+        return -EINVAL;
+    }
+    r->generation = r->state->generation;
+    status = take_generation(r, false, &generation);
+    if (status != 0) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", r->state_file, strerror(-status));
+        cfg_free(cfg);
+        return status;
+    }
+    base = base_of(r);
+    status = plan_make(&base, &first, cfg, generation, clock_s(CLOCK_REALTIME), &plan, ret_text);
+    if (status == 0)
+        commit(r, &plan);
+    return status;
+}
+
+struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
+                          void (*on_ready)(void *arg), void *arg, char *ret_text)
+{
+    struct reload *r = calloc(1, sizeof(*r));
+    struct link_conf conf = {
+        .on_hello = on_hello, .on_answer = on_answer, .on_gone = on_gone, .arg = r};
+
+    snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
+    if (r == NULL) {
+        cfg_free(cfg);
+        return NULL;
+    }
+    r->loop = loop;
+    r->on_ready = on_ready;
+    r->ready_arg = arg;
+    r->file = strdup(file);
+    r->tick = loop_timer_new(loop, on_tick, r);
+    if (r->file == NULL || r->tick == NULL) {
+        cfg_free(cfg);
+        goto fail;
+    }
+    if (load_all(r, cfg, ret_text) != 0)
+        goto fail;
+    conf.socket = r->cfg->dataplane.socket;
+    r->link = link_new(loop, &conf);
+    if (r->link == NULL) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "dataplane.socket: %.500s: no memory, or too long",
+                 conf.socket);
+        goto fail;
+    }
+    loop_timer_start(r->tick, RELOAD_TICK_MS);
+    return r;
+fail:
+    reload_free(r);
+    return NULL;
+}
+
+void reload_free(struct reload *r)
+{
+    if (r == NULL)
+        return;
+    link_free(r->link);
+    while (r->first != NULL) {
+        struct waiting *w = r->first;
+
+        r->first = w->next;
+        loop_event_free(w->timer);
+        free(w);
+    }
+    loop_event_free(r->tick);
+    plan_done(&r->offered);
+    linger_done(&r->linger);
+    cfg_free(r->cfg);
+    state_free(r->state);
+    free(r->snapshot);
+    free(r->file);
+    explicit_bzero(&r->secret, sizeof(r->secret));
+    free(r);
+}
+
+const struct cfg *reload_cfg(const struct reload *r)
+{
+    return r->cfg;
+}
+
+const struct state *reload_state(const struct reload *r)
+{
+    return r->state;
+}
+
+const struct snapshot *reload_snapshot(const struct reload *r)
+{
+    return r->snapshot;
+}
+
+const struct link *reload_link(const struct reload *r)
+{
+    return r->link;
+}
+
+uint64_t reload_acknowledged(const struct reload *r)
+{
+    return r->acknowledged;
+}
+
+const char *reload_refusal(const struct reload *r)
+{
+    return r->refusal;
+}

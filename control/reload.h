@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs and how it is changed: one change at a time is built whole beside the running
+ * configuration, offered to the data plane, and becomes the running one when that said ACK. The
+ * rest wait their turn. It owns configuration, secret, state and snapshot; the data plane is
+ * reached by the link alone.
+ *
+ * While the data plane is absent a change that passes all checks takes effect here at once, is
+ * saved, and is reported as pending: the data plane is offered it when it comes.
+ */
+#ifndef TANDEM_CONTROL_RELOAD_H
+#define TANDEM_CONTROL_RELOAD_H
+
+#include "control/link.h"
+#include "control/plan.h"
+
+enum {
+    RELOAD_ANSWER_MS = 5000,          /* how long who asked waits for the outcome */
+    RELOAD_QUEUE_MAX = 64,            /* changes that wait; one more is refused */
+    RELOAD_TICK_MS = 1000,            /* how often lingering backends are looked at */
+};
+
+enum reload_status {
+    RELOAD_DONE,                      /* acknowledged by the data plane */
+    RELOAD_PENDING,                   /* in effect here; the data plane is absent */
+    RELOAD_REFUSED,                   /* nothing changed */
+    RELOAD_LATE,                      /* no outcome within RELOAD_ANSWER_MS; it may still come */
+};
+
+struct reload_outcome {
+    enum reload_status status;
+    uint64_t generation;              /* of RELOAD_DONE and RELOAD_PENDING */
+    const char *text;                 /* one line for a person */
+};
+
+struct reload;
+
+/*
+ * Begins with a configuration that was loaded from `file` (taken over, freed also on failure): loads
+ * secret and state, compiles, and looks for the data plane from then on. on_ready is called once,
+ * in the loop, when that first acknowledged a snapshot. The state directory must be there. NULL and
+ * one line in ret_text[PLAN_TEXT_MAX] when something is broken.
+ */
+struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
+                          void (*on_ready)(void *arg), void *arg, char *ret_text);
+void reload_free(struct reload *reload);
+
+/*
+ * Asks for a change; done(arg, outcome) is called exactly once, at once or later in the loop, unless
+ * reload_cancel(arg) came first. A change that was cancelled still happens.
+ */
+void reload_ask(struct reload *reload, const struct plan_change *change,
+                void (*done)(void *arg, const struct reload_outcome *outcome), void *arg);
+void reload_cancel(struct reload *reload, const void *arg);
+
+/* What runs; valid until the loop goes on. */
+const struct cfg *reload_cfg(const struct reload *reload);
+const struct state *reload_state(const struct reload *reload);
+const struct snapshot *reload_snapshot(const struct reload *reload);
+const struct link *reload_link(const struct reload *reload);
+
+/* The generation in use at the data plane as it last said (0: none, or absent), and why it refused
+ * the last offer ("": it did not). */
+uint64_t reload_acknowledged(const struct reload *reload);
+const char *reload_refusal(const struct reload *reload);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answers to `show`: see show.h. `show config` is show_config.c's.
+ */
+#include "control/show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/show_config.h"
+
+enum { STATS_TRIES = 5, STATS_PAUSE_NS = 1000000 };
+
+json_t *show_ip(const struct sip_ip *ip)
+{
+    char text[SIP_IP_TEXT_MAX];
+    uint32_t length = sip_ip_print(ip, text);
+
+    return json_stringn(text, length);
+}
+
+uint32_t show_slot(const struct counters_header *counters, uint32_t id)
+{
+    for (uint32_t slot = 0; counters != NULL && slot < counters->n_slots; slot++) {
+        if (counters_slot_ids(counters)[slot] == id)
+            return slot;
+    }
+    return LB_NO_SLOT;
+}
+
+/* Values are far below 2^63, where jansson's integers end; a broken one wraps, it never traps. */
+static json_t *count_json(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *slot_json(const struct counters_header *counters, uint32_t slot,
+                         enum counters_slot what)
+{
+    return slot == LB_NO_SLOT ? json_null() : count_json(counters_slot_sum(counters, slot, what));
+}
+
+/* Calls in progress: who began less who ended; the two are read apart, so clamp at 0. */
+static json_t *calls_json(const struct counters_header *counters, uint32_t slot)
+{
+    uint64_t started, ended;
+
+    if (slot == LB_NO_SLOT)
+        return json_null();
+    started = counters_slot_sum(counters, slot, COUNTERS_SLOT_STARTED);
+    ended = counters_slot_sum(counters, slot, COUNTERS_SLOT_ENDED);
+    return count_json(started > ended ? started - ended : 0);
+}
+
+static json_t *text_json(const struct snapshot *s, struct lb_text text)
+{
+    struct sip_slice slice = snapshot_text(s, text);
+
+    return json_stringn(slice.at, slice.length);
+}
+
+/* The part of new calls that the pool's table gives to its i-th backend. */
+static double share_of(const struct snapshot *s, const struct lb_pool *pool, uint32_t i)
+{
+    const uint16_t *table = (const uint16_t *)snapshot_at(s, s->tables.offset) + pool->table;
+    uint32_t n = 0;
+
+    for (uint32_t position = 0; position < pool->table_size; position++)
+        n += table[position] == i;
+    return (double)n / pool->table_size;
+}
+
+static void add_counts(json_t *object, const struct counters_header *counters, uint32_t slot)
+{
+    json_object_set_new(object, "calls", calls_json(counters, slot));
+    json_object_set_new(object, "requests", slot_json(counters, slot, COUNTERS_SLOT_REQUESTS));
+    json_object_set_new(object, "new", slot_json(counters, slot, COUNTERS_SLOT_NEW));
+    json_object_set_new(object, "responses", slot_json(counters, slot, COUNTERS_SLOT_RESPONSES));
+}
+
+static json_t *backend_json(const struct snapshot *s, uint32_t index,
+                            const struct counters_header *counters)
+{
+    const struct lb_backend *b = &snapshot_backends(s)[index];
+    const struct lb_pool *pool = &snapshot_pools(s)[b->pool];
+    uint32_t slot = show_slot(counters, b->id);
+    json_t *object = json_object();
+
+    json_object_set_new(object, "pool", text_json(s, pool->name));
+    json_object_set_new(object, "name", text_json(s, b->name));
+    json_object_set_new(object, "address", show_ip(&b->ip));
+    json_object_set_new(object, "port", json_integer(b->port));
+    json_object_set_new(object, "state", json_string(state_word(b->state)));
+    json_object_set_new(object, "admin", json_string(state_word(b->admin)));
+    json_object_set_new(object, "health", json_string(state_word(b->health)));
+    json_object_set_new(object, "weight", json_integer(b->weight));
+    json_object_set_new(object, "lingering", json_boolean(b->lingering));
+    add_counts(object, counters, slot);
+    json_object_set_new(object, "slot",
+                        slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)slot));
+    json_object_set_new(object, "share_expected",
+                        json_real(share_of(s, pool, index - pool->first_backend)));
+    return object;
+}
+
+static json_t *show_backends(const struct reload *reload)
+{
+    const struct snapshot *s = reload_snapshot(reload);
+    struct counters_header *counters = link_counters(reload_link(reload));
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < s->backends.n; i++)
+        json_array_append_new(list, backend_json(s, i, counters));
+    free(counters);
+    return list;
+}
+
+/* Per backend: calls in progress, and what was counted since the data plane started. */
+static json_t *show_calls(const struct reload *reload)
+{
+    const struct snapshot *s = reload_snapshot(reload);
+    struct counters_header *counters = link_counters(reload_link(reload));
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < s->backends.n; i++) {
+        const struct lb_backend *b = &snapshot_backends(s)[i];
+        uint32_t slot = show_slot(counters, b->id);
+        json_t *object = json_object();
+
+        json_object_set_new(object, "pool", text_json(s, snapshot_pools(s)[b->pool].name));
+        json_object_set_new(object, "name", text_json(s, b->name));
+        json_object_set_new(object, "started", slot_json(counters, slot, COUNTERS_SLOT_STARTED));
+        json_object_set_new(object, "ended", slot_json(counters, slot, COUNTERS_SLOT_ENDED));
+        add_counts(object, counters, slot);
+        json_array_append_new(list, object);
+    }
+    free(counters);
+    return list;
+}
+
+/* Whether two reads agree in everything: nothing was in mid-step between them. */
+static bool agree(const struct counters_header *a, const struct counters_header *b)
+{
+    return a->size == b->size && memcmp(a, b, a->size) == 0;
+}
+
+/* Two reads that agree, or the last one. NULL: the data plane is absent. */
+static struct counters_header *read_stable(const struct link *link, bool *ret_stable)
+{
+    const struct timespec pause = {.tv_nsec = STATS_PAUSE_NS};
+    struct counters_header *last = link_counters(link);
+
+    *ret_stable = false;
+    for (int i = 1; last != NULL && i < STATS_TRIES && !*ret_stable; i++) {
+        struct counters_header *next;
+
+        nanosleep(&pause, NULL);
+        next = link_counters(link);
+        if (next == NULL)
+            break;
+        *ret_stable = agree(last, next);
+        free(last);
+        last = next;
+    }
+    return last;
+}
+
+static json_t *block_json(const struct counters_header *counters, uint32_t block)
+{
+    json_t *object = json_object();
+
+    for (uint32_t i = 0; i < counters->n_counters; i++)
+        json_object_set_new(object, counters_name(counters, i),
+                            count_json(counters_block(counters, block)[i]));
+    return object;
+}
+
+/* 64 bits as text, so that no reader's floating point bends it. */
+static json_t *epoch_json(uint64_t epoch)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRIu64, epoch);
+    return json_string(text);
+}
+
+static json_t *show_stats(const struct reload *reload)
+{
+    json_t *answer = json_object(), *sums = json_object(), *workers = json_array();
+    bool stable;
+    struct counters_header *counters = read_stable(reload_link(reload), &stable);
+
+    if (counters == NULL) {
+        json_object_set_new(answer, "epoch", json_null());
+    } else {
+        json_object_set_new(answer, "epoch", epoch_json(counters->epoch));
+        json_object_set_new(answer, "main", block_json(counters, 0));
+        for (uint32_t i = 0; i < counters->n_counters; i++)
+            json_object_set_new(sums, counters_name(counters, i),
+                                count_json(counters_sum(counters, i)));
+        for (uint32_t block = 1; block < counters->n_blocks; block++)
+            json_array_append_new(workers, block_json(counters, block));
+    }
+    json_object_set_new(answer, "stable", json_boolean(stable));
+    json_object_set_new(answer, "counters", sums);
+    json_object_set_new(answer, "workers", workers);
+    free(counters);
+    return answer;
+}
+
+static json_t *show_generation(const struct reload *reload)
+{
+    const struct msg_hello *hello = link_hello(reload_link(reload));
+    struct counters_header *counters = link_counters(reload_link(reload));
+    json_t *answer = json_object();
+
+    json_object_set_new(answer, "generation", count_json(reload_snapshot(reload)->generation));
+    json_object_set_new(answer, "acknowledged", count_json(reload_acknowledged(reload)));
+    json_object_set_new(answer, "used_by_workers",
+                        counters == NULL ? json_null() : count_json(counters->generation));
+    json_object_set_new(answer, "dataplane",
+                        json_string(hello == NULL ? "absent" : "connected"));
+    json_object_set_new(answer, "epoch", hello == NULL ? json_null() : epoch_json(hello->epoch));
+    json_object_set_new(answer, "pid", hello == NULL ? json_null() : json_integer(hello->pid));
+    json_object_set_new(answer, "refusal",
+                        reload_refusal(reload)[0] == '\0' ? json_null()
+                                                          : json_string(reload_refusal(reload)));
+    free(counters);
+    return answer;
+}
+
+static json_t *show_services(const struct reload *reload)
+{
+    return show_config_services(reload_cfg(reload));
+}
+
+static json_t *show_config_of(const struct reload *reload)
+{
+    return show_config(reload_cfg(reload));
+}
+
+const char *const show_words[] = {"backends", "services",   "stats", "calls",
+                                  "config",   "generation", NULL};
+
+json_t *show_answer(const struct reload *reload, const char *what)
+{
+    static json_t *(*const answers[])(const struct reload *) = {
+        show_backends, show_services, show_stats, show_calls, show_config_of, show_generation};
+
+    for (uint32_t i = 0; show_words[i] != NULL; i++) {
+        if (strcmp(what, show_words[i]) == 0)
+            return answers[i](reload);
+    }
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answers to `show`, as JSON: what runs, joined with what the data plane counted. It changes
+ * nothing. Counts are null while the data plane is absent, never an invented 0.
+ */
+#ifndef TANDEM_CONTROL_SHOW_H
+#define TANDEM_CONTROL_SHOW_H
+
+#include <jansson.h>
+
+#include "control/reload.h"
+
+/*
+ * The answer to `show WHAT`: backends, services, stats, calls, config, generation. New reference;
+ * NULL: no such thing, or no memory. `stats` reads the counters until two reads agree, at most 5
+ * times and about 5 ms.
+ */
+json_t *show_answer(const struct reload *reload, const char *what);
+
+/* The words above, for usage texts, ending with NULL. */
+extern const char *const show_words[];
+
+/* An address with or without its port, as text. */
+json_t *show_ip(const struct sip_ip *ip);
+
+/* The slot that the data plane gave a backend id, or LB_NO_SLOT. */
+uint32_t show_slot(const struct counters_header *counters, uint32_t id);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running configuration as JSON: see show_config.h. Keys as in the file.
+ */
+#include "control/show_config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "config/snapshot.h"
+#include "control/show.h"
+
+static const char *const KEYS[LB_KEY_COUNT] = {
+    [LB_KEY_CALL_ID] = "call-id", [LB_KEY_FROM] = "from",     [LB_KEY_TO] = "to",
+    [LB_KEY_RURI] = "ruri",       [LB_KEY_SOURCE] = "source", [LB_KEY_AOR] = "aor",
+    [LB_KEY_HEADER] = "header",
+};
+
+static const char *word(const char *const *words, unsigned n, unsigned i)
+{
+    return i < n ? words[i] : "unknown";
+}
+
+static json_t *texts_json(char *const *texts, uint32_t n)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(texts[i]));
+    return list;
+}
+
+/* A text that may be NULL. */
+static json_t *text_json(const char *text)
+{
+    return text == NULL ? json_null() : json_string(text);
+}
+
+static json_t *ms_json(uint64_t ms)
+{
+    char text[32];
+
+    if (ms % 1000 == 0)
+        snprintf(text, sizeof(text), "%" PRIu64 "s", ms / 1000);
+    else
+        snprintf(text, sizeof(text), "%" PRIu64 "ms", ms);
+    return json_string(text);
+}
+
+static json_t *listener_json(const struct cfg_listener *listener)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "transport",
+                        json_string(sip_transport_name(listener->transport)));
+    json_object_set_new(object, "address", show_ip(&listener->addr.ip));
+    json_object_set_new(object, "port", json_integer(listener->addr.port));
+    return object;
+}
+
+static json_t *service_json(const struct cfg_service *service)
+{
+    static const char *const paths[] = {"always", "supported", "never"};
+    static const char *const nats[] = {"rport", "always"};
+    json_t *object = json_object(), *listen = json_array();
+
+    for (uint32_t i = 0; i < service->n_listen; i++)
+        json_array_append_new(listen, listener_json(&service->listen[i]));
+    json_object_set_new(object, "name", json_string(service->name));
+    json_object_set_new(object, "mode", json_string("proxy"));
+    json_object_set_new(object, "pool", json_string(service->pool));
+    json_object_set_new(object, "listen", listen);
+    json_object_set_new(object, "record_route", json_boolean(service->record_route));
+    json_object_set_new(object, "path", json_string(word(paths, 3, service->path)));
+    json_object_set_new(object, "nat", json_string(word(nats, 2, service->nat)));
+    json_object_set_new(object, "domains", texts_json(service->domains, service->n_domains));
+    json_object_set_new(object, "proxy_require",
+                        texts_json(service->proxy_require, service->n_proxy_require));
+    return object;
+}
+
+json_t *show_config_services(const struct cfg *cfg)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < cfg->n_services; i++)
+        json_array_append_new(list, service_json(&cfg->services[i]));
+    return list;
+}
+
+static json_t *backend_json(const struct cfg_backend *backend)
+{
+    json_t *object = json_object(), *ports = json_array();
+
+    for (uint32_t i = 0; i < backend->n_ports; i++)
+        json_array_append_new(ports, json_integer(backend->ports[i]));
+    json_object_set_new(object, "name", json_string(backend->name));
+    json_object_set_new(object, "address", show_ip(&backend->addr.ip));
+    json_object_set_new(object, "port", json_integer(backend->addr.port));
+    json_object_set_new(object, "ports", ports);
+    json_object_set_new(object, "weight", json_integer(backend->weight));
+    return object;
+}
+
+static json_t *key_json(const struct cfg_pool *pool, unsigned method)
+{
+    char text[160];
+
+    if (pool->keys[method] != LB_KEY_HEADER)
+        return json_string(word(KEYS, LB_KEY_COUNT, pool->keys[method]));
+    snprintf(text, sizeof(text), "header:%.150s",
+             pool->key_header == NULL ? "" : pool->key_header);
+    return json_string(text);
+}
+
+/* `key:` as INVITE has it, and the methods whose key is another. */
+static json_t *pool_json(const struct cfg_pool *pool)
+{
+    json_t *object = json_object(), *methods = json_object(), *backends = json_array();
+
+    for (unsigned m = SIP_INVITE; m < SIP_METHOD_COUNT; m++) {
+        if (pool->keys[m] != pool->keys[SIP_INVITE])
+            json_object_set_new(methods, sip_method_name((enum sip_method)m), key_json(pool, m));
+    }
+    for (uint32_t i = 0; i < pool->n_backends; i++)
+        json_array_append_new(backends, backend_json(&pool->backends[i]));
+    json_object_set_new(object, "name", json_string(pool->name));
+    json_object_set_new(object, "key", key_json(pool, SIP_INVITE));
+    json_object_set_new(object, "method_keys", methods);
+    json_object_set_new(object, "share",
+                        json_string(pool->share == LB_SHARE_DIALOGS ? "dialogs" : "none"));
+    json_object_set_new(object, "backends", backends);
+    return object;
+}
+
+static json_t *prefix_json(const struct cfg_prefix *prefix)
+{
+    char text[SIP_IP_TEXT_MAX + 8];
+    uint32_t length = sip_ip_print(&prefix->ip, text);
+
+    snprintf(text + length, sizeof(text) - length, "/%u", (unsigned)prefix->length);
+    return json_string(text);
+}
+
+static json_t *port_json(const struct cfg_port *port)
+{
+    static const char *const drivers[] = {"af_packet", "af_xdp", "pci", "memif", "pcap", "null"};
+    static const char *const zones[] = {"both", "outside", "inside"};
+    json_t *object = json_object(), *addresses = json_array(), *gateways = json_array();
+
+    for (uint32_t i = 0; i < port->n_addresses; i++)
+        json_array_append_new(addresses, prefix_json(&port->addresses[i]));
+    for (uint32_t i = 0; i < port->n_gateways; i++)
+        json_array_append_new(gateways, show_ip(&port->gateways[i]));
+    json_object_set_new(object, "name", text_json(port->name));
+    json_object_set_new(object, "driver", json_string(word(drivers, 6, port->driver)));
+    json_object_set_new(object, "device", text_json(port->device));
+    json_object_set_new(object, "tap", text_json(port->tap));
+    json_object_set_new(object, "zone", json_string(word(zones, 3, port->zone)));
+    json_object_set_new(object, "frame_size", json_integer(port->frame_size));
+    json_object_set_new(object, "addresses", addresses);
+    json_object_set_new(object, "gateway", gateways);
+    return object;
+}
+
+static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
+{
+    static const char *const hugepages[] = {"auto", "on", "off"};
+    json_t *object = json_object(), *workers = json_array(), *ports = json_array();
+
+    for (uint32_t i = 0; i < dataplane->n_workers; i++)
+        json_array_append_new(workers, json_integer(dataplane->workers[i]));
+    for (uint32_t i = 0; i < dataplane->n_ports; i++)
+        json_array_append_new(ports, port_json(&dataplane->ports[i]));
+    json_object_set_new(object, "workers", workers);
+    json_object_set_new(object, "memory", json_integer((json_int_t)dataplane->memory_bytes));
+    json_object_set_new(object, "hugepages", json_string(word(hugepages, 3, dataplane->hugepages)));
+    json_object_set_new(object, "call_table", json_integer((json_int_t)dataplane->call_table));
+    json_object_set_new(object, "socket", text_json(dataplane->socket));
+    json_object_set_new(object, "user", text_json(dataplane->user));
+    json_object_set_new(object, "ports", ports);
+    return object;
+}
+
+static json_t *control_json(const struct cfg *cfg)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "socket", text_json(cfg->control.socket));
+    json_object_set_new(object, "socket_group", text_json(cfg->control.socket_group));
+    json_object_set_new(object, "state_dir", text_json(cfg->control.state_dir));
+    return object;
+}
+
+json_t *show_config(const struct cfg *cfg)
+{
+    json_t *object = json_object(), *pools = json_array();
+
+    for (uint32_t i = 0; i < cfg->n_pools; i++)
+        json_array_append_new(pools, pool_json(&cfg->pools[i]));
+    json_object_set_new(object, "file", text_json(cfg->file));
+    json_object_set_new(object, "node", text_json(cfg->node));
+    json_object_set_new(object, "node_address",
+                        cfg->has_node_address ? show_ip(&cfg->node_address) : json_null());
+    json_object_set_new(object, "token_lifetime", ms_json(cfg->token_lifetime_ms));
+    json_object_set_new(object, "linger", ms_json(cfg->linger_ms));
+    json_object_set_new(object, "secret_file", text_json(cfg->secret_file));
+    json_object_set_new(object, "dataplane", dataplane_json(&cfg->dataplane));
+    json_object_set_new(object, "services", show_config_services(cfg));
+    json_object_set_new(object, "pools", pools);
+    json_object_set_new(object, "control", control_json(cfg));
+    return object;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What control remembers over restarts: the generations given away, and every backend that it
+ * knows, with the operator's word about it and, once it left the configuration, since when.
+ * Decides who lingers. It compiles nothing and talks to nobody.
+ */
+#ifndef TANDEM_CONTROL_STATE_H
+#define TANDEM_CONTROL_STATE_H
+
+#include "config/compile.h"
+
+enum { STATE_WEIGHT_CONFIGURED = UINT32_MAX, STATE_FILE_MAX = 64 << 20 /* bytes */ };
+
+struct state_backend {
+    uint32_t id;                  /* snapshot_backend_id(pool, name) */
+    char *pool;
+    struct cfg_backend backend;   /* as the configuration had it last; name and ports are owned */
+    uint8_t admin;                /* enum lb_state: UP, DRAINING or DISABLED */
+    uint32_t weight;              /* the operator's, or STATE_WEIGHT_CONFIGURED */
+    bool lingering;               /* left the configuration… */
+    uint64_t left_s;              /* …at this CLOCK_REALTIME second (it must survive a reboot) */
+    uint64_t epoch;               /* …while the data plane's counters had this epoch; 0: unknown */
+};
+
+struct state {
+    uint64_t generation;          /* the greatest that may have been given away */
+    uint64_t epoch;               /* of the data plane seen last; 0: none yet */
+    struct state_backend *backends;   /* in the configuration's order, then the lingering ones */
+    uint32_t n_backends;
+};
+
+/* An empty one, or NULL: no memory. */
+struct state *state_new(void);
+void state_free(struct state *state);
+struct state *state_copy(const struct state *state);
+
+/*
+ * The state under another configuration. A backend that stays keeps the operator's word; one that
+ * comes is up; one that left begins to linger now; one that returns lingers no more; one whose
+ * linger passed is forgotten, and with it the operator's word.
+ *
+ * A backend is its pool and name: with another address it is the same backend that moved, since its
+ * id is what tokens and call table hold. When a whole pool left, its backends linger in the state
+ * but in no snapshot (the pool's services are gone, nothing could reach them), so that a pool that
+ * was dropped by mistake finds its removed backends again when it returns within `linger`.
+ * NULL: no memory.
+ */
+struct state *state_adopt(const struct state *state, const struct cfg *cfg, uint64_t now_s);
+
+/* Removes the lingering backend with that id, if there is one. */
+void state_forget(struct state *state, uint32_t id);
+
+/* Whether a lingering backend's time is over. A clock that went back does not end it. */
+bool state_expired(const struct state_backend *backend, uint64_t linger_ms, uint64_t now_s);
+
+struct state_backend *state_by_id(const struct state *state, uint32_t id);
+
+/*
+ * The backend in the configuration that an operator means: `POOL/NAME`, or NAME where only one pool
+ * has it. NULL and why in *ret_reason (200 bytes) when there is none, several, or it only lingers.
+ */
+struct state_backend *state_resolve(const struct state *state, const char *text, char *ret_reason);
+
+/*
+ * The parts of a compile_input: states of all backends, and those that linger in pools that cfg
+ * has. Both arrays are malloc'ed for free(); texts in them stay the state's. 0 or -ENOMEM.
+ */
+int state_compile(const struct state *state, const struct cfg *cfg,
+                  struct compile_state **ret_states, uint32_t *ret_n_states,
+                  struct compile_lingering **ret_lingering, uint32_t *ret_n_lingering);
+
+/*
+ * The file, state_file.c. Saved whole beside it, synced and renamed over it: a reader finds the old
+ * one or the new one, whatever dies when. 0 or a negative errno.
+ */
+int state_save(const struct state *state, const char *file);
+
+/* Returns 0 and an empty state when there is no file. -EBADMSG and why in *ret_reason (200 bytes)
+ * when it is damaged, another negative errno when it cannot be read. */
+int state_load(const char *file, struct state **ret_state, char *ret_reason);
+
+/*
+ * Makes the directory when there is none (0700) and locks it for this process, until it ends however
+ * it ends. Returns a descriptor to keep, or a negative errno: -EWOULDBLOCK when another has it.
+ */
+int state_lock(const char *directory);
+
+/* "up", "draining", "disabled"… of enum lb_state, and back: -1 for another word. */
+const char *state_word(uint8_t lb_state);
+int state_word_parse(const char *word);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answer to `why CALL-ID`: which backend the call with this Call-ID has, and which rule says so.
+ * It asks the same functions as the data plane, on the same snapshot and call table, and writes
+ * nothing.
+ */
+#ifndef TANDEM_CONTROL_WHY_H
+#define TANDEM_CONTROL_WHY_H
+
+#include <jansson.h>
+
+#include "control/reload.h"
+
+/*
+ * A list with one object for each pool, or for the one named. New reference. NULL and why in
+ * ret_text[PLAN_TEXT_MAX]: no such pool, or no memory.
+ */
+json_t *why_answer(const struct reload *reload, const char *call_id, const char *pool,
+                   char *ret_text);
+
+#endif
