@@ -80,6 +80,7 @@ static bool token_verifies(const struct snapshot *s, const struct proxy_seal *se
 {
     const struct snapshot_mac_key *key;
     struct proxy_seal end = *seal;
+    uint64_t mac;
 
     if (seal->length < 2 || seal->length != token_length(seal->bytes[0]))
         return false;
@@ -87,8 +88,8 @@ static bool token_verifies(const struct snapshot *s, const struct proxy_seal *se
     if (key == NULL)
         return false;
     end.at = seal->length - PROXY_MAC_BYTES;
-    return proxy_seal_mac_equal(token_mac(key, seal->bytes, end.at),
-                                proxy_seal_get(&end, PROXY_MAC_BYTES));
+    mac = token_mac(key, seal->bytes, end.at);
+    return proxy_seal_mac_equal(mac, proxy_seal_get(&end, PROXY_MAC_BYTES));
 }
 
 int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct proxy_token *ret)

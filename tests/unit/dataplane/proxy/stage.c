@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stage: snapshot, call table, templates. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/compile.h"
+#include "tests/unit/dataplane/proxy/stage.h"
+
+static struct sip_addr address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    struct sip_addr addr;
+
+    memset(&addr, 0, sizeof(addr));
+    assert_non_null(colon);
+    assert_int_equal(sip_ip_parse(sip_slice(text, (uint32_t)(colon - text)), &addr.ip), 0);
+    addr.port = (uint16_t)atoi(colon + 1);
+    return addr;
+}
+
+static void add_backend(struct cfg_pool *pool, char *name, const char *addr)
+{
+    struct cfg_backend *b = &pool->backends[pool->n_backends++];
+
+    *b = (struct cfg_backend){.name = name, .addr = address(addr), .weight = 100};
+}
+
+static void fill_secret(struct compile_secret *secret, const struct stage_conf *conf)
+{
+    memset(secret, 0, sizeof(*secret));
+    secret->seed = (struct lb_key){0x0123456789abcdef, 0xfedcba9876543210};
+    for (uint8_t i = 0; i < 2; i++) {
+        /* Ids 2 (first to sign) and 3 (next, then current). */
+        int place = i == 0 ? (conf->current_mac ? SNAPSHOT_MAC_PREVIOUS : SNAPSHOT_MAC_CURRENT)
+                           : (conf->current_mac ? SNAPSHOT_MAC_CURRENT : SNAPSHOT_MAC_NEXT);
+
+        secret->mac[place].id = (uint8_t)(2 + i);
+        secret->mac[place].valid = 1;
+        secret->mac[place].key = (struct lb_key){77u + i, 99u * (i + 1u)};
+    }
+}
+
+static struct snapshot *compile(const struct stage_conf *conf)
+{
+    static uint16_t other_ports[] = {5080};
+    struct cfg_listener listen[] = {
+        {SIP_TRANSPORT_UDP, address("192.0.2.10:5060")},
+        {SIP_TRANSPORT_UDP, address("192.0.2.10:5070")},
+        {SIP_TRANSPORT_UDP, address("[2001:db8::10]:5060")},
+    };
+    struct cfg_listener other_listen[] = {{SIP_TRANSPORT_UDP, address("192.0.2.20:5060")}};
+    char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
+    struct cfg_service services[] = {
+        {.name = "calls", .pool = "proxies", .listen = listen, .n_listen = 3,
+         .record_route = !conf->no_record_route, .path = (uint8_t)conf->path,
+         .nat = (uint8_t)conf->nat, .domains = domains, .n_domains = 1, .proxy_require = allowed,
+         .n_proxy_require = 1},
+        {.name = "other", .pool = "others", .listen = other_listen, .n_listen = 1,
+         .record_route = true, .proxy_require = allowed, .n_proxy_require = 1},
+    };
+    struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1];
+    struct cfg_pool pools[] = {
+        {.name = "proxies", .share = conf->share, .backends = proxies,
+         .key_header = (char *)conf->key_header},
+        {.name = "others", .backends = others},
+    };
+    struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .n_services = 2,
+                      .pools = pools, .n_pools = 2};
+    struct compile_state states[STAGE_BACKENDS_MAX];
+    struct compile_secret secret;
+    struct compile_input input = {.cfg = &cfg, .secret = &secret, .generation = 1,
+                                  .states = states, .n_states = STAGE_BACKENDS_MAX,
+                                  .node_draining = conf->node_draining};
+    struct snapshot *snapshot = NULL;
+    const char *reason = "";
+
+    for (int i = 0; i < SIP_METHOD_COUNT; i++)
+        pools[0].keys[i] = (uint8_t)conf->key;
+    add_backend(&pools[0], "kam1", "10.0.0.11:5060");
+    add_backend(&pools[0], "kam2", "10.0.0.12:5060");
+    add_backend(&pools[0], "kam3", "10.0.0.13:5060");
+    add_backend(&pools[0], "kam6", "[fd00::14]:5060");
+    proxies[0].ports = other_ports;
+    proxies[0].n_ports = 1;
+    proxies[3].weight = conf->with_v6 ? 100 : 0;
+    add_backend(&pools[1], "pbx", "10.0.9.1:5060");
+    for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
+        states[i] = (struct compile_state){
+            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(proxies[i].name)),
+            conf->admin[i], conf->health[i], UINT32_MAX};
+    fill_secret(&secret, conf);
+    assert_int_equal(compile_snapshot(&input, &snapshot), 0);
+    if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
+        fail_msg("snapshot_check: %s", reason);
+    return snapshot;
+}
+
+void stage_reload(struct stage *stage, const struct stage_conf *conf)
+{
+    free(stage->snapshot);
+    stage->snapshot = compile(conf);
+    for (uint32_t i = 0; i < STAGE_SLOTS; i++)
+        stage->backend_of[i] = LB_NO_BACKEND;
+    for (uint32_t i = 0; i < stage->snapshot->backends.n; i++) {
+        stage->slot_of[i] = (uint16_t)(i + 3);
+        stage->backend_of[i + 3] = (int32_t)i;
+    }
+    stage->view = (struct proxy_view){stage->snapshot, stage->slot_of, stage->backend_of,
+                                      STAGE_SLOTS};
+}
+
+struct stage *stage_new(const struct stage_conf *conf)
+{
+    struct stage *stage = calloc(1, sizeof(*stage));
+    size_t bytes = lb_call_table_bytes(STAGE_CALLS);
+    void *memory = aligned_alloc(128, bytes);
+
+    assert_non_null(stage);
+    assert_non_null(memory);
+    memset(memory, 0, bytes);
+    stage->calls = lb_call_table_init(memory, STAGE_CALLS);
+    stage->counts = (struct lb_call_counts){stage->started, stage->ended, STAGE_SLOTS};
+    stage->now_s = 1000;
+    stage_reload(stage, conf);
+    return stage;
+}
+
+void stage_free(struct stage *stage)
+{
+    if (stage == NULL)
+        return;
+    free(stage->calls);
+    free(stage->snapshot);
+    free(stage);
+}
+
+/* ---- templates ---- */
+
+const char *stage_get(const struct stage *stage, const char *name)
+{
+    for (uint32_t i = 0; i < stage->n_variables; i++) {
+        if (strcmp(stage->variables[i].name, name) == 0)
+            return stage->variables[i].value;
+    }
+    return NULL;
+}
+
+void stage_set(struct stage *stage, const char *name, const char *value)
+{
+    uint32_t i = 0;
+
+    while (i < stage->n_variables && strcmp(stage->variables[i].name, name) != 0)
+        i++;
+    assert_true(i < STAGE_VARIABLES_MAX);
+    if (i == stage->n_variables)
+        stage->n_variables++;
+    snprintf(stage->variables[i].name, sizeof(stage->variables[i].name), "%s", name);
+    snprintf(stage->variables[i].value, sizeof(stage->variables[i].value), "%s", value);
+}
+
+/* At "$(": the name, and the template moved past ')'. */
+static const char *take_name(const char **template, char name[16])
+{
+    const char *end = strchr(*template, ')');
+
+    assert_non_null(end);
+    snprintf(name, 16, "%.*s", (int)(end - *template - 2), *template + 2);
+    *template = end + 1;
+    return name;
+}
+
+static uint32_t expand(const struct stage *stage, const char *template, char *out)
+{
+    uint32_t length = 0;
+    char name[16];
+
+    while (*template != '\0') {
+        if (template[0] == '$' && template[1] == '(') {
+            const char *value = stage_get(stage, take_name(&template, name));
+
+            if (value == NULL)
+                fail_msg("no variable $(%s)", name);
+            length += (uint32_t)sprintf(out + length, "%s", value);
+        } else {
+            if (*template == '\n')
+                out[length++] = '\r';
+            out[length++] = *template++;
+        }
+    }
+    return length;
+}
+
+static bool is_value(char c)
+{
+    return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
+}
+
+static bool match_variable(struct stage *stage, const char **template, const char **text,
+                           const char *end)
+{
+    const char *start = *text, *known;
+    char name[16], value[512];
+
+    take_name(template, name);
+    known = stage_get(stage, name);
+    if (known != NULL) {
+        size_t length = strlen(known);
+
+        *text += length;
+        return (size_t)(end - start) >= length && memcmp(start, known, length) == 0;
+    }
+    while (*text < end && is_value(**text))
+        ++*text;
+    snprintf(value, sizeof(value), "%.*s", (int)(*text - start), start);
+    stage_set(stage, name, value);
+    return *text > start;
+}
+
+bool stage_match(struct stage *stage, const char *template, const char *text, uint32_t length)
+{
+    const char *at = text, *end = text + length, *whole = template;
+    bool same = true;
+
+    while (same && *template != '\0') {
+        const char *before = template;
+
+        if (template[0] == '$' && template[1] == '(') {
+            same = match_variable(stage, &template, &at, end);
+        } else if (*template == '\n') {
+            same = end - at >= 2 && at[0] == '\r' && at[1] == '\n';
+            at += 2;
+            template++;
+        } else {
+            same = at < end && *at == *template;
+            at++;
+            template++;
+        }
+        if (!same)
+            template = before;
+    }
+    if (same && at == end)
+        return true;
+    print_error("does not match from [%.30s] on\n--- expected\n%s\n--- is\n%.*s\n---\n", template,
+                whole, (int)length, text);
+    return false;
+}
+
+/* ---- messages ---- */
+
+void stage_decide(struct stage *stage, const char *from, const char *at, const char *bytes,
+                  size_t length)
+{
+    struct proxy_input *input = &stage->input;
+    bool believed = *from != '!';
+    int32_t listener;
+
+    if (!believed)
+        from++;
+    memset(input, 0, sizeof(*input));
+    memmove(stage->in, bytes, length);
+    stage->in_length = (uint32_t)length;
+    sip_msg_index(stage->in, length, &stage->msg);
+    input->msg = &stage->msg;
+    input->from.local = address(at);
+    input->from.peer = address(from);
+    input->from.transport = SIP_TRANSPORT_UDP;
+    listener = snapshot_find_listener(stage->snapshot, SIP_TRANSPORT_UDP, &input->from.local);
+    assert_true(listener >= 0);
+    input->listener = (uint32_t)listener;
+    input->inside =
+        believed && (strncmp(from, "10.", 3) == 0 || strncmp(from, "[fd00:", 6) == 0);
+    input->now_s = stage->now_s;
+    input->calls = stage->calls;
+    input->counts = &stage->counts;
+    memset(&stage->output, 0xa5, sizeof(stage->output));     /* all must be filled */
+    proxy_decide(&stage->view, input, &stage->output);
+    stage->out_length = 0;
+}
+
+void stage_send(struct stage *stage, const char *from, const char *at, const char *in)
+{
+    static char text[STAGE_TEXT];
+    int32_t length = (int32_t)expand(stage, in, text);
+
+    stage_decide(stage, from, at, text, (size_t)length);
+    length = 0;
+    if (stage->output.verdict == PROXY_FORWARD)
+        length = sip_edit_copy(&stage->output.edit, stage->in, stage->msg.length, stage->out,
+                               sizeof(stage->out));
+    else if (stage->output.verdict == PROXY_REPLY)
+        length = proxy_reply_print(&stage->view, &stage->input, &stage->output, stage->out,
+                                   sizeof(stage->out));
+    assert_true(length >= 0);
+    stage->out_length = (uint32_t)length;
+}
+
+static void print_flow(const struct proxy_flow *flow, char text[128])
+{
+    uint32_t length = sip_addr_print(&flow->peer, text);
+
+    length += (uint32_t)sprintf(text + length, " from ");
+    length += sip_addr_print(&flow->local, text + length);
+    text[length] = '\0';
+}
+
+static bool play_step(struct stage *stage, const struct step *step)
+{
+    const struct proxy_output *output = &stage->output;
+    char from[128], at[128], to[128];
+
+    from[expand(stage, step->from, from)] = '\0';
+    at[expand(stage, step->at, at)] = '\0';
+    stage_send(stage, from, at, step->in);
+    if (output->verdict == PROXY_FORWARD || output->verdict == PROXY_REPLY) {
+        print_flow(&output->to, to);
+        if (output->reason != step->reason) {
+            print_error("reason is %s, not %s\n", proxy_reason_name(output->reason),
+                        proxy_reason_name(step->reason));
+            return false;
+        }
+    } else {
+        snprintf(to, sizeof(to), "%s", proxy_reason_name(output->reason));
+    }
+    if (!stage_match(stage, step->to, to, (uint32_t)strlen(to)))
+        return false;
+    if (step->rule != PROXY_RULE_NONE && output->rule != step->rule) {
+        print_error("chosen by %s, not by %s\n", proxy_rule_name(output->rule),
+                    proxy_rule_name(step->rule));
+        return false;
+    }
+    return step->out == NULL || stage_match(stage, step->out, stage->out, stage->out_length);
+}
+
+void stage_play(struct stage *stage, const struct step *steps, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!play_step(stage, &steps[i]))
+            fail_msg("step %zu: %s", i, steps[i].name);
+    }
+}
