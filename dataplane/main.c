@@ -76,10 +76,12 @@ static void print_lcores(const struct cfg_dataplane *cfg, char *ret_text, size_t
 static int start_eal(struct plane *plane)
 {
     char lcores[LCORES_TEXT_MAX], prefix[32];
-    char *argv[EAL_ARGS_MAX] = {"tandem-dataplane", "--in-memory", "--no-telemetry", "--lcores",
-                                lcores, "--file-prefix", prefix, "--log-level", "error"};
+    /* net_tap calls it an error that it has no queueing discipline for flow rules: we use none. */
+    char *argv[EAL_ARGS_MAX] = {"tandem-dataplane", "--no-telemetry", "--lcores", lcores,
+                                "--file-prefix", prefix, "--log-level", "error",
+                                "--log-level", "pmd.net.tap:critical"};
     char *ports_argv[EAL_ARGS_MAX];
-    int argc = 9, n, error;
+    int argc = 10, n, error;
 
     print_lcores(&plane->cfg->dataplane, lcores, sizeof(lcores));
     snprintf(prefix, sizeof(prefix), "tandem-%d", (int)getpid());
