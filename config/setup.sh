@@ -117,7 +117,7 @@ setup_build() {
         fi
     fi
     if [ -t 1 ]; then
-        NINJA_STATUS='   [%f of %t] ' ninja -C "$directory" --quiet && rm -f "$log" && return 0
+        NINJA_STATUS='   [%f of %t] ' ninja -C "$directory" && rm -f "$log" && return 0
     else
         ninja -C "$directory" >"$log" 2>&1 && tail -n 1 "$log" | cut -c1-100 &&
             rm -f "$log" && return 0
