@@ -104,8 +104,11 @@ static void print_row(FILE *out, const struct table *table, uint32_t row)
 
         if (numeric)
             owed += pad;
-        fprintf(out, "%*s%s", (int)owed, "", cell);
-        owed = GAP + (numeric ? 0 : pad);
+        if (*cell != '\0') {
+            fprintf(out, "%*s%s", (int)owed, "", cell);
+            owed = 0;
+        }
+        owed += GAP + (numeric ? 0 : pad);
     }
     fputc('\n', out);
 }

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of tandemctl: which request it becomes, and what is refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/ctl/args.h"
+
+enum { WORDS_MAX = 10 };
+
+/* Splits a line at blanks and reads it as a command line. */
+static int parse(const char *line, struct args *ret, char *buffer)
+{
+    char *argv[WORDS_MAX] = {(char *)"tandemctl"};
+    const char *reason = NULL;
+    int argc = 1, status;
+
+    strcpy(buffer, line);
+    for (char *word = strtok(buffer, " "); word != NULL; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    status = args_parse(argc, argv, ret, &reason);
+    assert_true(status == 0 || reason != NULL);
+    return status;
+}
+
+static void commands_become_requests(void **context)
+{
+    static const struct {
+        const char *line, *request;
+        bool json;
+    } rows[] = {
+        {"show stats", "{\"request\":\"show\",\"what\":\"stats\"}", false},
+        {"--json show backends", "{\"request\":\"show\",\"what\":\"backends\"}", true},
+        {"show generation --json", "{\"request\":\"show\",\"what\":\"generation\"}", true},
+        {"drain p/a", "{\"request\":\"drain\",\"backend\":\"p/a\"}", false},
+        {"weight a 0", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":0}", false},
+        {"weight a default", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":null}", false},
+        {"reload", "{\"request\":\"reload\"}", false},
+        {"why --json x@y", "{\"request\":\"why\",\"call_id\":\"x@y\"}", true},
+        {"why x@y p", "{\"request\":\"why\",\"call_id\":\"x@y\",\"pool\":\"p\"}", false},
+        {"why -- --json", "{\"request\":\"why\",\"call_id\":\"--json\"}", false},
+    };
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct args args;
+        char buffer[128], *text;
+
+        assert_int_equal(parse(rows[i].line, &args, buffer), 0);
+        assert_int_equal(args.action, ARGS_REQUEST);
+        assert_int_equal(args.json, rows[i].json);
+        text = json_dumps(args.request, JSON_COMPACT);
+        assert_string_equal(text, rows[i].request);
+        free(text);
+        json_decref(args.request);
+    }
+}
+
+static void socket_is_named_or_the_usual_one(void **context)
+{
+    struct args args;
+    char buffer[128];
+
+    (void)context;
+    assert_int_equal(parse("reload --socket /x/y", &args, buffer), 0);
+    assert_string_equal(args.socket, "/x/y");
+    json_decref(args.request);
+    assert_int_equal(parse("reload", &args, buffer), 0);
+    assert_string_equal(args.socket, "/run/tandem/control.sock");
+    json_decref(args.request);
+    assert_int_equal(parse("--help", &args, buffer), 0);
+    assert_int_equal(args.action, ARGS_HELP);
+}
+
+static void wrong_usage_is_refused(void **context)
+{
+    static const char *const lines[] = {
+        "", "--json", "show", "show nothing", "show stats calls", "drain", "drain a b", "weight a",
+        "weight a b", "weight a 1001", "weight a -1", "weight a 5x", "reload now", "why",
+        "why a b c", "halt", "--unknown reload", "reload --socket", "why a b c d e",
+        "drain \xff"};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct args args;
+        char buffer[128];
+
+        if (parse(lines[i], &args, buffer) != -EINVAL)
+            fail_msg("taken: %s", lines[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commands_become_requests),
+        cmocka_unit_test(socket_is_named_or_the_usual_one),
+        cmocka_unit_test(wrong_usage_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of what runs, against a data plane that acknowledges, refuses, is silent, dies or is not
+ * there: what is offered, what is kept, and what who asked is told.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/control/fake.h"
+
+#define A "{name: a, address: 10.0.0.1, port: 5060}"
+#define B "{name: b, address: 10.0.0.2, port: 5060}"
+#define C "{name: c, address: 10.0.0.3, port: 5060}"
+
+enum { LINGERS = 100 + LB_DRAINING };
+
+/* A reload that is connected and acknowledged. */
+static struct reload *connected(struct fake *fake, uint32_t *ready)
+{
+    struct reload *reload = fake_reload(fake, ready);
+
+    fake_until(fake, ready, 1);
+    return reload;
+}
+
+static void first_snapshot_is_offered_and_ready_said_once(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    reload = fake_reload(&fake, &ready);
+    for (int i = 0; i < 3; i++)
+        loop_step(fake.loop);         /* nobody is there: it tries again */
+    assert_int_equal(ready, 0);
+    assert_int_equal(reload_acknowledged(reload), 0);
+    fake_start(&fake);
+    fake_until(&fake, &ready, 1);
+    assert_int_equal(fake.n_offers, 1);
+    assert_int_equal(reload_acknowledged(reload), fake.generation);
+    assert_int_equal(reload_snapshot(reload)->generation, fake.generation);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_UP);
+    fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(ready, 1);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void backend_that_leaves_lingers_and_one_that_returns_does_not(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    fake_configure(&fake, A "," C, "");
+    outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(outcome.status, RELOAD_DONE);
+    assert_int_equal(outcome.generation, fake.generation);
+    assert_int_equal(fake_state_of(&fake, "b"), LINGERS);
+    assert_int_equal(fake_state_of(&fake, "c"), LB_UP);
+    /* Over a restart too. */
+    reload_free(reload);
+    reload = fake_reload(&fake, &ready);
+    fake_until(&fake, &ready, 2);
+    assert_int_equal(fake_state_of(&fake, "b"), LINGERS);
+    fake_configure(&fake, A "," B "," C, "");
+    fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(fake_state_of(&fake, "b"), LB_UP);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void operators_word_and_generation_survive_a_restart(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    uint64_t before;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "p/a", LB_DRAINING).status, RELOAD_DONE);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_WEIGHT, "b", 7).status, RELOAD_DONE);
+    before = fake.generation;
+    reload_free(reload);              /* nothing is written on the way out: as good as kill -9 */
+    reload = fake_reload(&fake, &ready);
+    fake_until(&fake, &ready, 2);
+    assert_true(fake.generation > before);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    assert_int_equal(snapshot_backends(fake.offered)[1].weight, 7);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void refused_snapshot_changes_nothing(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome;
+    uint64_t running;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    running = reload_snapshot(reload)->generation;
+    fake.answer = -28;
+    fake.reason = "no slot left";
+    fake_configure(&fake, A, "");
+    outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(outcome.status, RELOAD_REFUSED);
+    assert_non_null(strstr(outcome.text, "no slot left"));
+    assert_int_equal(reload_snapshot(reload)->generation, running);
+    assert_int_equal(reload_acknowledged(reload), running);
+    assert_int_equal(reload_cfg(reload)->pools[0].n_backends, 2);
+    assert_false(reload_state(reload)->backends[1].lingering);
+    assert_non_null(strstr(reload_refusal(reload), "no slot left"));
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void broken_file_is_refused_without_an_offer(void **context)
+{
+    static const struct {
+        const char *backends, *more, *reason;
+    } rows[] = {
+        {"{nome: a}", "", "tandem.yaml:"},
+        {A "," A, "", "tandem.yaml:"},
+        {A "," B, "  memory: 512MiB\n", "dataplane.memory: needs a restart of tandem-dataplane"},
+    };
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fake_outcome outcome;
+
+        fake_configure(&fake, rows[i].backends, rows[i].more);
+        outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
+        assert_int_equal(outcome.status, RELOAD_REFUSED);
+        if (strstr(outcome.text, rows[i].reason) == NULL)
+            fail_msg("%s: %s", rows[i].reason, outcome.text);
+    }
+    assert_int_equal(fake.n_offers, 1);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "x", LB_UP).status, RELOAD_REFUSED);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void data_plane_that_dies_gets_the_change_when_it_returns(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome = {0};
+    struct plan_change change = {.kind = PLAN_ADMIN, .admin = LB_DISABLED, .backend = "b"};
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    fake.answer = 1;
+    reload_ask(reload, &change, fake_done, &outcome);
+    fake_until(&fake, &fake.n_offers, 2);
+    assert_int_equal(outcome.n, 0);
+    fake_stop(&fake);
+    fake_until(&fake, &outcome.n, 1);
+    assert_int_equal(outcome.status, RELOAD_PENDING);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "a", LB_DRAINING).status, RELOAD_PENDING);
+    fake.answer = 0;
+    fake_start(&fake);
+    fake_until(&fake, &fake.n_offers, 3);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    assert_int_equal(fake_state_of(&fake, "b"), LB_DISABLED);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void two_changes_at_once_take_turns(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome first = {0}, second = {0}, left = {0};
+    struct plan_change change = {.kind = PLAN_FILE};
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    reload_ask(reload, &change, fake_done, &first);
+    reload_ask(reload, &change, fake_done, &left);
+    reload_ask(reload, &change, fake_done, &second);
+    reload_cancel(reload, &left);
+    fake_until(&fake, &second.n, 1);
+    assert_int_equal(first.n, 1);
+    assert_int_equal(left.n, 0);
+    assert_int_equal(first.status, RELOAD_DONE);
+    assert_int_equal(second.generation, first.generation + 2);
+    assert_int_equal(fake.n_offers, 4);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+/* The change that came while what runs was offered again must not be taken for the one offered. */
+static void change_during_a_repeated_offer_waits(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome = {0};
+    struct plan_change change = {.kind = PLAN_ADMIN, .admin = LB_DRAINING, .backend = "a"};
+    struct msg_answer answer = {.magic = MSG_MAGIC, .kind = MSG_ANSWER};
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    fake.answer = 1;
+    reload = fake_reload(&fake, &ready);
+    fake_until(&fake, &fake.n_offers, 1);
+    reload_ask(reload, &change, fake_done, &outcome);
+    fake.answer = 0;
+    answer.generation = fake.generation + 99;     /* of no offer: ignored */
+    assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
+    answer.generation = fake.generation;
+    assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
+    fake_until(&fake, &outcome.n, 1);
+    assert_int_equal(fake.n_offers, 2);
+    assert_int_equal(outcome.status, RELOAD_DONE);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+/* Control lost its state directory; the data plane knows a greater generation. */
+static void generation_grows_beyond_the_data_planes(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+
+    (void)context;
+    fake_setup(&fake, A);
+    fake_start(&fake);
+    fake.hello.generation = 5000;
+    reload = connected(&fake, &ready);
+    assert_int_equal(fake.generation, 5001);
+    reload_free(reload);
+    reload = fake_reload(&fake, &ready);
+    fake_until(&fake, &ready, 2);
+    assert_true(fake.generation > 5001);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void damaged_state_is_kept_aside_and_does_not_stop_a_start(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    char aside[160];
+    FILE *out;
+
+    (void)context;
+    fake_setup(&fake, A);
+    out = fopen(fake.state, "w");
+    assert_non_null(out);
+    fputs("{\"version\": 1, \"gener", out);
+    fclose(out);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    snprintf(aside, sizeof(aside), "%s.damaged", fake.state);
+    assert_int_equal(access(aside, F_OK), 0);
+    assert_int_equal(access(fake.state, F_OK), 0);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_snapshot_is_offered_and_ready_said_once),
+        cmocka_unit_test(backend_that_leaves_lingers_and_one_that_returns_does_not),
+        cmocka_unit_test(operators_word_and_generation_survive_a_restart),
+        cmocka_unit_test(refused_snapshot_changes_nothing),
+        cmocka_unit_test(broken_file_is_refused_without_an_offer),
+        cmocka_unit_test(data_plane_that_dies_gets_the_change_when_it_returns),
+        cmocka_unit_test(two_changes_at_once_take_turns),
+        cmocka_unit_test(change_during_a_repeated_offer_waits),
+        cmocka_unit_test(generation_grows_beyond_the_data_planes),
+        cmocka_unit_test(damaged_state_is_kept_aside_and_does_not_stop_a_start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
