@@ -53,7 +53,7 @@ static struct snapshot *compile(const struct stage_conf *conf)
     struct cfg_listener listen[] = {
         {SIP_TRANSPORT_UDP, address("192.0.2.10:5060")},
         {SIP_TRANSPORT_UDP, address("192.0.2.10:5070")},
-        {SIP_TRANSPORT_UDP, address("[2001:db8::10]:5060")},
+        {SIP_TRANSPORT_UDP, address("[2001:db8:5::10]:5060")},
     };
     struct cfg_listener other_listen[] = {{SIP_TRANSPORT_UDP, address("192.0.2.20:5060")}};
     char *domains[] = {"example.net"}, *allowed[] = {"privacy"};

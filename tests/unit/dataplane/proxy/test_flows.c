@@ -14,7 +14,7 @@
 #define PHONE "198.51.100.7:4321"
 #define CALLER "203.0.113.5:5060"
 #define VIP "192.0.2.10:5060"
-#define VIP6 "[2001:db8::10]:5060"
+#define VIP6 "[2001:db8:5::10]:5060"
 
 /*
  * A phone behind NAT registers, is called by a caller that honours Record-Route, and both ends
@@ -424,7 +424,7 @@ static const struct step pair[] = {
      "INVITE sip:bob@example.net SIP/2.0\n"
      "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)\n"
      "Record-Route: <sip:$(TOP)@192.0.2.10:5060;lr>\n"
-     "Record-Route: <sip:$(BOTTOM)@[2001:db8::10]:5060;lr>\n"
+     "Record-Route: <sip:$(BOTTOM)@[2001:db8:5::10]:5060;lr>\n"
      "Via: SIP/2.0/UDP [2001:DB8::7]:5062;branch=z9hG4bKi1;rport=5062;received=2001:db8::7\n"
      "Max-Forwards: 69\n"
      "From: <sip:alice@example.org>;tag=a1\n"
@@ -445,7 +445,7 @@ static const struct step pair[] = {
      "BYE sip:bob@10.0.0.99 SIP/2.0\n"
      "Via: SIP/2.0/UDP [2001:db8::7]:5062;branch=z9hG4bKi2\n"
      "Max-Forwards: 70\n"
-     "Route: <sip:$(BOTTOM)@[2001:db8::10]:5060;lr>, <sip:$(TOP)@192.0.2.10:5060;lr>\n"
+     "Route: <sip:$(BOTTOM)@[2001:db8:5::10]:5060;lr>, <sip:$(TOP)@192.0.2.10:5060;lr>\n"
      "From: <sip:alice@example.org>;tag=a1\n"
      "To: <sip:bob@example.net>;tag=b1\n"
      "Call-ID: six\n"
@@ -465,14 +465,14 @@ static const struct step pair[] = {
      "Via: SIP/2.0/UDP $(B);branch=z9hG4bKk2\n"
      "Max-Forwards: 70\n"
      "Route: <sip:$(TOP)@192.0.2.10:5060;lr>\n"
-     "Route: <sip:$(BOTTOM)@[2001:db8::10]:5060;lr>\n"
+     "Route: <sip:$(BOTTOM)@[2001:db8:5::10]:5060;lr>\n"
      "From: <sip:bob@example.net>;tag=b1\n"
      "To: <sip:alice@example.org>;tag=a1\n"
      "Call-ID: six\n"
      "CSeq: 1 BYE\n\n",
      "[2001:db8::7]:5062 from " VIP6,
      "BYE sip:alice@[2001:db8::7]:5062 SIP/2.0\n"
-     "Via: SIP/2.0/UDP [2001:db8::10]:5060;branch=$(BR3);tdm=$(M3)\n"
+     "Via: SIP/2.0/UDP [2001:db8:5::10]:5060;branch=$(BR3);tdm=$(M3)\n"
      "Via: SIP/2.0/UDP $(B);branch=z9hG4bKk2\n"
      "Max-Forwards: 69\n"
      "From: <sip:bob@example.net>;tag=b1\n"
@@ -482,7 +482,7 @@ static const struct step pair[] = {
      0, PROXY_RULE_FLOW},
     {"200 to it comes over IPv6, goes on over IPv4", "[2001:db8::7]:5062", VIP6,
      "SIP/2.0 200 OK\n"
-     "Via: SIP/2.0/UDP [2001:db8::10]:5060;branch=$(BR3);tdm=$(M3)\n"
+     "Via: SIP/2.0/UDP [2001:db8:5::10]:5060;branch=$(BR3);tdm=$(M3)\n"
      "Via: SIP/2.0/UDP $(B);branch=z9hG4bKk2\n"
      "From: <sip:bob@example.net>;tag=b1\n"
      "To: <sip:alice@example.org>;tag=a1\n"

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Responses: only what verifies goes back, and where to (RFC 3261 §16.11, §18.2.2; RFC 3581). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "tests/unit/dataplane/proxy/stage.h"
+
+#define VIP "192.0.2.10:5060"
+#define TOP "SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)"
+#define TAIL "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: i\nCSeq: 1 INVITE\n\n"
+
+static const struct step request[] = {
+    {"INVITE", "198.51.100.7:4321", VIP,
+     "INVITE sip:bob@example.net SIP/2.0\n"
+     "Via: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport\n"
+     "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 INVITE\n\n",
+     "$(B):5060 from " VIP,
+     "INVITE sip:bob@example.net SIP/2.0\nVia: " TOP "\n"
+     "Record-Route: <sip:$(RR)@192.0.2.10:5060;lr>\nMax-Forwards: 70\n"
+     "Via: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7\n"
+     "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 INVITE\n\n",
+     0, 0},
+};
+
+#define GOOD_NEXT "SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7"
+
+struct response_case {
+    const char *name, *vias, *to, *left;
+};
+
+static const struct response_case cases[] = {
+    {"as sent", "Via: " TOP "\nVia: " GOOD_NEXT "\n", "198.51.100.7:4321 from " VIP,
+     "Via: " GOOD_NEXT "\n"},
+    {"re-serialised: order, case of the host, blanks, folds",
+     "v:\n SIP / 2.0 / UDP 192.0.2.10 : 5060 ; tdm = $(M) ;received=1.1.1.1;branch = $(BR)\n"
+     "VIA : SIP/2.0/UDP phone.EXAMPLE.org:5062\n ;received = 198.51.100.7;rport=4321;branch=z9hG4bK-1\n",
+     "198.51.100.7:4321 from " VIP,
+     "VIA : SIP/2.0/UDP phone.EXAMPLE.org:5062\n"
+     " ;received = 198.51.100.7;rport=4321;branch=z9hG4bK-1\n"},
+    {"in one line, folded after the comma",
+     "Via: " TOP ",\n " GOOD_NEXT ", SIP/2.0/UDP z\nVia: SIP/2.0/UDP y\n",
+     "198.51.100.7:4321 from " VIP, "Via: " GOOD_NEXT ", SIP/2.0/UDP z\nVia: SIP/2.0/UDP y\n"},
+    {"maddr is not followed", "Via: " TOP "\nVia: " GOOD_NEXT ";maddr=6.6.6.6\n",
+     "198.51.100.7:4321 from " VIP, "Via: " GOOD_NEXT ";maddr=6.6.6.6\n"},
+    {"another's", "Via: SIP/2.0/UDP 192.0.2.99;branch=$(BR);tdm=$(M)\nVia: " GOOD_NEXT "\n",
+     "drop_via_not_ours", NULL},
+    {"ours without the parameter", "Via: SIP/2.0/UDP 192.0.2.10;branch=$(BR)\nVia: " GOOD_NEXT "\n",
+     "drop_via_not_ours", NULL},
+    {"another transport", "Via: SIP/2.0/TCP 192.0.2.10;branch=$(BR);tdm=$(M)\nVia: " GOOD_NEXT "\n",
+     "drop_via_not_ours", NULL},
+    {"another branch", "Via: SIP/2.0/UDP 192.0.2.10;branch=$(BR)0;tdm=$(M)\nVia: " GOOD_NEXT "\n",
+     "drop_via_mac", NULL},
+    {"another MAC", "Via: SIP/2.0/UDP 192.0.2.10;branch=$(BR);tdm=$(M)A\nVia: " GOOD_NEXT "\n",
+     "drop_via_mac", NULL},
+    {"empty parameter", "Via: SIP/2.0/UDP 192.0.2.10;branch=$(BR);tdm\nVia: " GOOD_NEXT "\n",
+     "drop_via_mac", NULL},
+    {"another received", "Via: " TOP
+     "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=6.6.6.6\n",
+     "drop_via_mac", NULL},
+    {"another rport", "Via: " TOP
+     "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=53;received=198.51.100.7\n",
+     "drop_via_mac", NULL},
+    {"another sent-by", "Via: " TOP
+     "\nVia: SIP/2.0/UDP phone.example.com:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7\n",
+     "drop_via_mac", NULL},
+    {"received is no address", "Via: " TOP
+     "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=x\n",
+     "drop_malformed_response", NULL},
+    {"nobody behind us", "Via: " TOP "\n", "drop_via_none_left", NULL},
+    {"the next does not parse", "Via: " TOP "\nVia: SIP/2.0/UDP\n", "drop_malformed_response", NULL},
+};
+
+static void test_vias(void **state)
+{
+    static const char *const status_lines[] = {"SIP/2.0 100 Trying\n", "SIP/2.0 200 \n",
+                                               "SIP/2.0 699 X Y\n"};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct stage_conf conf = {0};
+        struct stage *stage = stage_new(&conf);
+        struct step step = {cases[i].name, "$(B):5060", VIP, NULL, cases[i].to, NULL,
+                            PROXY_FORWARDED_RESPONSE, 0};
+        char in[1024], out[1024];
+
+        STAGE_PLAY(stage, request);
+        for (int line = 0; line < 3; line++) {
+            snprintf(in, sizeof(in), "%s%s" TAIL, status_lines[line], cases[i].vias);
+            snprintf(out, sizeof(out), "%s%s" TAIL, status_lines[line],
+                     cases[i].left != NULL ? cases[i].left : "");
+            step.in = in;
+            step.out = cases[i].left != NULL ? out : NULL;
+            stage_play(stage, &step, 1);
+        }
+        stage_free(stage);
+    }
+}
+
+/* Whoever sends it, from whichever side: what counts is the Via. */
+static void test_sender(void **state)
+{
+    static const char in[] = "SIP/2.0 200 OK\nVia: " TOP "\nVia: " GOOD_NEXT "\n" TAIL;
+    struct stage_conf conf = {0};
+    struct stage *stage = stage_new(&conf);
+
+    STAGE_PLAY(stage, request);
+    stage_send(stage, "10.0.0.12:1", VIP, in);
+    assert_int_equal(stage->output.verdict, PROXY_FORWARD);
+    assert_int_equal(stage->output.sender, 1);
+    assert_int_equal(stage->output.backend, LB_NO_BACKEND);
+    stage_send(stage, "203.0.113.9:1", VIP, in);
+    assert_int_equal(stage->output.verdict, PROXY_FORWARD);
+    assert_int_equal(stage->output.sender, LB_NO_BACKEND);
+    stage_free(stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vias),
+        cmocka_unit_test(test_sender),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
