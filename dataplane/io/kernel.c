@@ -7,14 +7,13 @@
 #include "dataplane/io/kernel.h"
 
 #include <errno.h>
-#include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "dataplane/io/device.h"
+#include "dataplane/io/agree.h"
 #include "dataplane/io/mirror.h"
 #include "dataplane/io/netlink.h"
 #include "dataplane/io/reason.h"
@@ -23,8 +22,6 @@ enum {
     PACE_SLOTS = 1024,            /* power of two */
     RESOLVE_MS = 1000,
     REVALIDATE_MS = 10000,
-    V4_LENGTH = 96,
-    METRIC_V6 = 1024,             /* the kernel's own for IPv6 */
     DUMP_TRIES = 8,
 };
 
@@ -52,202 +49,14 @@ struct io_kernel {
     int error;
 };
 
-/* The addresses that a TAP has, against those of its configuration. */
-struct agreement {
-    struct io_kernel *kernel;
-    uint32_t port;
-    uint64_t found;               /* bit i: addresses[i] is there; 64 at most, see agree_addresses */
-    struct cfg_prefix stale[32];  /* ours of an earlier configuration */
-    uint32_t n_stale;
-};
-
-static int visit_address(const struct nlmsghdr *message, void *context)
-{
-    const struct ifaddrmsg *header = mnl_nlmsg_get_payload(message);
-    struct agreement *agreement = context;
-    const struct cfg_port *cfg = agreement->kernel->ports[agreement->port].cfg;
-    const struct nlattr *attribute;
-    struct cfg_prefix prefix;
-    bool found = false, ours = false;
-
-    if (mnl_nlmsg_get_payload_len(message) < sizeof(*header) ||
-        (int)header->ifa_index != agreement->kernel->ifindex[agreement->port])
-        return MNL_CB_OK;
-    mnl_attr_for_each(attribute, message, sizeof(*header)) {
-        if (mnl_attr_get_type(attribute) == IFA_ADDRESS)
-            found = io_netlink_ip(header->ifa_family, attribute, &prefix.ip);
-        else if (mnl_attr_get_type(attribute) == IFA_PROTO)
-            ours = mnl_attr_get_u8(attribute) == IO_NETLINK_PROTOCOL;
-    }
-    if (!found)
-        return MNL_CB_OK;
-    prefix.length = header->ifa_prefixlen;
-    for (uint32_t i = 0; i < cfg->n_addresses; i++) {
-        if (!sip_ip_equal(&cfg->addresses[i].ip, &prefix.ip))
-            continue;
-        if (cfg->addresses[i].length == prefix.length) {
-            agreement->found |= 1ULL << i;
-            return MNL_CB_OK;
-        }
-        ours = true;   /* whoever made it: two lengths of one address do not go together */
-    }
-    if (ours && agreement->n_stale < sizeof(agreement->stale) / sizeof(agreement->stale[0]))
-        agreement->stale[agreement->n_stale++] = prefix;
-    return MNL_CB_OK;
-}
-
-/*
- * Adds what is missing, removes what an earlier configuration left; what an operator added stays,
- * and what is right is not touched, for connections live on it.
- */
-static int agree_addresses(struct io_kernel *kernel, uint32_t port)
-{
-    const struct cfg_port *cfg = kernel->ports[port].cfg;
-    struct agreement agreement;
-    int error, tries = DUMP_TRIES;
-
-    if (cfg->n_addresses > 64)
-        return -E2BIG;
-    do {
-        agreement = (struct agreement){.kernel = kernel, .port = port};
-        error = io_netlink_dump(&kernel->requests, RTM_GETADDR, AF_UNSPEC, visit_address,
-                                &agreement);
-    } while (error == -EINTR && --tries > 0);
-    for (uint32_t i = 0; error == 0 && i < agreement.n_stale; i++) {
-        error = io_netlink_address(&kernel->requests, false, kernel->ifindex[port],
-                                   &agreement.stale[i].ip, agreement.stale[i].length);
-        if (error == -EADDRNOTAVAIL)
-            error = 0;   /* gone with its primary */
-    }
-    for (uint32_t i = 0; error == 0 && i < cfg->n_addresses; i++)
-        if ((agreement.found & 1ULL << i) == 0)
-            error = io_netlink_address(&kernel->requests, true, kernel->ifindex[port],
-                                       &cfg->addresses[i].ip, cfg->addresses[i].length);
-    return error;
-}
-
-/* Several ports may each have a gateway: the first one's route wins. */
-static uint32_t gateway_metric(uint32_t port, const struct sip_ip *gateway)
-{
-    return port + (sip_ip_is_v4(gateway) ? 0 : METRIC_V6);
-}
-
-static bool has_gateway(const struct io_kernel *kernel, uint32_t port, const struct sip_ip *gateway)
-{
-    uint8_t length = sip_ip_is_v4(gateway) ? V4_LENGTH : 0;
-
-    for (uint32_t i = 0; i < kernel->mirror.n_routes; i++) {
-        const struct io_fib_route *route = &kernel->mirror.routes[i];
-
-        if (route->length == length && route->port == port && !route->on_link &&
-            route->metric == gateway_metric(port, gateway) &&
-            sip_ip_equal(&route->gateway, gateway))
-            return true;
-    }
-    return false;
-}
-
-/* Whether the gateway lies in none of the port's prefixes. */
-static bool far(const struct cfg_port *cfg, const struct sip_ip *gateway)
-{
-    for (uint32_t i = 0; i < cfg->n_addresses; i++) {
-        const struct cfg_prefix *prefix = &cfg->addresses[i];
-        uint32_t bits = prefix->length + (sip_ip_is_v4(&prefix->ip) ? V4_LENGTH : 0);
-        uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
-
-        if (memcmp(prefix->ip.bytes, gateway->bytes, bits / 8) == 0 &&
-            (bits % 8 == 0 || ((prefix->ip.bytes[bits / 8] ^ gateway->bytes[bits / 8]) & mask) == 0))
-            return false;
-    }
-    return true;
-}
-
-static int agree_gateways(struct io_kernel *kernel, uint32_t port)
-{
-    const struct cfg_port *cfg = kernel->ports[port].cfg;
-    int error = 0;
-
-    for (uint32_t i = 0; error == 0 && i < cfg->n_gateways; i++) {
-        const struct sip_ip *gateway = &cfg->gateways[i];
-
-        if (has_gateway(kernel, port, gateway))
-            continue;
-        kernel->routes_changed = true;
-        error = io_netlink_gateway(&kernel->requests, true, kernel->ifindex[port], gateway,
-                                   gateway_metric(port, gateway), far(cfg, gateway));
-    }
-    return error;
-}
-
-/*
- * A silent change of MAC heals within: 10 s until a neighbour in use is asked again, 1 s of main's
- * rhythm, 2 unicast questions and then broadcast ones, half a second apart: 12 to 13 s. Neighbours
- * that the kernel alone talks to: at most 7.5 s reachable, 1 s delay, the same questions.
- */
-static int agree_sysctls(const char *tap, bool has_v6)
-{
-    static const struct {
-        const char *family;
-        const char *kind;
-        const char *key;
-        int value;
-    } switches[] = {
-        {"ipv4", "conf", "rp_filter", 2},       /* replies may come in by another TAP */
-        {"ipv4", "conf", "arp_ignore", 1},      /* another TAP's address is not answered here */
-        {"ipv4", "conf", "arp_announce", 2},
-        {"ipv4", "neigh", "ucast_solicit", 2},
-        {"ipv4", "neigh", "mcast_resolicit", 3},
-        {"ipv4", "neigh", "retrans_time_ms", 500},
-        {"ipv4", "neigh", "base_reachable_time_ms", 5000},
-        {"ipv4", "neigh", "delay_first_probe_time", 1},
-        {"ipv6", "conf", "disable_ipv6", 0},
-        {"ipv6", "conf", "keep_addr_on_down", 1},   /* else a restart takes addresses away */
-        {"ipv6", "conf", "accept_ra", 0},
-        {"ipv6", "neigh", "ucast_solicit", 2},
-        {"ipv6", "neigh", "mcast_resolicit", 3},
-        {"ipv6", "neigh", "retrans_time_ms", 500},
-        {"ipv6", "neigh", "base_reachable_time_ms", 5000},
-        {"ipv6", "neigh", "delay_first_probe_time", 1},
-    };
-    int error = 0;
-
-    for (uint32_t i = 0; error == 0 && i < sizeof(switches) / sizeof(switches[0]); i++) {
-        bool v6 = strcmp(switches[i].family, "ipv6") == 0;
-
-        if (v6 && !has_v6 && strcmp(switches[i].key, "disable_ipv6") == 0)
-            continue;   /* the operator's choice */
-        error = io_sysctl_set(switches[i].family, switches[i].kind, tap, switches[i].key,
-                              switches[i].value);
-        if (error == -ENOENT && v6 && !has_v6)
-            error = 0;
-    }
-    return error;
-}
-
-static bool has_v6(const struct cfg_port *cfg)
-{
-    for (uint32_t i = 0; i < cfg->n_addresses; i++)
-        if (!sip_ip_is_v4(&cfg->addresses[i].ip))
-            return true;
-    return false;
-}
-
 /* What the configuration wants of links and addresses; gateways come after a dump of the routes. */
 static int agree_links(struct io_kernel *kernel)
 {
     int error = 0;
 
-    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++) {
-        const struct cfg_port *cfg = kernel->ports[i].cfg;
-
-        if (kernel->ifindex[i] == 0)
-            continue;
-        error = agree_sysctls(cfg->tap, has_v6(cfg));
-        if (error == 0)
-            error = io_device_set_up(cfg->tap, false);
-        if (error == 0)
-            error = agree_addresses(kernel, i);
-    }
+    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++)
+        if (kernel->ifindex[i] != 0)
+            error = io_agree_link(&kernel->requests, &kernel->ports[i]);
     return error;
 }
 
@@ -298,14 +107,17 @@ static int dump_neighbours(struct io_kernel *kernel)
 static int agree_routes(struct io_kernel *kernel)
 {
     int error = dump_routes(kernel);
+    bool added = false;
 
-    kernel->routes_changed = false;
-    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++)
-        if (kernel->ifindex[i] != 0)
-            error = agree_gateways(kernel, i);
-    if (error == 0 && kernel->routes_changed)
-        error = dump_routes(kernel);
-    return error;
+    for (uint32_t i = 0; error >= 0 && i < kernel->n_ports; i++) {
+        if (kernel->ifindex[i] == 0)
+            continue;
+        error = io_agree_gateways(&kernel->requests, &kernel->ports[i], i, &kernel->mirror);
+        added |= error > 0;
+    }
+    if (error < 0)
+        return error;
+    return added ? dump_routes(kernel) : 0;
 }
 
 struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *ret_reason,
