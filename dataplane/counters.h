@@ -59,7 +59,7 @@ enum counter {
     COUNTER_TAP_TX_DROP,
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
-    COUNTER_VERDICTS,              /* the first of PROXY_REASON_COUNT: verdict_<proxy_reason_name> */
+    COUNTER_VERDICTS,              /* and on: verdict_<proxy_reason_name>, each */
     COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,
 };
 

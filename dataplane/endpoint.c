@@ -76,8 +76,9 @@ static int listen_on(struct endpoint *e)
     if (e->listen_fd < 0)
         return -errno;
     mask = umask(0177);
-    error = bind(e->listen_fd, (const struct sockaddr *)&e->address, sizeof(e->address)) < 0 ? -errno
-                                                                                            : 0;
+    error = bind(e->listen_fd, (const struct sockaddr *)&e->address, sizeof(e->address));
+    if (error < 0)
+        error = -errno;
     umask(mask);
     if (error < 0)
         return error;

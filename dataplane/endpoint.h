@@ -22,12 +22,13 @@ struct endpoint_conf {
     const struct memory *calls;
     const struct counters_header *header;
     /* Decides about an offer: 0, or a negative errno and the reason, a literal. */
-    int (*offer)(void *context, int fd, uint64_t size, uint64_t generation, const char **ret_reason);
+    int (*offer)(void *context, int fd, uint64_t size, uint64_t generation,
+                 const char **ret_reason);
     void *context;
 };
 
-/* Listens; a stale socket is replaced. NULL and errno on failure: EADDRINUSE when another data plane
- * answers there. The pointers in conf must outlive it. */
+/* Listens; a stale socket is replaced. NULL and errno on failure: EADDRINUSE when another data
+ * plane answers there. The pointers in conf must outlive it. */
 struct endpoint *endpoint_new(const struct endpoint_conf *conf);
 void endpoint_free(struct endpoint *endpoint);
 

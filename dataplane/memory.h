@@ -12,7 +12,7 @@
 struct memory {
     int fd;                       /* -1: none */
     void *at;                     /* zeroed, page-aligned, all pages present */
-    size_t size;                  /* of the memfd: what was asked for, in whole huge pages where huge */
+    size_t size;                  /* of the memfd: what was asked for, or whole huge pages */
 };
 
 /*

@@ -22,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECK_PAUSE_MS = 1, CHECK_TIMES = 2000 };   /* two seconds for all threads to take a signal */
+/* Two seconds for all threads to take a signal. */
+enum { CHECK_PAUSE_MS = 1, CHECK_TIMES = 2000 };
 
 int privileges_find_user(const char *name, struct privileges_user *ret)
 {
@@ -80,7 +81,7 @@ static bool thread_has_some(const char *tid)
     return some;
 }
 
-/* Calls for each thread but the caller: signals it, or sees what it has. Returns how many have some. */
+/* Signals every thread but the caller (0: does not). Returns how many have capabilities left. */
 static int visit_threads(int signal_number)
 {
     DIR *tasks = opendir("/proc/self/task");

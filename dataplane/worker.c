@@ -15,10 +15,10 @@
 #include <rte_random.h>
 
 #include "dataplane/io/frame.h"
+#include "dataplane/io/payload.h"
 #include "dataplane/io/transmit.h"
 
-/* Bytes of a frame of any driver: an mbuf's data_len has 16 bits. */
-enum { FRAME_MAX = 65535, REPLY_MAX = FRAME_MAX - IO_HEADERS_MAX };
+enum { REPLY_MAX = IO_FRAME_MAX - IO_HEADERS_MAX };
 
 /* One message on its way through the stages. */
 struct job {
@@ -296,91 +296,23 @@ static void route(struct worker *w)
 
 /* ---- Rewrite ---- */
 
-static void drop_no_room(struct worker *w, struct rte_mbuf *mbuf)
+/* The message as it leaves, alone in the job's mbuf, which becomes NULL when it has no room. */
+static void make_message(struct worker *w, struct job *job, struct rte_mempool *pool,
+                         uint32_t headers)
 {
-    count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
-    drop(w, mbuf, COUNTER_SIP_TX_DROP);
-}
+    struct rte_mbuf *received = job->mbuf;
+    int32_t length;
 
-/* Makes `length` bytes at `offset` from the buffer's first byte the mbuf's data. */
-static void set_data(struct rte_mbuf *mbuf, uint32_t offset, uint32_t length)
-{
-    mbuf->data_off = (uint16_t)offset;
-    mbuf->data_len = (uint16_t)length;
-    mbuf->pkt_len = length;
-}
-
-/* A fresh mbuf of a port for a message; room for its headers is in front. NULL: none. */
-static struct rte_mbuf *fresh(const struct io_port *port, uint32_t headers, uint32_t *ret_room)
-{
-    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(port->pool);
-
-    if (mbuf == NULL)
-        return NULL;
-    mbuf->data_off = (uint16_t)(mbuf->data_off + headers);
-    *ret_room = mbuf->buf_len - mbuf->data_off;
-    if (*ret_room > FRAME_MAX - headers)
-        *ret_room = FRAME_MAX - headers;
-    return mbuf;
-}
-
-/* The edited message in a fresh mbuf, when it has no room in its own. False: dropped. */
-static bool edit_copy(struct worker *w, struct job *job, const struct io_port *egress,
-                      uint32_t headers)
-{
-    uint32_t room;
-    struct rte_mbuf *mbuf = fresh(egress, headers, &room);
-    int32_t length = -ENOSPC;
-
-    if (mbuf != NULL)
-        length = sip_edit_copy(&job->output.edit, job->msg.buf, job->msg.length,
-                               rte_pktmbuf_mtod(mbuf, char *), room);
-    if (length < 0) {
-        rte_pktmbuf_free(mbuf);
-        drop_no_room(w, job->mbuf);
-        return false;
+    if (job->output.verdict == PROXY_FORWARD) {
+        job->mbuf = io_payload_edit(received, pool, headers, &job->output.edit, job->msg.buf,
+                                    job->msg.length);
+        return;
     }
-    rte_pktmbuf_free(job->mbuf);
-    job->mbuf = mbuf;
-    set_data(mbuf, mbuf->data_off, (uint32_t)length);
-    return true;
-}
-
-/* Edits the message where it lies; its mbuf's data is then the message. False: dropped. */
-static bool edit(struct worker *w, struct job *job, const struct io_port *egress, uint32_t headers)
-{
-    char *buf = (char *)(uintptr_t)job->msg.buf;
-    uint32_t before = (uint32_t)(buf - (char *)job->mbuf->buf_addr);
-    uint32_t after = job->mbuf->buf_len - before - job->msg.length;
-    int32_t start, length = -ENOSPC;
-
-    if (before >= headers)
-        length = sip_edit_in_place(&job->output.edit, buf, job->msg.length, before - headers,
-                                   after, &start);
-    if (length < 0 || (uint32_t)length > FRAME_MAX - headers)
-        return edit_copy(w, job, egress, headers);
-    set_data(job->mbuf, (uint32_t)((int32_t)before + start), (uint32_t)length);
-    return true;
-}
-
-/* Prints the reply beside the message, which it quotes, then into an mbuf. False: dropped. */
-static bool reply(struct worker *w, struct job *job, const struct io_port *egress, uint32_t headers)
-{
-    int32_t length = proxy_reply_print(w->current.view, &job->input, &job->output, w->reply,
-                                       sizeof(w->reply));
-    uint32_t room = 0;
-    struct rte_mbuf *mbuf = length < 0 ? NULL : fresh(egress, headers, &room);
-
-    if (mbuf == NULL || (uint32_t)length > room) {
-        rte_pktmbuf_free(mbuf);
-        drop_no_room(w, job->mbuf);
-        return false;
-    }
-    memcpy(rte_pktmbuf_mtod(mbuf, char *), w->reply, (size_t)length);
-    set_data(mbuf, mbuf->data_off, (uint32_t)length);
-    rte_pktmbuf_free(job->mbuf);
-    job->mbuf = mbuf;
-    return true;
+    /* A reply quotes the message, so it is printed beside it. */
+    length = proxy_reply_print(w->current.view, &job->input, &job->output, w->reply,
+                               sizeof(w->reply));
+    job->mbuf = length < 0 ? NULL : io_payload_new(pool, headers, w->reply, (uint32_t)length);
+    rte_pktmbuf_free(received);
 }
 
 /* Puts headers in front of a message and sends it, or has main hold it until the MAC is known. */
@@ -409,7 +341,6 @@ static void rewrite_job(struct worker *w, struct job *job)
     const struct proxy_output *output = &job->output;
     enum io_fib_result result = IO_FIB_NO_ROUTE;
     struct io_next_hop hop;
-    const struct io_port *egress;
     uint32_t headers = io_frame_headers(&output->to.peer.ip);
 
     if (output->verdict == PROXY_DROP || output->verdict == PROXY_PUNT) {
@@ -423,10 +354,12 @@ static void rewrite_job(struct worker *w, struct job *job)
         drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
         return;
     }
-    egress = &w->shared->ports[hop.port];
-    if (output->verdict == PROXY_FORWARD ? !edit(w, job, egress, headers)
-                                         : !reply(w, job, egress, headers))
+    make_message(w, job, w->shared->ports[hop.port].pool, headers);
+    if (job->mbuf == NULL) {
+        count(w, COUNTER_SIP_TX_DROP, 1);
+        count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
         return;
+    }
     address(w, job, &hop, result == IO_FIB_FOUND, headers);
 }
 

@@ -47,7 +47,7 @@ void io_exception_awake(struct io_exception *exception);
 
 struct io_exception_counts {
     uint64_t delivered, write_drop;            /* towards the kernel */
-    uint64_t read, read_drop, ring_full;       /* from the kernel: read = given + read_drop + ring_full */
+    uint64_t read, read_drop, ring_full;       /* from the kernel; the last two did not go on */
 };
 
 /* Writes what workers gave to the TAPs, at most `max` frames. Adds to *counts. */
