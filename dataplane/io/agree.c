@@ -144,12 +144,20 @@ int io_agree_gateways(struct io_netlink *netlink, const struct io_port *port, ui
     return error != 0 ? error : added;
 }
 
+static bool has_v6(const struct cfg_port *cfg)
+{
+    for (uint32_t i = 0; i < cfg->n_addresses; i++)
+        if (!sip_ip_is_v4(&cfg->addresses[i].ip))
+            return true;
+    return false;
+}
+
 /*
  * A silent change of MAC heals within: 10 s until a neighbour in use is asked again, 1 s of main's
  * rhythm, 2 unicast questions and then broadcast ones, half a second apart: 12 to 13 s. Neighbours
  * that the kernel alone talks to: at most 7.5 s reachable, 1 s delay, the same questions.
  */
-static int agree_sysctls(const char *tap, bool has_v6)
+int io_agree_switches(const struct cfg_port *cfg)
 {
     static const struct {
         const char *family;
@@ -174,34 +182,25 @@ static int agree_sysctls(const char *tap, bool has_v6)
         {"ipv6", "neigh", "base_reachable_time_ms", 5000},
         {"ipv6", "neigh", "delay_first_probe_time", 1},
     };
+    bool need_v6 = has_v6(cfg);
     int error = 0;
 
     for (uint32_t i = 0; error == 0 && i < sizeof(switches) / sizeof(switches[0]); i++) {
         bool v6 = strcmp(switches[i].family, "ipv6") == 0;
 
-        if (v6 && !has_v6 && strcmp(switches[i].key, "disable_ipv6") == 0)
+        if (v6 && !need_v6 && strcmp(switches[i].key, "disable_ipv6") == 0)
             continue;   /* the operator's choice */
-        error = io_sysctl_set(switches[i].family, switches[i].kind, tap, switches[i].key,
+        error = io_sysctl_set(switches[i].family, switches[i].kind, cfg->tap, switches[i].key,
                               switches[i].value);
-        if (error == -ENOENT && v6 && !has_v6)
+        if (error == -ENOENT && v6 && !need_v6)
             error = 0;
     }
     return error;
 }
 
-static bool has_v6(const struct cfg_port *cfg)
-{
-    for (uint32_t i = 0; i < cfg->n_addresses; i++)
-        if (!sip_ip_is_v4(&cfg->addresses[i].ip))
-            return true;
-    return false;
-}
-
 int io_agree_link(struct io_netlink *netlink, const struct io_port *port)
 {
-    int error = agree_sysctls(port->cfg->tap, has_v6(port->cfg));
+    int error = io_device_set_up(port->cfg->tap, false);
 
-    if (error == 0)
-        error = io_device_set_up(port->cfg->tap, false);
     return error != 0 ? error : agree_addresses(netlink, port);
 }

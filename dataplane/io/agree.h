@@ -10,7 +10,11 @@
 #include "dataplane/io/netlink.h"
 #include "dataplane/io/port.h"
 
-/* Switches, link up, addresses; removes addresses that an earlier configuration left. 0 or a
+/* The TAP's switches in /proc/sys/net; once, at start: they stay as long as the interface, and files
+ * may be out of reach once privileges are dropped. 0 or a negative errno. */
+int io_agree_switches(const struct cfg_port *cfg);
+
+/* Link up, addresses; removes addresses that an earlier configuration left. 0 or a
  * negative errno. */
 int io_agree_link(struct io_netlink *netlink, const struct io_port *port);
 

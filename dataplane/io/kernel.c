@@ -125,9 +125,9 @@ struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *r
 {
     struct io_kernel *kernel = calloc(1, sizeof(*kernel));
     const char *what = "listen to netlink";
-    int error = kernel == NULL ? -ENOMEM : 0;
+    int error = kernel == NULL ? -ENOMEM : n > IO_PORTS_MAX ? -E2BIG : 0;
 
-    if (kernel == NULL || n > IO_PORTS_MAX)
+    if (error != 0)
         goto out;
     kernel->ports = ports;
     kernel->n_ports = n;
@@ -141,7 +141,13 @@ struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *r
         error = io_netlink_open(&kernel->requests, 0);
     if (error != 0)
         goto out;
-    what = "set up the TAPs (addresses, sysctls)";
+    what = "set the TAPs' switches in /proc/sys/net";
+    for (uint32_t i = 0; error == 0 && i < n; i++)
+        if (kernel->ifindex[i] != 0)
+            error = io_agree_switches(ports[i].cfg);
+    if (error != 0)
+        goto out;
+    what = "set up the TAPs' addresses";
     error = agree_links(kernel);
     if (error != 0)
         goto out;
@@ -152,7 +158,7 @@ struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *r
     what = "read the neighbours";
     error = dump_neighbours(kernel);
 out:
-    if (error == 0 && kernel != NULL && n <= IO_PORTS_MAX)
+    if (error == 0)
         return kernel;
     io_reason(ret_reason, reason_size, EIO, "cannot %s: %s", what, strerror(-error));
     io_kernel_free(kernel);
