@@ -122,7 +122,7 @@ void proxy_calls_inward(struct proxy_work *w)
     }
     transaction = request_transaction(w);
     if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
-        touch(w);      /* a spiral: the entry is the outer transaction's */
+        touch(w); /* a spiral: the entry is the outer transaction's */
     else if (!w->known || w->call_backend != w->out->backend)
         put(w, w->out->backend, state_of_request(w->msg), transaction);
     else if (w->call.transaction == transaction)

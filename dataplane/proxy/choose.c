@@ -116,8 +116,7 @@ static int32_t rule_5_related(const struct proxy_work *w)
     hash = proxy_hash(w->s, w->pool->id, call_id);
     if (lb_call_find(w->in->calls, hash, w->in->now_s, &call) && call.slot < w->view->n_slots)
         backend = w->view->backend_of[call.slot];
-    if (backend >= 0 && w->backends[backend].pool == w->service->pool &&
-        serves_dialogs(w, backend))
+    if (backend >= 0 && w->backends[backend].pool == w->service->pool && serves_dialogs(w, backend))
         return backend;
     return snapshot_table_lookup(w->s, w->service->pool, hash);
 }
@@ -132,8 +131,7 @@ bool proxy_choose_rules_4_to_7(struct proxy_work *w)
     enum proxy_rule rule = PROXY_RULE_CALL;
     int32_t backend = rule_4_call(w);
 
-    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 &&
-        w->pool->share != LB_SHARE_DIALOGS)
+    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 && w->pool->share != LB_SHARE_DIALOGS)
         return refuse_dialog(w);
     if (backend < 0) {
         rule = PROXY_RULE_REPLACES;
@@ -144,7 +142,7 @@ bool proxy_choose_rules_4_to_7(struct proxy_work *w)
         backend = rule_6_table(w);
     }
     if (backend < 0)
-        return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);      /* rule 7 */
+        return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND); /* rule 7 */
     return send_to(w, backend, w->backends[backend].port, rule);
 }
 

@@ -51,11 +51,16 @@ static bool hash_uri(const struct proxy_work *w, struct sip_slice text, uint64_t
 static struct sip_slice key_uri(const struct proxy_work *w, enum lb_key_kind kind)
 {
     switch (kind) {
-    case LB_KEY_FROM: return w->msg->from_uri;
-    case LB_KEY_TO: return w->msg->to_uri;
-    case LB_KEY_RURI: return w->ruri.whole;
-    case LB_KEY_AOR: return w->msg->method == SIP_REGISTER ? w->msg->to_uri : w->ruri.whole;
-    default: return sip_slice("", 0);
+    case LB_KEY_FROM:
+        return w->msg->from_uri;
+    case LB_KEY_TO:
+        return w->msg->to_uri;
+    case LB_KEY_RURI:
+        return w->ruri.whole;
+    case LB_KEY_AOR:
+        return w->msg->method == SIP_REGISTER ? w->msg->to_uri : w->ruri.whole;
+    default:
+        return sip_slice("", 0);
     }
 }
 

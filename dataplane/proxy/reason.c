@@ -4,7 +4,7 @@
 
 static const struct {
     const char *name;
-    uint16_t status;             /* 0: no reply */
+    uint16_t status; /* 0: no reply */
 } reasons[PROXY_REASON_COUNT] = {
     [PROXY_FORWARDED_REQUEST] = {"forwarded_request", 0},
     [PROXY_FORWARDED_RESPONSE] = {"forwarded_response", 0},

@@ -61,7 +61,7 @@ void proxy_reply_tag(const struct snapshot *s, const struct sip_msg *request,
 struct writer {
     char *at;
     size_t size;
-    size_t length;               /* may pass size: then it did not fit */
+    size_t length; /* may pass size: then it did not fit */
 };
 
 static void put(struct writer *o, const char *text, size_t length)

@@ -18,7 +18,7 @@ static int next_via(const struct sip_msg *msg, struct sip_via *ret)
     return field == NULL ? -ENOENT : sip_via_parse(sip_msg_value(msg, field), ret);
 }
 
-/* As it was parsed: backends re-serialise what we wrote. False: received or rport is no such thing. */
+/* As parsed, since backends re-serialise what we wrote. False: received or rport is malformed. */
 static bool read_next(const struct sip_via *via, struct proxy_next_via *ret)
 {
     uint64_t rport = 0;

@@ -2,7 +2,7 @@
 /* The edits on every forwarded request, as splices. */
 #include "dataplane/proxy/work.h"
 
-enum { MAX_FORWARDS = 70 };      /* RFC 3261 §16.6 step 3 */
+enum { MAX_FORWARDS = 70 }; /* RFC 3261 §16.6 step 3 */
 
 static uint32_t offset(const struct proxy_work *w, const char *at)
 {
@@ -58,7 +58,7 @@ static void put_received_and_rport(struct proxy_work *w, const struct proxy_next
         length = 0;
     } else {
         uint32_t ip_length = sip_ip_print(&next->received, ip);
-        uint32_t bracket = ip[0] == '[';    /* IPv6 is written without them here: RFC 3261 §25.1 */
+        uint32_t bracket = ip[0] == '['; /* IPv6 is written without them here: RFC 3261 §25.1 */
 
         memcpy(text, received, length);
         memcpy(text + length, ip + bracket, ip_length - 2 * bracket);

@@ -62,9 +62,12 @@ static enum bearer bearer_of(const struct proxy_work *w, const struct sip_uri *u
     if (!proxy_uri_is_ours(w, uri))
         return BEARER_NONE;
     switch (proxy_token_parse(w->s, uri->user, ret_token)) {
-    case 0: return BEARER_TOKEN;
-    case -EACCES: return BEARER_FORGED;
-    default: return BEARER_ADDRESS;
+    case 0:
+        return BEARER_TOKEN;
+    case -EACCES:
+        return BEARER_FORGED;
+    default:
+        return BEARER_ADDRESS;
     }
 }
 

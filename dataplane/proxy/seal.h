@@ -11,12 +11,12 @@
 enum { PROXY_SEAL_BYTES_MAX = 64, PROXY_MAC_BYTES = 8 };
 
 struct proxy_seal {
-    uint32_t length, at;          /* bytes in all; reading position */
+    uint32_t length, at; /* bytes in all; reading position */
     uint8_t bytes[PROXY_SEAL_BYTES_MAX];
 };
 
 void proxy_seal_put(struct proxy_seal *seal, uint64_t number, uint32_t bytes);
-void proxy_seal_put_ip(struct proxy_seal *seal, const struct sip_ip *ip);   /* 4 or 16 bytes */
+void proxy_seal_put_ip(struct proxy_seal *seal, const struct sip_ip *ip); /* 4 or 16 bytes */
 
 /* Reading past the end gives 0; the caller compares lengths first. */
 uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes);

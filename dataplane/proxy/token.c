@@ -10,10 +10,10 @@
 #include "dataplane/proxy/seal.h"
 
 enum {
-    FLAG_V6 = 1,              /* both addresses of the flow */
-    TRANSPORT_SHIFT = 1,      /* three bits */
+    FLAG_V6 = 1,         /* both addresses of the flow */
+    TRANSPORT_SHIFT = 1, /* three bits */
     TRANSPORT_MASK = 7,
-    PAIR_SHIFT = 4,           /* two bits */
+    PAIR_SHIFT = 4, /* two bits */
     PAIR_MASK = 3,
     FLAGS_USED = 0x3f,
 };

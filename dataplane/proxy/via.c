@@ -14,11 +14,11 @@ enum {
     TRANSPORT_SHIFT = 1,
     TRANSPORT_MASK = 7,
     FLAGS_USED = 0x0f,
-    BRANCH_LENGTH = 23,       /* cookie and 16 hex digits */
+    BRANCH_LENGTH = 23, /* cookie and 16 hex digits */
     COOKIE_LENGTH = 7,
 };
 
-static const char cookie[] = "z9hG4bK";      /* RFC 3261 §8.1.1.7 */
+static const char cookie[] = "z9hG4bK"; /* RFC 3261 §8.1.1.7 */
 static const char parameter[] = "tdm";
 
 /* Whether the sender's branch identifies its transaction alone (§17.2.3); else it is RFC 2543's. */
@@ -89,10 +89,9 @@ void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct
     proxy_seal_put(&seal, key->id, 1);
     proxy_seal_put_ip(&seal, &from->local.ip);
     proxy_seal_put(&seal, from->local.port, 2);
-    proxy_seal_put(&seal,
-                   via_mac(key, sip_slice(branch, BRANCH_LENGTH), seal_slice(&seal, seal.length),
-                           next),
-                   PROXY_MAC_BYTES);
+    proxy_seal_put(
+        &seal, via_mac(key, sip_slice(branch, BRANCH_LENGTH), seal_slice(&seal, seal.length), next),
+        PROXY_MAC_BYTES);
     sip_edit_put_text(edit, "Via: SIP/2.0/");
     sip_edit_put_text(edit, sip_transport_name(to->transport));
     sip_edit_put_text(edit, " ");
@@ -125,8 +124,8 @@ bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via)
     return own_parameter(s, via, &value);
 }
 
-static bool via_verifies(const struct snapshot *s, struct proxy_seal *seal,
-                         struct sip_slice branch, const struct proxy_next_via *next)
+static bool via_verifies(const struct snapshot *s, struct proxy_seal *seal, struct sip_slice branch,
+                         const struct proxy_next_via *next)
 {
     const struct snapshot_mac_key *key;
     struct proxy_seal end = *seal;

@@ -13,10 +13,10 @@
 #include "dataplane/sip/uri.h"
 
 enum {
-    PROXY_ROUTES_MAX = 32,       /* Route values a request; more is refused as malformed */
-    PROXY_OWN_VIAS_MAX = 5,      /* more of our own Vias: a loop */
-    PROXY_RETRY_AFTER_S = 5,     /* of a 503: health sees a backend return within a few seconds */
-    PROXY_TAG_LENGTH = 16,       /* hex digits of the To-tag of local replies */
+    PROXY_ROUTES_MAX = 32,   /* Route values a request; more is refused as malformed */
+    PROXY_OWN_VIAS_MAX = 5,  /* more of our own Vias: a loop */
+    PROXY_RETRY_AFTER_S = 5, /* of a 503: health sees a backend return within a few seconds */
+    PROXY_TAG_LENGTH = 16,   /* hex digits of the To-tag of local replies */
     PROXY_SIP_PORT = 5060,
     PROXY_SIPS_PORT = 5061,
 };
@@ -33,14 +33,14 @@ struct proxy_work {
     const struct sip_msg *msg;
     const struct snapshot_service *service;
     const struct lb_pool *pool;
-    const struct lb_backend *backends;   /* the snapshot's */
+    const struct lb_backend *backends; /* the snapshot's */
     struct proxy_output *out;
 
     /* What the call table knows of the Call-ID (calls.c). */
     uint64_t call_hash;
     bool known;
-    struct lb_call call;                 /* when known */
-    int32_t call_backend;                /* LB_NO_BACKEND also when its backend is gone */
+    struct lb_call call;  /* when known */
+    int32_t call_backend; /* LB_NO_BACKEND also when its backend is gone */
 
     /* The Route set (route.c): of `n` values, [first, end) stay in the message. */
     uint32_t n_routes, first_route, end_route;
@@ -49,29 +49,29 @@ struct proxy_work {
     /* The Request-URI as it will be sent. */
     struct sip_uri ruri;
     bool ruri_replaced;
-    struct sip_slice moved_ruri;         /* appended to the Routes for a strict router; length 0: none */
+    struct sip_slice moved_ruri; /* appended to the Routes for a strict router; length 0: none */
 
-    bool has_token;                      /* rule 1 popped one */
+    bool has_token; /* rule 1 popped one */
     struct proxy_token token;
 
-    bool next_is_route;                  /* the target was read from the next Route */
-    int32_t dead;                        /* backend whose Routes get out->backend's address */
+    bool next_is_route; /* the target was read from the next Route */
+    int32_t dead;       /* backend whose Routes get out->backend's address */
 };
 
 /* reply.c: the verdicts that are not a forward. They return false, for `return proxy_refuse(…)`. */
 bool proxy_refuse(struct proxy_work *w, enum proxy_reason reason);
 bool proxy_drop(struct proxy_work *w, enum proxy_reason reason);
-uint16_t proxy_reason_status(enum proxy_reason reason);   /* reason.c; 0: no reply */
+uint16_t proxy_reason_status(enum proxy_reason reason); /* reason.c; 0: no reply */
 /* The To-tag of our replies to a request: the same for its retransmissions and its ACK. */
 void proxy_reply_tag(const struct snapshot *s, const struct sip_msg *request,
                      char ret_tag[PROXY_TAG_LENGTH]);
 
 /* check.c */
-bool proxy_check(struct proxy_work *w);                   /* RFC 3261 §16.3 */
+bool proxy_check(struct proxy_work *w); /* RFC 3261 §16.3 */
 
 /* route.c */
 bool proxy_routes_read(struct proxy_work *w);
-bool proxy_repair_strict(struct proxy_work *w);           /* §16.4 */
+bool proxy_repair_strict(struct proxy_work *w); /* §16.4 */
 bool proxy_rule_1_pop(struct proxy_work *w);
 /* The topmost Route that stays; NULL: none. */
 const struct proxy_route *proxy_next_route(const struct proxy_work *w);
@@ -83,11 +83,12 @@ void proxy_put_request_uri(struct proxy_work *w);
 void proxy_put_routes(struct proxy_work *w);
 
 /* ours.c: what is our address, and which address is where. */
-bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret);  /* false: no address in it */
+bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret); /* false: no address in it */
 bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri);
-/* Our address to send from: the ingress listener when it fits, else the service's first that does. */
+/* Our address to send from: the ingress listener when it fits, else the service's first that does.
+ */
 bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
                   const struct sip_ip *peer, struct sip_addr *ret_local);
 /* The backend of the service's pool with that address, any port; LB_NO_BACKEND. */
@@ -95,12 +96,12 @@ int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr
 
 /* key.c */
 uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text);
-uint64_t proxy_key(const struct proxy_work *w);           /* of rule 6 */
+uint64_t proxy_key(const struct proxy_work *w); /* of rule 6 */
 uint32_t proxy_transaction(const struct snapshot *s, const struct sip_msg *msg,
-                           struct sip_slice branch);      /* 24 bits */
+                           struct sip_slice branch); /* 24 bits */
 
 /* choose.c: inwards. Sets out->to, backend, rule; false: refused. */
-bool proxy_choose(struct proxy_work *w);                  /* rules 2 to 7 */
+bool proxy_choose(struct proxy_work *w); /* rules 2 to 7 */
 bool proxy_choose_rules_4_to_7(struct proxy_work *w);
 
 /* related.c: the Call-ID that Replaces, Join or Target-Dialog names. Length 0: none. */
@@ -112,7 +113,7 @@ bool proxy_choose_outward(struct proxy_work *w);
 
 /* calls.c */
 void proxy_calls_find(struct proxy_work *w);
-bool proxy_calls_stays(const struct proxy_work *w);       /* retransmission, CANCEL, ACK, challenged */
+bool proxy_calls_stays(const struct proxy_work *w); /* retransmission, CANCEL, ACK, challenged */
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);

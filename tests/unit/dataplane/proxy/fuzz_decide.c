@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -20,18 +21,23 @@
 enum { PAGE = 4096, ROOM = 16 * PAGE, MESSAGES_MAX = 32, OUT = 80000 };
 
 static const char *const good[] = {
-    "INVITE sip:bob@example.net SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bK1;rport\r\n"
+    "INVITE sip:bob@example.net SIP/2.0\r\nVia: SIP/2.0/UDP "
+    "203.0.113.5:5060;branch=z9hG4bK1;rport\r\n"
     "Max-Forwards: 70\r\nFrom: <sip:a@example.org>;tag=a1\r\nTo: <sip:bob@example.net>\r\n"
     "Call-ID: f1\r\nCSeq: 1 INVITE\r\nContact: <sip:a@203.0.113.5>\r\n"
     "Replaces: f2;to-tag=1;from-tag=2\r\nContent-Length: 4\r\n\r\nv=0\n",
-    "REGISTER sip:example.net SIP/2.0\r\nv: SIP/2.0/UDP 192.168.1.4:5062;branch=z9hG4bK2;received=1.2.3.4;"
-    "rport=99,\r\n SIP/2.0/TCP h.example.org;branch=z9hG4bK9\r\nf: \"A, B\" <sip:a@example.org>;tag=a1\r\n"
+    "REGISTER sip:example.net SIP/2.0\r\nv: SIP/2.0/UDP "
+    "192.168.1.4:5062;branch=z9hG4bK2;received=1.2.3.4;"
+    "rport=99,\r\n SIP/2.0/TCP h.example.org;branch=z9hG4bK9\r\nf: \"A, B\" "
+    "<sip:a@example.org>;tag=a1\r\n"
     "t: sip:bob@example.net\r\ni: f2\r\nCSeq: 1 REGISTER\r\nk: timer\r\nl: 0\r\n\r\n",
-    "REFER sip:example.net SIP/2.0\r\nVia: SIP/2.0/UDP [2001:db8::7]:5062;branch=1\r\nMax-Forwards: 1\r\n"
-    "From: <sip:a@example.org>;tag=a1\r\nTo: <sip:bob@example.net>\r\nCall-ID: f3\r\nCSeq: 1 REFER\r\n"
+    "REFER sip:example.net SIP/2.0\r\nVia: SIP/2.0/UDP "
+    "[2001:db8::7]:5062;branch=1\r\nMax-Forwards: 1\r\n"
+    "From: <sip:a@example.org>;tag=a1\r\nTo: <sip:bob@example.net>\r\nCall-ID: f3\r\nCSeq: 1 "
+    "REFER\r\n"
     "Proxy-Require: privacy, foo\r\nRefer-To: <sip:c@d?Replaces=f1%40x%3Bto-tag%3D1&x=y>\r\n\r\n",
-    "OPTIONS sip:192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.5\r\nFrom: <sip:a@b>;tag=1\r\n"
-    "To: <sip:192.0.2.10>\r\nCall-ID: f4\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n",
+    ("OPTIONS sip:192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.5\r\nFrom: <sip:a@b>;tag=1\r\n"
+     "To: <sip:192.0.2.10>\r\nCall-ID: f4\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n"),
 };
 
 struct corpus {
@@ -52,13 +58,15 @@ static void add(struct corpus *c, const char *text, uint32_t length)
 /* What we send to one side comes back as a response, and with our Record-Route as a Route. */
 static void add_answers(struct corpus *c, struct stage *stage)
 {
-    static const char route[] = "Route: <sip:10.0.0.11;lr>\r\nRoute: <sip:10.0.0.12:5060>, <sip:x@y>\r\n";
+    static const char route[] =
+        "Route: <sip:10.0.0.11;lr>\r\nRoute: <sip:10.0.0.12:5060>, <sip:x@y>\r\n";
     static char text[STAGE_TEXT];
     const char *line = memmem(stage->out, stage->out_length, "\r\n", 2);
     const char *rr = memmem(stage->out, stage->out_length, "Record-Route: ", 14);
     int length;
 
-    length = sprintf(text, "SIP/2.0 200 OK%.*s", (int)(stage->out + stage->out_length - line), line);
+    length =
+        sprintf(text, "SIP/2.0 200 OK%.*s", (int)(stage->out + stage->out_length - line), line);
     add(c, text, (uint32_t)length);
     if (rr == NULL)
         return;
@@ -72,8 +80,9 @@ static void fill(struct corpus *c, struct stage *stage)
 {
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         add(c, good[i], (uint32_t)strlen(good[i]));
-        stage_decide(stage, "203.0.113.5:5060", i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060",
-                     good[i], strlen(good[i]));
+        stage_decide(stage, "203.0.113.5:5060",
+                     i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060", good[i],
+                     strlen(good[i]));
         if (stage->output.verdict != PROXY_FORWARD)
             continue;
         stage->out_length = (uint32_t)sip_edit_copy(&stage->output.edit, stage->in,
@@ -95,10 +104,42 @@ static uint32_t random_below(uint32_t n)
 }
 
 static const char *const pieces[] = {
-    ",", ";", "\r\n", "\r\n ", "<", ">", "\"", "\\", "@", ":", "%", "%3B", ";lr", ";rport", ";rport=0",
-    ";received=::1", "[::1]", "sip:", "sips:", "tel:+1", "192.0.2.10", "10.0.0.11:5080", "t1.", "z9hG4bK",
-    "Route: <sip:192.0.2.10;lr>\r\n", "Via: SIP/2.0/UDP 1.2.3.4\r\n", "Max-Forwards: 0\r\n", "ACK", "INVITE",
-    "Record-Route: <sip:a>\r\n", ";transport=tcp", "example.net", ";tag=x", " ", "\t", "?Replaces=a",
+    ",",
+    ";",
+    "\r\n",
+    "\r\n ",
+    "<",
+    ">",
+    "\"",
+    "\\",
+    "@",
+    ":",
+    "%",
+    "%3B",
+    ";lr",
+    ";rport",
+    ";rport=0",
+    ";received=::1",
+    "[::1]",
+    "sip:",
+    "sips:",
+    "tel:+1",
+    "192.0.2.10",
+    "10.0.0.11:5080",
+    "t1.",
+    "z9hG4bK",
+    "Route: <sip:192.0.2.10;lr>\r\n",
+    "Via: SIP/2.0/UDP 1.2.3.4\r\n",
+    "Max-Forwards: 0\r\n",
+    "ACK",
+    "INVITE",
+    "Record-Route: <sip:a>\r\n",
+    ";transport=tcp",
+    "example.net",
+    ";tag=x",
+    " ",
+    "\t",
+    "?Replaces=a",
 };
 
 /* One mutation of *length bytes at `at` with room for more. */
@@ -108,26 +149,26 @@ static void mutate(char *at, uint32_t *length, const struct corpus *c)
     const char *piece;
 
     switch (random_below(5)) {
-    case 0:         /* another byte */
+    case 0: /* another byte */
         if (*length > 0)
             at[place] = (char)random_below(256);
         return;
-    case 1:         /* bytes out */
+    case 1: /* bytes out */
         n = random_below(*length - place < 40 ? *length - place + 1 : 40);
         memmove(at + place, at + place + n, *length - place - n);
         *length -= n;
         return;
-    case 2:         /* a piece of grammar */
+    case 2: /* a piece of grammar */
         piece = pieces[random_below(sizeof(pieces) / sizeof(pieces[0]))];
         n = (uint32_t)strlen(piece);
         break;
-    case 3:         /* a piece of another message */
+    case 3: /* a piece of another message */
         piece = c->text[other] + random_below(c->length[other]);
         n = random_below(120);
         if (n > (uint32_t)(c->text[other] + c->length[other] - piece))
             n = (uint32_t)(c->text[other] + c->length[other] - piece);
         break;
-    default:        /* cut short */
+    default: /* cut short */
         if (random_below(8) == 0)
             *length = place;
         return;
@@ -160,16 +201,16 @@ static void check(struct stage *stage)
             fail_msg("sent: %s\n%.*s", sip_error_phrase(again.error), length, copy);
         assert_true(sip_slice_equal(again.call_id, msg->call_id) && again.cseq == msg->cseq);
         memcpy(place + OUT / 4, msg->buf, msg->length);
-        in_place = sip_edit_in_place(&o->edit, place + OUT / 4, msg->length, OUT / 4,
-                                     OUT / 4, &start);
+        in_place =
+            sip_edit_in_place(&o->edit, place + OUT / 4, msg->length, OUT / 4, OUT / 4, &start);
         assert_int_equal(in_place, length);
         assert_memory_equal(place + OUT / 4 + start, copy, length);
     } else if (o->verdict == PROXY_REPLY) {
         assert_true(o->status >= 200 && msg->method != SIP_ACK);
         length = proxy_reply_print(&stage->view, &stage->input, o, reply, sizeof(reply));
         assert_true(length > 0);
-        assert_int_equal(proxy_reply_print(&stage->view, &stage->input, o, copy, (size_t)length - 1),
-                         -ENOSPC);
+        assert_int_equal(
+            proxy_reply_print(&stage->view, &stage->input, o, copy, (size_t)length - 1), -ENOSPC);
         for (int32_t i = 0; i < length; i++)
             assert_true((unsigned char)reply[i] >= ' ' || reply[i] == '\r' || reply[i] == '\n');
     }
@@ -180,7 +221,8 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
     static char work[ROOM];
     static const char *const peers[] = {"203.0.113.5:5060", "10.0.0.11:5060", "10.0.0.12:999",
                                         "10.0.9.1:5060", "[fd00::14]:5060"};
-    static const char *const ours[] = {"192.0.2.10:5060", "192.0.2.10:5070", "[2001:db8:5::10]:5060"};
+    static const char *const ours[] = {"192.0.2.10:5060", "192.0.2.10:5070",
+                                       "[2001:db8:5::10]:5060"};
     uint32_t from = random_below(c->n), length = c->length[from];
     struct proxy_output first;
 
@@ -211,10 +253,12 @@ int main(int argc, char **argv)
 {
     uint32_t rounds = argc > 1 ? (uint32_t)atoi(argv[1]) : 20000;
     struct stage_conf confs[] = {{.with_v6 = true},
-                                 {.share = LB_SHARE_DIALOGS, .key = LB_KEY_AOR,
+                                 {.share = LB_SHARE_DIALOGS,
+                                  .key = LB_KEY_AOR,
                                   .nat = SNAPSHOT_NAT_ALWAYS,
                                   .health = {LB_DOWN, LB_UP, LB_BUSY, LB_UP}}};
-    char *room = mmap(NULL, ROOM + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *room =
+        mmap(NULL, ROOM + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 88172645463325252u;
     if (room == MAP_FAILED || mprotect(room + ROOM, PAGE, PROT_NONE) != 0)

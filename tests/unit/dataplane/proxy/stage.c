@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <ctype.h>
@@ -47,40 +48,38 @@ static void fill_secret(struct compile_secret *secret, const struct stage_conf *
     }
 }
 
-static struct snapshot *compile(const struct stage_conf *conf)
+static void fill_services(struct cfg_service services[2], const struct stage_conf *conf)
 {
-    static uint16_t other_ports[] = {5080};
-    struct cfg_listener listen[] = {
-        {SIP_TRANSPORT_UDP, address("192.0.2.10:5060")},
-        {SIP_TRANSPORT_UDP, address("192.0.2.10:5070")},
-        {SIP_TRANSPORT_UDP, address("[2001:db8:5::10]:5060")},
-    };
-    struct cfg_listener other_listen[] = {{SIP_TRANSPORT_UDP, address("192.0.2.20:5060")}};
-    char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
-    struct cfg_service services[] = {
-        {.name = "calls", .pool = "proxies", .listen = listen, .n_listen = 3,
-         .record_route = !conf->no_record_route, .path = (uint8_t)conf->path,
-         .nat = (uint8_t)conf->nat, .domains = domains, .n_domains = 1, .proxy_require = allowed,
-         .n_proxy_require = 1},
-        {.name = "other", .pool = "others", .listen = other_listen, .n_listen = 1,
-         .record_route = true, .proxy_require = allowed, .n_proxy_require = 1},
-    };
-    struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1];
-    struct cfg_pool pools[] = {
-        {.name = "proxies", .share = conf->share, .backends = proxies,
-         .key_header = (char *)conf->key_header},
-        {.name = "others", .backends = others},
-    };
-    struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .n_services = 2,
-                      .pools = pools, .n_pools = 2};
-    struct compile_state states[STAGE_BACKENDS_MAX];
-    struct compile_secret secret;
-    struct compile_input input = {.cfg = &cfg, .secret = &secret, .generation = 1,
-                                  .states = states, .n_states = STAGE_BACKENDS_MAX,
-                                  .node_draining = conf->node_draining};
-    struct snapshot *snapshot = NULL;
-    const char *reason = "";
+    static struct cfg_listener listen[3], other_listen[1];
+    static char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
 
+    listen[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.10:5060")};
+    listen[1] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.10:5070")};
+    listen[2] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("[2001:db8:5::10]:5060")};
+    other_listen[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.20:5060")};
+    services[0] = (struct cfg_service){.name = "calls", .pool = "proxies", .listen = listen};
+    services[0].n_listen = 3;
+    services[0].record_route = !conf->no_record_route;
+    services[0].path = (uint8_t)conf->path;
+    services[0].nat = (uint8_t)conf->nat;
+    services[0].domains = domains;
+    services[0].n_domains = 1;
+    services[1] = (struct cfg_service){.name = "other", .pool = "others", .listen = other_listen};
+    services[1].n_listen = 1;
+    for (int i = 0; i < 2; i++) {
+        services[i].proxy_require = allowed;
+        services[i].n_proxy_require = 1;
+    }
+}
+
+static void fill_pools(struct cfg_pool pools[2], const struct stage_conf *conf)
+{
+    static struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1];
+    static uint16_t other_ports[] = {5080};
+
+    pools[0] = (struct cfg_pool){.name = "proxies", .share = conf->share, .backends = proxies};
+    pools[0].key_header = (char *)conf->key_header;
+    pools[1] = (struct cfg_pool){.name = "others", .backends = others};
     for (int i = 0; i < SIP_METHOD_COUNT; i++)
         pools[0].keys[i] = (uint8_t)conf->key;
     add_backend(&pools[0], "kam1", "10.0.0.11:5060");
@@ -91,11 +90,31 @@ static struct snapshot *compile(const struct stage_conf *conf)
     proxies[0].n_ports = 1;
     proxies[3].weight = conf->with_v6 ? 100 : 0;
     add_backend(&pools[1], "pbx", "10.0.9.1:5060");
+}
+
+static struct snapshot *compile(const struct stage_conf *conf)
+{
+    struct compile_state states[STAGE_BACKENDS_MAX];
+    struct cfg_service services[2];
+    struct cfg_pool pools[2];
+    struct compile_secret secret;
+    struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .pools = pools};
+    struct compile_input input = {.cfg = &cfg, .secret = &secret, .states = states};
+    struct snapshot *snapshot = NULL;
+    const char *reason = "";
+
+    fill_services(services, conf);
+    fill_pools(pools, conf);
+    fill_secret(&secret, conf);
+    cfg.n_services = 2;
+    cfg.n_pools = 2;
+    input.generation = 1;
+    input.n_states = STAGE_BACKENDS_MAX;
+    input.node_draining = conf->node_draining;
     for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
         states[i] = (struct compile_state){
-            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(proxies[i].name)),
+            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(pools[0].backends[i].name)),
             conf->admin[i], conf->health[i], UINT32_MAX};
-    fill_secret(&secret, conf);
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
         fail_msg("snapshot_check: %s", reason);
@@ -112,8 +131,8 @@ void stage_reload(struct stage *stage, const struct stage_conf *conf)
         stage->slot_of[i] = (uint16_t)(i + 3);
         stage->backend_of[i + 3] = (int32_t)i;
     }
-    stage->view = (struct proxy_view){stage->snapshot, stage->slot_of, stage->backend_of,
-                                      STAGE_SLOTS};
+    stage->view =
+        (struct proxy_view){stage->snapshot, stage->slot_of, stage->backend_of, STAGE_SLOTS};
 }
 
 struct stage *stage_new(const struct stage_conf *conf)
@@ -191,7 +210,7 @@ static uint32_t expand(const struct stage *stage, const char *template, char *ou
         } else {
             if (*template == '\n')
                 out[length++] = '\r';
-            out[length++] = *template++;
+            out[length++] = *template ++;
         }
     }
     return length;
@@ -236,11 +255,11 @@ bool stage_match(struct stage *stage, const char *template, const char *text, ui
         } else if (*template == '\n') {
             same = end - at >= 2 && at[0] == '\r' && at[1] == '\n';
             at += 2;
-            template++;
+            template ++;
         } else {
             same = at < end && *at == *template;
             at++;
-            template++;
+            template ++;
         }
         if (!same)
             template = before;
@@ -274,12 +293,11 @@ void stage_decide(struct stage *stage, const char *from, const char *at, const c
     listener = snapshot_find_listener(stage->snapshot, SIP_TRANSPORT_UDP, &input->from.local);
     assert_true(listener >= 0);
     input->listener = (uint32_t)listener;
-    input->inside =
-        believed && (strncmp(from, "10.", 3) == 0 || strncmp(from, "[fd00:", 6) == 0);
+    input->inside = believed && (strncmp(from, "10.", 3) == 0 || strncmp(from, "[fd00:", 6) == 0);
     input->now_s = stage->now_s;
     input->calls = stage->calls;
     input->counts = &stage->counts;
-    memset(&stage->output, 0xa5, sizeof(stage->output));     /* all must be filled */
+    memset(&stage->output, 0xa5, sizeof(stage->output)); /* all must be filled */
     proxy_decide(&stage->view, input, &stage->output);
     stage->out_length = 0;
 }

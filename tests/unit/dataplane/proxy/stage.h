@@ -20,16 +20,16 @@ enum {
 };
 
 struct stage_conf {
-    enum lb_key_kind key;            /* of all methods */
+    enum lb_key_kind key; /* of all methods */
     const char *key_header;
     enum lb_share share;
     enum snapshot_path path;
     enum snapshot_nat nat;
     bool no_record_route;
-    bool with_v6;                    /* else [fd00::14] has no weight */
+    bool with_v6; /* else [fd00::14] has no weight */
     bool node_draining;
-    uint8_t current_mac;             /* 0: key 2 signs; 1: key 3 does, 2 is previous */
-    uint8_t health[STAGE_BACKENDS_MAX];   /* of 10.0.0.11 to .13 and [fd00::14] */
+    uint8_t current_mac;                /* 0: key 2 signs; 1: key 3 does, 2 is previous */
+    uint8_t health[STAGE_BACKENDS_MAX]; /* of 10.0.0.11 to .13 and [fd00::14] */
     uint8_t admin[STAGE_BACKENDS_MAX];
 };
 
@@ -75,12 +75,12 @@ bool stage_match(struct stage *stage, const char *template, const char *text, ui
 
 struct step {
     const char *name;
-    const char *from, *at;           /* peer, and our address that it sent to */
+    const char *from, *at; /* peer, and our address that it sent to */
     const char *in;
-    const char *to;                  /* "PEER from LOCAL", or a reason's name for what is not sent */
-    const char *out;                 /* NULL: whatever it may be */
-    enum proxy_reason reason;        /* of what is sent; 0: a forwarded request */
-    enum proxy_rule rule;            /* NONE: whichever */
+    const char *to;           /* "PEER from LOCAL", or a reason's name for what is not sent */
+    const char *out;          /* NULL: whatever it may be */
+    enum proxy_reason reason; /* of what is sent; 0: a forwarded request */
+    enum proxy_rule rule;     /* NONE: whichever */
 };
 
 /* Plays steps in order; fails the test at the first that differs. */

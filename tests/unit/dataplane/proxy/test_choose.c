@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -16,12 +17,12 @@
 
 #define CALLER "203.0.113.5:5060"
 #define VIP "192.0.2.10:5060"
-#define REST(method, id, to_tag)                                                                   \
-    "Max-Forwards: 70\nFrom: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>" to_tag     \
+#define REST(method, id, to_tag)                                                               \
+    "Max-Forwards: 70\nFrom: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>" to_tag \
     "\nCall-ID: " id "\nCSeq: 1 " method "\nContent-Length: 0\n\n"
-#define REQUEST(method, uri, headers, id, to_tag)                                                  \
-    method " " uri " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n" headers             \
-        REST(method, id, to_tag)
+#define REQUEST(method, uri, headers, id, to_tag)                                            \
+    method " " uri " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n" headers REST( \
+        method, id, to_tag)
 #define BOB "sip:bob@example.net"
 
 static const uint8_t only_2_up[STAGE_BACKENDS_MAX] = {LB_DOWN, LB_UP, LB_DOWN, LB_DOWN};
@@ -75,14 +76,14 @@ static const struct step inward[] = {
      REQUEST("BYE", BOB, ROUTE_T1 "Route: <sip:10.0.0.12:7777;lr>\n", "i", ";tag=b"),
      "10.0.0.11:5060 from " VIP, NULL, 0, PROXY_RULE_TOKEN},
     {"rule 2: Request-URI in a dialog", CALLER, VIP,
-     REQUEST("BYE", "sip:bob@10.0.0.13:5060", ROUTE_T1, "i", ";tag=b"),
-     "10.0.0.13:5060 from " VIP, NULL, 0, PROXY_RULE_ROUTE},
+     REQUEST("BYE", "sip:bob@10.0.0.13:5060", ROUTE_T1, "i", ";tag=b"), "10.0.0.13:5060 from " VIP,
+     NULL, 0, PROXY_RULE_ROUTE},
     {"not rule 2: Request-URI out of a dialog", CALLER, VIP,
      REQUEST("MESSAGE", "sip:bob@10.0.0.13:5060", ROUTE_T1, "i0", ""), "10.0.0.11:5060 from " VIP,
      NULL, 0, PROXY_RULE_TOKEN},
     {"not rule 2: a backend of another service", CALLER, VIP,
-     REQUEST("BYE", "sip:bob@10.0.9.1:5060", ROUTE_T1, "i", ";tag=b"),
-     "10.0.0.11:5060 from " VIP, NULL, 0, PROXY_RULE_TOKEN},
+     REQUEST("BYE", "sip:bob@10.0.9.1:5060", ROUTE_T1, "i", ";tag=b"), "10.0.0.11:5060 from " VIP,
+     NULL, 0, PROXY_RULE_TOKEN},
     {"rule 3: the token's port", CALLER, VIP,
      REQUEST("BYE", BOB, "Route: <sip:$(T1P)@192.0.2.10:5060;lr>\n", "i", ";tag=b"),
      "10.0.0.11:7777 from " VIP, NULL, 0, PROXY_RULE_TOKEN},
@@ -180,11 +181,10 @@ static void test_inward(void **state)
 
 static const struct step outward[] = {
     {"Request-URI's address", "10.0.0.12:5060", VIP,
-     REQUEST("INVITE", "sip:x@198.51.100.1:5062", "", "o1", ""),
-     "198.51.100.1:5062 from " VIP, NULL, 0, PROXY_RULE_NEXT_HOP},
+     REQUEST("INVITE", "sip:x@198.51.100.1:5062", "", "o1", ""), "198.51.100.1:5062 from " VIP,
+     NULL, 0, PROXY_RULE_NEXT_HOP},
     {"in-dialog request of the peer, no Route set: where the backend is that began it", CALLER, VIP,
-     REQUEST("BYE", BOB, "", "o1", ";tag=b"), "10.0.0.12:5060 from " VIP, NULL, 0,
-     PROXY_RULE_CALL},
+     REQUEST("BYE", BOB, "", "o1", ";tag=b"), "10.0.0.12:5060 from " VIP, NULL, 0, PROXY_RULE_CALL},
     {"next Route before the Request-URI", "10.0.0.12:5060", VIP,
      REQUEST("INVITE", "sip:x@198.51.100.1:5062", "Route: <sip:203.0.113.9;lr>\n", "o2", ""),
      "203.0.113.9:5060 from " VIP, NULL, 0, PROXY_RULE_NEXT_HOP},
@@ -224,7 +224,7 @@ static void test_outward(void **state)
 
 struct state_case {
     const char *name;
-    uint8_t admin, health;           /* of the backend that has the call */
+    uint8_t admin, health; /* of the backend that has the call */
     enum lb_share share;
     /* Does it get: the first INVITE again; another request with the Call-ID; CANCEL; a BYE by the
      * table; a BYE by its Route. N: no, another does; R: 503. */
@@ -243,8 +243,8 @@ static const struct state_case states[] = {
 
 static const char *const state_requests[] = {
     REQUEST("INVITE", BOB, "", "$(ID)", ""),
-    "MESSAGE " BOB " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-other\n"
-    REST("MESSAGE", "$(ID)", ""),
+    "MESSAGE " BOB
+    " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-other\n" REST("MESSAGE", "$(ID)", ""),
     REQUEST("CANCEL", BOB, "", "$(ID)", ""),
     REQUEST("BYE", BOB, "", "$(ID)", ";tag=b"),
     REQUEST("BYE", BOB, "Route: <sip:$(BACKEND):5060;lr>\n", "$(ID)", ";tag=b"),
@@ -296,12 +296,14 @@ static void test_states(void **state)
     }
 }
 
-/* `share: dialogs`: the chosen backend's address in the place of the dead one's, in both its Routes. */
+/* `share: dialogs`: the chosen backend's address in the place of the dead one's, in both its
+ * Routes. */
 static void test_shared_dialogs(void **state)
 {
     static const struct step steps[] = {
         {"BYE", CALLER, VIP,
-         REQUEST("BYE", BOB, ROUTE_T1
+         REQUEST("BYE", BOB,
+                 ROUTE_T1
                  "Route: <sip:10.0.0.11;r2=on;lr>, <sip:x@10.0.0.11:5080;r2=on;lr>, <sip:y@z;lr>\n",
                  "d", ";tag=b"),
          "10.0.0.12:5060 from " VIP,
@@ -336,12 +338,12 @@ static void test_related(void **state)
     };
     static const struct step begin[] = {
         {"a call that 10.0.0.12 began", "10.0.0.12:5060", VIP,
-         REQUEST("INVITE", "sip:x@198.51.100.1:5062", "", "o1", ""),
-         "198.51.100.1:5062 from " VIP, NULL, 0, PROXY_RULE_NEXT_HOP},
+         REQUEST("INVITE", "sip:x@198.51.100.1:5062", "", "o1", ""), "198.51.100.1:5062 from " VIP,
+         NULL, 0, PROXY_RULE_NEXT_HOP},
     };
-    static const char request[] = "REFER " BOB " SIP/2.0\n"
-                                  "Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n$(NAMED)"
-                                  REST("REFER", "$(ID)", "");
+    static const char request[] =
+        "REFER " BOB " SIP/2.0\n"
+        "Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n$(NAMED)" REST("REFER", "$(ID)", "");
     struct stage_conf conf = {0};
 
     /* Known: its backend. Unknown: the hash of the named Call-ID, whatever the own one is. */
@@ -384,12 +386,12 @@ static void test_related(void **state)
 struct key_case {
     const char *name;
     enum lb_key_kind kind;
-    const char *a, *b;               /* two requests that must meet at one backend */
+    const char *a, *b; /* two requests that must meet at one backend */
     const char *from_a, *from_b;
 };
 
-#define KEYED(method, uri, from, to, id, more)                                                     \
-    method " " uri " SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK" id "\nFrom: " from "\nTo: " to    \
+#define KEYED(method, uri, from, to, id, more)                                                  \
+    method " " uri " SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK" id "\nFrom: " from "\nTo: " to \
            "\nCall-ID: " id "$(N)\nCSeq: 1 " method "\n" more "\n"
 
 static const struct key_case keys[] = {

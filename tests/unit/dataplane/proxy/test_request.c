@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -14,14 +15,13 @@
 #define CALLER "203.0.113.5:6060"
 #define CALLER_SENT_BY "203.0.113.5:5060"
 #define VIP "192.0.2.10:5060"
-#define HEAD(method, uri)                                                                          \
-    method " " uri " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n"
+#define HEAD(method, uri) method " " uri " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n"
 #define TAIL(method)                                                                               \
     "From: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>\nCall-ID: i\nCSeq: 1 " method \
     "\nContent-Length: 0\n\n"
-#define REPLY(line, method, more)                                                                  \
-    "SIP/2.0 " line "\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n"                            \
-    "From: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>;tag=$(TAG)\nCall-ID: i\n"     \
+#define REPLY(line, method, more)                                                              \
+    "SIP/2.0 " line "\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n"                        \
+    "From: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>;tag=$(TAG)\nCall-ID: i\n" \
     "CSeq: 1 " method "\n" more "Content-Length: 0\n\n"
 #define BOB "sip:bob@example.net"
 #define OWN_VIA "Via: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKx;tdm=x\n"
@@ -35,8 +35,8 @@ static const struct step refused[] = {
     {"416", CALLER, VIP, HEAD("INVITE", "http://x") TAIL("INVITE"), CALLER_SENT_BY " from " VIP,
      REPLY("416 Unsupported URI Scheme", "INVITE", ""), PROXY_REPLY_416_SCHEME, 0},
     {"400 for the Request-URI", CALLER, VIP, HEAD("INVITE", "<sip:x@y>") TAIL("INVITE"),
-     CALLER_SENT_BY " from " VIP,
-     REPLY("400 Bad Request (Malformed Request-URI)", "INVITE", ""), PROXY_REPLY_400_MALFORMED, 0},
+     CALLER_SENT_BY " from " VIP, REPLY("400 Bad Request (Malformed Request-URI)", "INVITE", ""),
+     PROXY_REPLY_400_MALFORMED, 0},
     {"400 for a Route", CALLER, VIP, HEAD("INVITE", BOB) "Route: <sip:x\n" TAIL("INVITE"),
      CALLER_SENT_BY " from " VIP, REPLY("400 Bad Request (Malformed Route)", "INVITE", ""),
      PROXY_REPLY_400_MALFORMED, 0},
@@ -46,8 +46,8 @@ static const struct step refused[] = {
      PROXY_REPLY_505_VERSION, 0},
     {"420 lists what we do not know", CALLER, VIP,
      HEAD("INVITE", BOB) "Proxy-Require: foo, PRIVACY\nProxy-Require: bar\n" TAIL("INVITE"),
-     CALLER_SENT_BY " from " VIP,
-     REPLY("420 Bad Extension", "INVITE", "Unsupported: foo, bar\n"), PROXY_REPLY_420_EXTENSION, 0},
+     CALLER_SENT_BY " from " VIP, REPLY("420 Bad Extension", "INVITE", "Unsupported: foo, bar\n"),
+     PROXY_REPLY_420_EXTENSION, 0},
     {"privacy alone passes", CALLER, VIP,
      HEAD("INVITE", BOB) "Proxy-Require: privacy\n" TAIL("INVITE"), "$(B):5060 from " VIP, NULL, 0,
      0},
@@ -59,8 +59,8 @@ static const struct step refused[] = {
      "Via: SIP/2.0/UDP 192.0.2.10;tdm=x , SIP/2.0/UDP 192.0.2.10:5070;tdm=y\n" TAIL("INVITE"),
      CALLER_SENT_BY " from " VIP, NULL, PROXY_REPLY_482_LOOP, 0},
     {"OPTIONS to us", CALLER, VIP, HEAD("OPTIONS", "sip:192.0.2.10") TAIL("OPTIONS"),
-     CALLER_SENT_BY " from " VIP,
-     REPLY("200 OK", "OPTIONS", "Accept: */*\nSupported: path\n"), PROXY_REPLY_200_OPTIONS, 0},
+     CALLER_SENT_BY " from " VIP, REPLY("200 OK", "OPTIONS", "Accept: */*\nSupported: path\n"),
+     PROXY_REPLY_200_OPTIONS, 0},
     {"OPTIONS to our domain, by our Route", CALLER, VIP,
      HEAD("OPTIONS", "sip:EXAMPLE.net") "Route: <sip:192.0.2.10;lr>\n" TAIL("OPTIONS"),
      CALLER_SENT_BY " from " VIP, NULL, PROXY_REPLY_200_OPTIONS, 0},
@@ -69,8 +69,9 @@ static const struct step refused[] = {
     {"OPTIONS with a further Route is not to us", CALLER, VIP,
      HEAD("OPTIONS", "sip:192.0.2.10") "Route: <sip:10.0.0.12;lr>\n" TAIL("OPTIONS"),
      "10.0.0.12:5060 from " VIP, NULL, 0, 0},
-    {"OPTIONS of a backend", "10.0.0.11:5060", VIP, HEAD("OPTIONS", "sip:192.0.2.10") TAIL("OPTIONS"),
-     "10.0.0.11:5060 from " VIP, NULL, PROXY_REPLY_200_OPTIONS, 0},
+    {"OPTIONS of a backend", "10.0.0.11:5060", VIP,
+     HEAD("OPTIONS", "sip:192.0.2.10") TAIL("OPTIONS"), "10.0.0.11:5060 from " VIP, NULL,
+     PROXY_REPLY_200_OPTIONS, 0},
     {"reply by rport; all Vias, one unfolded", NAT, VIP,
      "OPTIONS sip:192.0.2.10 SIP/2.0\n"
      "Via: SIP/2.0/UDP 192.168.1.4:5062;rport=1;received=9.9.9.9;branch=z9hG4bK-2\n"
@@ -92,7 +93,8 @@ static const struct step refused[] = {
      "CSeq: 1 INVITE\nContent-Length: 0\n\n",
      PROXY_REPLY_400_MALFORMED, 0},
     {"what is missing is not invented", NAT, VIP,
-     "INVITE " BOB " SIP/2.0\nVia: SIP/2.0/UDP 192.168.1.4;branch=z9hG4bK-2;rport\nCSeq: 1 INVITE\n\n",
+     "INVITE " BOB
+     " SIP/2.0\nVia: SIP/2.0/UDP 192.168.1.4;branch=z9hG4bK-2;rport\nCSeq: 1 INVITE\n\n",
      NAT " from " VIP,
      "SIP/2.0 400 Bad Request (Mandatory header field missing)\n"
      "Via: SIP/2.0/UDP 192.168.1.4;branch=z9hG4bK-2;received=198.51.100.7;rport=4321\n"
@@ -148,8 +150,8 @@ static void test_fill_via(void **state)
     } cases[] = {
         {"same address: nothing", "1.2.3.4:5060", "1.2.3.4;branch=z9hG4bK1", NULL, 0},
         {"another port, not asked", "1.2.3.4:99", "1.2.3.4;branch=z9hG4bK1", NULL, 0},
-        {"rport: both, even when equal (RFC 3581 §4)", "1.2.3.4:5060", "1.2.3.4;rport;branch=z9hG4bK1",
-         "1.2.3.4;rport=5060;branch=z9hG4bK1;received=1.2.3.4", 0},
+        {"rport: both, even when equal (RFC 3581 §4)", "1.2.3.4:5060",
+         "1.2.3.4;rport;branch=z9hG4bK1", "1.2.3.4;rport=5060;branch=z9hG4bK1;received=1.2.3.4", 0},
         {"a name: received", "1.2.3.4:5060", "h.example.org;branch=z9hG4bK1",
          "h.example.org;branch=z9hG4bK1;received=1.2.3.4", 0},
         {"another address: received", "1.2.3.4:5060", "1.2.3.5;branch=z9hG4bK1",
@@ -158,7 +160,8 @@ static void test_fill_via(void **state)
          "1.2.3.5;received=1.2.3.4;branch=z9hG4bK1", 0},
         {"forged received, none needed", "1.2.3.4:5060", "1.2.3.4;received=6.6.6.6;branch=z9hG4bK1",
          "1.2.3.4;branch=z9hG4bK1", 0},
-        {"forged rport is replaced", "1.2.3.4:77", "1.2.3.4;rport=53;received=6.6.6.6;branch=z9hG4bK1",
+        {"forged rport is replaced", "1.2.3.4:77",
+         "1.2.3.4;rport=53;received=6.6.6.6;branch=z9hG4bK1",
          "1.2.3.4;rport=77;received=1.2.3.4;branch=z9hG4bK1", 0},
         {"nat: always", "1.2.3.4:77", "1.2.3.4;branch=z9hG4bK1",
          "1.2.3.4;branch=z9hG4bK1;received=1.2.3.4;rport=77", SNAPSHOT_NAT_ALWAYS},
@@ -206,12 +209,27 @@ static void test_headers(void **state)
         {"BYE", "BYE", "", {0}, "", "", ""},
         {"record_route: false", "INVITE", "", {.no_record_route = true}, "", "", ""},
         {"path: always", "REGISTER", "", {.path = SNAPSHOT_PATH_ALWAYS}, "", "P", "S"},
-        {"path: always, supported", "REGISTER", "k: timer,  PATH\n", {.path = SNAPSHOT_PATH_ALWAYS},
-         "", "P", ""},
-        {"path: supported, not", "REGISTER", "Supported: pathology\n",
-         {.path = SNAPSHOT_PATH_SUPPORTED}, "", "", ""},
-        {"path: supported", "REGISTER", "Supported: path\n", {.path = SNAPSHOT_PATH_SUPPORTED}, "",
-         "P", ""},
+        {"path: always, supported",
+         "REGISTER",
+         "k: timer,  PATH\n",
+         {.path = SNAPSHOT_PATH_ALWAYS},
+         "",
+         "P",
+         ""},
+        {"path: supported, not",
+         "REGISTER",
+         "Supported: pathology\n",
+         {.path = SNAPSHOT_PATH_SUPPORTED},
+         "",
+         "",
+         ""},
+        {"path: supported",
+         "REGISTER",
+         "Supported: path\n",
+         {.path = SNAPSHOT_PATH_SUPPORTED},
+         "",
+         "P",
+         ""},
         {"path: never", "REGISTER", "Supported: path\n", {.path = SNAPSHOT_PATH_NEVER}, "", "", ""},
     };
 
@@ -224,7 +242,8 @@ static void test_headers(void **state)
                  "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 %s\n\n",
                  cases[i].method, cases[i].more, cases[i].method);
         snprintf(out, sizeof(out),
-                 "%s " BOB " SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)\n%s%s%s"
+                 "%s " BOB
+                 " SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)\n%s%s%s"
                  "Max-Forwards: 70\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n%s"
                  "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 %s\n\n",
                  cases[i].method,
@@ -258,8 +277,8 @@ static void test_too_many_edits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_options),
-        cmocka_unit_test(test_fill_via), cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_fill_via),       cmocka_unit_test(test_headers),
         cmocka_unit_test(test_too_many_edits),
     };
 

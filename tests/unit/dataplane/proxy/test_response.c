@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -27,7 +28,8 @@ static const struct step request[] = {
      0, 0},
 };
 
-#define GOOD_NEXT "SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7"
+#define GOOD_NEXT \
+    "SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7"
 
 struct response_case {
     const char *name, *vias, *to, *left;
@@ -38,7 +40,8 @@ static const struct response_case cases[] = {
      "Via: " GOOD_NEXT "\n"},
     {"re-serialised: order, case of the host, blanks, folds",
      "v:\n SIP / 2.0 / UDP 192.0.2.10 : 5060 ; tdm = $(M) ;received=1.1.1.1;branch = $(BR)\n"
-     "VIA : SIP/2.0/UDP phone.EXAMPLE.org:5062\n ;received = 198.51.100.7;rport=4321;branch=z9hG4bK-1\n",
+     "VIA : SIP/2.0/UDP phone.EXAMPLE.org:5062\n ;received = "
+     "198.51.100.7;rport=4321;branch=z9hG4bK-1\n",
      "198.51.100.7:4321 from " VIP,
      "VIA : SIP/2.0/UDP phone.EXAMPLE.org:5062\n"
      " ;received = 198.51.100.7;rport=4321;branch=z9hG4bK-1\n"},
@@ -59,20 +62,25 @@ static const struct response_case cases[] = {
      "drop_via_mac", NULL},
     {"empty parameter", "Via: SIP/2.0/UDP 192.0.2.10;branch=$(BR);tdm\nVia: " GOOD_NEXT "\n",
      "drop_via_mac", NULL},
-    {"another received", "Via: " TOP
+    {"another received",
+     "Via: " TOP
      "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=6.6.6.6\n",
      "drop_via_mac", NULL},
-    {"another rport", "Via: " TOP
+    {"another rport",
+     "Via: " TOP
      "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=53;received=198.51.100.7\n",
      "drop_via_mac", NULL},
-    {"another sent-by", "Via: " TOP
-     "\nVia: SIP/2.0/UDP phone.example.com:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7\n",
+    {"another sent-by",
+     "Via: " TOP "\nVia: SIP/2.0/UDP "
+     "phone.example.com:5062;branch=z9hG4bK-1;rport=4321;received=198.51.100.7\n",
      "drop_via_mac", NULL},
-    {"received is no address", "Via: " TOP
+    {"received is no address",
+     "Via: " TOP
      "\nVia: SIP/2.0/UDP Phone.example.org:5062;branch=z9hG4bK-1;rport=4321;received=x\n",
      "drop_malformed_response", NULL},
     {"nobody behind us", "Via: " TOP "\n", "drop_via_none_left", NULL},
-    {"the next does not parse", "Via: " TOP "\nVia: SIP/2.0/UDP\n", "drop_malformed_response", NULL},
+    {"the next does not parse", "Via: " TOP "\nVia: SIP/2.0/UDP\n", "drop_malformed_response",
+     NULL},
 };
 
 static void test_vias(void **state)
@@ -83,8 +91,8 @@ static void test_vias(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct stage_conf conf = {0};
         struct stage *stage = stage_new(&conf);
-        struct step step = {cases[i].name, "$(B):5060", VIP, NULL, cases[i].to, NULL,
-                            PROXY_FORWARDED_RESPONSE, 0};
+        struct step step = {
+            cases[i].name, "$(B):5060", VIP, NULL, cases[i].to, NULL, PROXY_FORWARDED_RESPONSE, 0};
         char in[1024], out[1024];
 
         STAGE_PLAY(stage, request);

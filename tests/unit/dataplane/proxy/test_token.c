@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -59,7 +60,8 @@ static void test_round_trip(void **state)
     for (uint8_t transport = 1; transport < SIP_TRANSPORT_COUNT; transport++) {
         for (uint8_t pair = PROXY_PAIR_NONE; pair <= PROXY_PAIR_BOTTOM; pair++) {
             struct proxy_token v4 = make("192.0.2.10", "203.0.113.5", transport, pair);
-            struct proxy_token v6 = make("[2001:db8::1]", "[2001:db8:1:2:3:4:5:6]", transport, pair);
+            struct proxy_token v6 =
+                make("[2001:db8::1]", "[2001:db8:1:2:3:4:5:6]", transport, pair);
 
             check_round_trip(stage->snapshot, &v4);
             check_round_trip(stage->snapshot, &v6);

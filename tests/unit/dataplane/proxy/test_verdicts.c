@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -138,7 +139,7 @@ static void test_verdicts(void **state)
     snprintf(path, sizeof(path), "%s/VERDICTS.tsv", corpus);
     f = fopen(path, "r");
     assert_non_null(f);
-    assert_non_null(fgets(line, sizeof(line), f));       /* the column names */
+    assert_non_null(fgets(line, sizeof(line), f)); /* the column names */
     while (fgets(line, sizeof(line), f) != NULL) {
         rows++;
         wrong += !check_row(stage, line);

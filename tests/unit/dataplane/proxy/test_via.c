@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -18,13 +19,13 @@ struct parts {
 };
 
 static const struct parts base = {
-    "INVITE", "sip:x@198.51.100.1", "h.example.org:5062", ";branch=z9hG4bKabc", "a", "", "i", "1",
-    "203.0.113.5:5060",
+    "INVITE", "sip:x@198.51.100.1", "h.example.org:5062", ";branch=z9hG4bKabc", "a", "", "i",
+    "1",      "203.0.113.5:5060",
 };
 
 struct branch_case {
     const char *name;
-    struct parts differs;            /* NULL: as the base */
+    struct parts differs; /* NULL: as the base */
     bool same;
 };
 
