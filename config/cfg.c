@@ -70,14 +70,23 @@ static void on_log(cyaml_log_t level, void *context, const char *format, va_list
     line[strcspn(line, "\n")] = '\0';
     if (strncmp(line, load, strlen(load)) != 0) {
         log_backtrace(trace, line);
-    } else if (trace->message[0] == '\0') {
+    } else if (trace->message[0] == '\0' && strcmp(line + strlen(load), "Backtrace:") != 0) {
         snprintf(trace->message, sizeof(trace->message), "%s", line + strlen(load));
         trace->innermost_is_mapping = strncmp(trace->message, missing, strlen(missing)) == 0;
     }
 }
 
+/* The path of the list that holds the item at the end of a path. */
+static void path_leave_item(struct backtrace *trace)
+{
+    char *bracket = strrchr(trace->path, '[');
+
+    if (bracket != NULL && trace->path[strlen(trace->path) - 1] == ']')
+        *bracket = '\0';
+}
+
 /* Says in a person's words what libcyaml said in its own. */
-static int refuse_by_trace(const struct backtrace *trace, cyaml_err_t code,
+static int refuse_by_trace(struct backtrace *trace, cyaml_err_t code,
                            struct cfg_error *error)
 {
     const char *message = trace->message, *colon = strchr(message, ':');
@@ -87,9 +96,6 @@ static int refuse_by_trace(const struct backtrace *trace, cyaml_err_t code,
         check_refuse(error, "", "", "out of memory");
         return -ENOMEM;
     }
-    if (code == CYAML_ERR_ALIAS)
-        return check_refuse(error, trace->path, "",
-                            "aliases (*NAME) are not supported: write the value out");
     if (trace->innermost_is_mapping && colon != NULL)
         return check_refuse(error, trace->path, colon + 1 + strspn(colon + 1, " "),
                             "required, but missing");
@@ -105,8 +111,10 @@ static int refuse_by_trace(const struct backtrace *trace, cyaml_err_t code,
         return check_refuse(error, trace->path, "", "longer than %u bytes", limit);
     if (sscanf(message, "Insufficient entries (%*u of %u min)", &limit) == 1)
         return check_refuse(error, trace->path, "", "an empty list: at least %u wanted", limit);
-    if (sscanf(message, "Excessive entries (%u max)", &limit) == 1)
+    if (sscanf(message, "Excessive entries (%u max)", &limit) == 1) {
+        path_leave_item(trace);
         return check_refuse(error, trace->path, "", "more than %u entries", limit);
+    }
     return check_refuse(error, trace->path, "", "%s",
                         message[0] == '\0' ? cyaml_strerror(code) : message);
 }

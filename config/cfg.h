@@ -85,7 +85,7 @@ struct cfg_error {
 struct cfg *cfg_load(const char *file, struct cfg_error *ret_error);
 
 /* The same for the data plane: fills in and checks only `dataplane:`; other sections are ignored,
- * whatever they hold. */
+ * whatever they hold, as long as the file is YAML (without aliases). */
 struct cfg *cfg_load_dataplane(const char *file, struct cfg_error *ret_error);
 
 void cfg_free(struct cfg *cfg);

@@ -160,6 +160,17 @@ static int check_port_pairs(const struct cfg_dataplane *dataplane, uint32_t at, 
     return 0;
 }
 
+/* Where every port is `outside`, no backend's address is believed anywhere. */
+static int check_zones(const struct cfg_dataplane *dataplane, struct cfg_error *error)
+{
+    for (uint32_t i = 0; i < dataplane->n_ports; i++) {
+        if (dataplane->ports[i].zone != CFG_ZONE_OUTSIDE)
+            return 0;
+    }
+    return check_refuse(error, "dataplane.ports[0]", "zone",
+                        "all ports are outside: a backend's address is believed on none");
+}
+
 int check_dataplane(const struct cfg_dataplane *dataplane, struct cfg_error *ret_error)
 {
     int ret = 0;
@@ -179,7 +190,7 @@ int check_dataplane(const struct cfg_dataplane *dataplane, struct cfg_error *ret
         if (ret == 0)
             ret = check_gateways(port, base, ret_error);
     }
-    return ret;
+    return ret == 0 ? check_zones(dataplane, ret_error) : ret;
 }
 
 /* Whether a listen address is one of a port, where any port has addresses. */
@@ -433,17 +444,6 @@ static int check_not_ourselves(const struct cfg *cfg, struct cfg_error *error)
     return 0;
 }
 
-/* Where every port is `outside`, no backend's address is believed anywhere. */
-static int check_zones(const struct cfg *cfg, struct cfg_error *error)
-{
-    for (uint32_t i = 0; i < cfg->dataplane.n_ports; i++) {
-        if (cfg->dataplane.ports[i].zone != CFG_ZONE_OUTSIDE)
-            return 0;
-    }
-    return check_refuse(error, "dataplane.ports[0]", "zone",
-                        "all ports are outside: a backend's address is believed on none");
-}
-
 int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
 {
     struct known *all;
@@ -453,8 +453,6 @@ int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
         ret = check_service_names(cfg, ret_error);
     if (ret == 0)
         ret = check_listeners(cfg, ret_error);
-    if (ret == 0)
-        ret = check_zones(cfg, ret_error);
     if (ret != 0)
         return ret;
     all = calloc((size_t)SCHEMA_BACKENDS_MAX * (1 + LB_PORTS_MAX), sizeof(*all));

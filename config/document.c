@@ -67,6 +67,21 @@ static uint32_t line_of_offset(const struct document *document, size_t offset)
     return line;
 }
 
+/* Whether a tab is among the blanks that a line begins with. */
+static bool is_tab_indented(const struct document *document, uint32_t line)
+{
+    const char *at = document->text, *end = at + document->length;
+
+    for (uint32_t i = 1; i < line && at < end; i++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+        at = newline == NULL ? end : newline + 1;
+    }
+    while (at < end && *at == ' ')
+        at++;
+    return at < end && *at == '\t';
+}
+
 /* libyaml marks a fault of its reader by a byte, all others by line and column. */
 static int refuse_yaml(const struct document *document, const yaml_parser_t *parser,
                        struct cfg_error *error)
@@ -80,63 +95,116 @@ static int refuse_yaml(const struct document *document, const yaml_parser_t *par
         return check_refuse(error, "", "", "not UTF-8 text: %s", problem);
     }
     error->line = (uint32_t)parser->problem_mark.line + 1;
-    if (strstr(problem, "cannot start any token") != NULL) {
-        const char *line = document->text;
-
-        for (uint32_t i = 1; i < error->line && line != NULL; i++) {
-            line = memchr(line, '\n', document->length - (size_t)(line - document->text));
-            line += line != NULL;
-        }
-        for (; line != NULL && line < document->text + document->length && *line == ' '; line++)
-            ;
-        if (line != NULL && line < document->text + document->length && *line == '\t')
-            return check_refuse(error, "", "", "a tab indents the line: YAML wants blanks");
-    }
+    if (is_tab_indented(document, error->line))
+        return check_refuse(error, "", "", "a tab indents the line: YAML wants blanks");
+    if (parser->context != NULL)
+        return check_refuse(error, "", "", "not YAML: %s (%s from line %u)", problem,
+                            parser->context, (uint32_t)parser->context_mark.line + 1);
     return check_refuse(error, "", "", "not YAML: %s", problem);
 }
 
-/* Whether nothing follows the first document. */
-static int check_end(struct document *document, yaml_parser_t *parser, struct cfg_error *error)
+/* Counts of what was seen of a file's events. */
+struct seen {
+    uint32_t documents;
+    uint32_t depth;
+};
+
+/*
+ * What YAML allows and a configuration does not: a second document; aliases, which would let a short
+ * file stand for an endless one; deep nesting, for which libyaml takes time by its square.
+ */
+static int check_event(const yaml_event_t *event, struct seen *seen, struct cfg_error *error)
 {
-    yaml_document_t next;
-    const yaml_node_t *root;
+    enum { DEPTH_MAX = 64 };
+    bool opens = event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+    bool closes = event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
+
+    seen->depth += opens;
+    seen->depth -= closes;
+    error->line = (uint32_t)event->start_mark.line + 1;
+    if (event->type == YAML_ALIAS_EVENT)
+        return check_refuse(error, "", "",
+                            "aliases (*NAME) are not supported: write the value out");
+    if (seen->depth > DEPTH_MAX)
+        return check_refuse(error, "", "", "lists and sections nested more than %d deep", DEPTH_MAX);
+    if (event->type == YAML_DOCUMENT_START_EVENT && seen->documents++ > 0)
+        return check_refuse(error, "", "", "a second YAML document: a configuration is one");
+    error->line = 0;
+    return 0;
+}
+
+static int check_events(const struct document *document, yaml_parser_t *parser,
+                        struct cfg_error *error)
+{
+    struct seen seen = {0, 0};
+    bool more = true;
     int ret = 0;
 
-    if (!yaml_parser_load(parser, &next))
-        return refuse_yaml(document, parser, error);
-    root = yaml_document_get_root_node(&next);
-    if (root != NULL) {
-        error->line = (uint32_t)root->start_mark.line + 1;
-        ret = check_refuse(error, "", "", "a second YAML document: a configuration is one");
+    while (ret == 0 && more) {
+        yaml_event_t event;
+
+        if (!yaml_parser_parse(parser, &event))
+            return refuse_yaml(document, parser, error);
+        more = event.type != YAML_STREAM_END_EVENT;
+        ret = check_event(&event, &seen, error);
+        yaml_event_delete(&event);
     }
-    yaml_document_delete(&next);
     return ret;
+}
+
+/* A parser at the start of the text. False: no memory. */
+static bool start_parser(const struct document *document, yaml_parser_t *ret_parser)
+{
+    if (!yaml_parser_initialize(ret_parser))
+        return false;
+    yaml_parser_set_encoding(ret_parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(ret_parser, (const unsigned char *)document->text,
+                                 document->length);
+    return true;
+}
+
+/* What the root must be: a mapping whose keys are words. */
+static int check_root(struct document *document, struct cfg_error *error)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(&document->yaml);
+
+    if (root == NULL)
+        return check_refuse(error, "", "", "the file is empty");
+    error->line = (uint32_t)root->start_mark.line + 1;
+    if (root->type != YAML_MAPPING_NODE)
+        return check_refuse(error, "", "", "not a configuration: no `KEY: VALUE` at the top");
+    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+         pair < root->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(&document->yaml, pair->key);
+
+        error->line = (uint32_t)key->start_mark.line + 1;
+        if (key->type != YAML_SCALAR_NODE)
+            return check_refuse(error, "", "", "a key is not a word");
+    }
+    error->line = 0;
+    return 0;
 }
 
 static int parse(struct document *document, struct cfg_error *error)
 {
     yaml_parser_t parser;
-    const yaml_node_t *root;
     int ret;
 
-    if (!yaml_parser_initialize(&parser))
+    if (!start_parser(document, &parser))
         return refuse_errno(error, ENOMEM);
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)document->text, document->length);
+    ret = check_events(document, &parser, error);
+    yaml_parser_delete(&parser);
+    if (ret != 0)
+        return ret;
+    if (!start_parser(document, &parser))
+        return refuse_errno(error, ENOMEM);
     if (!yaml_parser_load(&parser, &document->yaml)) {
         ret = refuse_yaml(document, &parser, error);
-        goto out;
+    } else {
+        ret = check_root(document, error);
+        if (ret != 0)
+            yaml_document_delete(&document->yaml);
     }
-    root = yaml_document_get_root_node(&document->yaml);
-    if (root == NULL)
-        ret = check_refuse(error, "", "", "the file is empty");
-    else if (root->type != YAML_MAPPING_NODE)
-        ret = check_refuse(error, "", "", "not a configuration: no `KEY: VALUE` at the top");
-    else
-        ret = check_end(document, &parser, error);
-    if (ret != 0)
-        yaml_document_delete(&document->yaml);
-out:
     yaml_parser_delete(&parser);
     return ret;
 }

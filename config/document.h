@@ -23,7 +23,8 @@ struct document {
 
 /*
  * Reads and parses a file. Returns 0, or a negative errno with line, key and reason in *ret_error:
- * cannot be read, too large, not UTF-8, no YAML, empty, no mapping, more than one document.
+ * cannot be read, too large, not UTF-8, no YAML, empty, no mapping of words, an alias, more than one
+ * document.
  */
 int document_load(const char *file, struct document *ret_document, struct cfg_error *ret_error);
 void document_done(struct document *document);
