@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The laws of dataplane/counters.h, checked on what `tandemctl show stats --json` says. They hold for
+one start of the data plane (an epoch), whenever no frame is on its way: two reads agree.
+"""
+import time
+
+# Left side, right side: names to be added; a name that ends in * stands for all that begin so.
+LAWS = [
+    (["rx_frames"], ["to_tap", "fragments", "messages", "drop_frame_*"]),
+    (["fragments"], ["drop_fragment"]),
+    (["messages"], ["forwarded", "replied", "dropped", "punted"]),
+    (["forwarded"], ["verdict_forwarded_*"]),
+    (["dropped"], ["verdict_drop_*"]),
+    (["punted"], ["verdict_punt_*"]),
+    (["forwarded", "replied"],
+     ["sip_tx", "sip_tx_drop", "sip_mtu_drop", "sip_no_route", "sip_held"]),
+    (["sip_tx_drop"], ["sip_tx_drop_room", "sip_tx_drop_driver"]),
+    (["sip_held"], ["held_released", "held_dropped", "held_now"]),
+    (["held_released"], ["held_tx", "held_tx_drop"]),
+    (["to_tap"], ["tap_delivered", "tap_ring_full", "tap_write_drop"]),
+    (["from_tap"], ["tap_tx", "tap_tx_drop", "from_tap_ring_full"]),
+]
+# Replies have no prefix of their own: verdict_<status>_<why>.
+REPLY_DIGITS = "23456"
+
+
+class Stats:
+    """One reading: epoch, and counters by name."""
+
+    def __init__(self, lab):
+        said = lab.stats()
+        self.epoch = said["epoch"]
+        self.counters = said["counters"]
+        self.stable = said["stable"]       # control's own two reads, a millisecond apart, agreed
+
+    def __getitem__(self, name):
+        return self.counters[name]
+
+    def same(self, other):
+        return self.epoch == other.epoch and self.counters == other.counters
+
+    def since(self, before):
+        """What moved since another reading of the same epoch: name → difference."""
+        return {name: value - before.counters.get(name, 0)
+                for name, value in self.counters.items()
+                if value != before.counters.get(name, 0)}
+
+
+def settled(lab, timeout=10):
+    """Stats of which two readings 60 ms apart agree; the last one when none did."""
+    deadline = time.monotonic() + timeout
+    now = Stats(lab)
+    while time.monotonic() < deadline:
+        time.sleep(0.06)
+        before, now = now, Stats(lab)
+        if now.same(before):
+            return now
+    return now
+
+
+def side(counters, names):
+    total = 0
+    for name in names:
+        if name.endswith("*"):
+            found = [value for other, value in counters.items() if other.startswith(name[:-1])]
+            if not found:
+                raise KeyError(f"no counter is called {name}")
+            total += sum(found)
+        else:
+            total += counters[name]
+    return total
+
+
+def broken(counters):
+    """A line for each law that does not hold."""
+    found = []
+    for left, right in LAWS:
+        a, b = side(counters, left), side(counters, right)
+        if a != b:
+            parts = {name: side(counters, [name]) for name in left + right}
+            found.append(f"{' + '.join(left)} = {a}, but {' + '.join(right)} = {b}: {parts}")
+    replies = sum(value for name, value in counters.items()
+                  if name.startswith("verdict_") and name[8] in REPLY_DIGITS)
+    if counters["replied"] != replies:
+        found.append(f"replied = {counters['replied']}, but its verdicts sum up to {replies}")
+    return found
+
+
+def check(lab):
+    """Stats when settled; AssertionError with the laws that are broken."""
+    now = settled(lab)
+    lines = broken(now.counters)
+    if lines:
+        raise AssertionError("conservation laws broken:\n  " + "\n  ".join(lines))
+    return now
