@@ -106,6 +106,13 @@ static void init(struct proxy_work *w, const struct proxy_view *view,
     w->dead = LB_NO_BACKEND;
 }
 
+/* The empty line that the sender left out: the next parser may be less forgiving than ours. */
+static void end_headers(struct proxy_work *w)
+{
+    sip_edit_splice(&w->out->edit, w->msg->body, 0);
+    sip_edit_put_text(&w->out->edit, "\r\n");
+}
+
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
                   struct proxy_output *ret)
 {
@@ -122,4 +129,6 @@ void proxy_decide(const struct proxy_view *view, const struct proxy_input *input
         proxy_request(&w);
     else
         proxy_response(&w);
+    if (ret->verdict == PROXY_FORWARD && input->msg->open_end)
+        end_headers(&w);
 }

@@ -258,6 +258,22 @@ static void test_headers(void **state)
 }
 
 /* More edits than fit are refused, not cut. */
+/* A datagram that ends after its last header line is let through, and leaves complete. */
+static void test_headers_without_end(void **state)
+{
+    static const char in[] =
+        HEAD("OPTIONS", BOB) "Max-Forwards: 70\n"
+                             "From: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>\n"
+                             "Call-ID: i\nCSeq: 1 OPTIONS\n";
+    struct stage *stage = stage_new(&(struct stage_conf){0});
+
+    stage_send(stage, CALLER, VIP, in);
+    assert_int_equal(stage->output.verdict, PROXY_FORWARD);
+    assert_true(stage->msg.open_end);
+    assert_memory_equal(stage->out + stage->out_length - 19, "CSeq: 1 OPTIONS\r\n\r\n", 19);
+    stage_free(stage);
+}
+
 static void test_too_many_edits(void **state)
 {
     struct stage_conf conf = {0};
@@ -279,7 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_options),
         cmocka_unit_test(test_fill_via),       cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_too_many_edits),
+        cmocka_unit_test(test_too_many_edits), cmocka_unit_test(test_headers_without_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
