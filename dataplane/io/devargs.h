@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/cfg.h"
+#include "config/dataplane.h"
 
 enum {
     IO_DEVARGS_NAME_MAX = 64,     /* of an ethdev, with its NUL (RTE_ETH_NAME_MAX_LEN) */
