@@ -17,9 +17,9 @@
 /* What libcyaml said while it loaded: one message, then a backtrace from the inside out. */
 struct backtrace {
     char message[256];
-    char path[160];                   /* of the value, as pools[0].name */
+    char path[160]; /* of the value, as pools[0].name */
     bool innermost_seen;
-    bool innermost_is_mapping;        /* the message is about a mapping, not about its last field */
+    bool innermost_is_mapping; /* the message is about a mapping, not about its last field */
 };
 
 static void path_prepend(struct backtrace *trace, const char *part, size_t length)
@@ -28,14 +28,15 @@ static void path_prepend(struct backtrace *trace, const char *part, size_t lengt
     bool dot = old > 0 && trace->path[0] != '[';
 
     if (length + dot + old >= sizeof(trace->path))
-        return;                       /* no path of the schema is so long */
+        return; /* no path of the schema is so long */
     memmove(trace->path + length + dot, trace->path, old + 1);
     memcpy(trace->path, part, length);
     if (dot)
         trace->path[length] = '.';
 }
 
-/* "  in mapping field 'NAME' (line…", "  in sequence entry 'N' (line…" (from 1), "  in mapping (…" */
+/* "  in mapping field 'NAME' (line…", "  in sequence entry 'N' (line…" (from 1), "  in mapping (…"
+ */
 static void log_backtrace(struct backtrace *trace, const char *line)
 {
     static const char field[] = "in mapping field '", entry[] = "in sequence entry '";
@@ -51,7 +52,7 @@ static void log_backtrace(struct backtrace *trace, const char *line)
         unsigned long number = strtoul(line + strlen(entry), NULL, 10);
         char index[24];
 
-        if (number == 0)              /* of a list that has too few */
+        if (number == 0) /* of a list that has too few */
             return;
         snprintf(index, sizeof(index), "[%lu]", number - 1);
         path_prepend(trace, index, strlen(index));
@@ -86,8 +87,7 @@ static void path_leave_item(struct backtrace *trace)
 }
 
 /* Says in a person's words what libcyaml said in its own. */
-static int refuse_by_trace(struct backtrace *trace, cyaml_err_t code,
-                           struct cfg_error *error)
+static int refuse_by_trace(struct backtrace *trace, cyaml_err_t code, struct cfg_error *error)
 {
     const char *message = trace->message, *colon = strchr(message, ':');
     unsigned limit;
@@ -167,9 +167,8 @@ static int load(struct document *document, bool dataplane_only, struct cfg *cfg,
         ret = load_raw(document, &cyaml, schema, &raw, error);
     if (ret != 0)
         return ret;
-    ret = dataplane_only
-              ? convert_dataplane(raw->dataplane, document, &cfg->dataplane, error)
-              : convert_file(raw, document, cfg, error);
+    ret = dataplane_only ? convert_dataplane(raw->dataplane, document, &cfg->dataplane, error)
+                         : convert_file(raw, document, cfg, error);
     cyaml_free(&cyaml, schema, raw, 0);
     if (ret == 0)
         ret = check_dataplane(&cfg->dataplane, error);

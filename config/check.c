@@ -42,8 +42,9 @@ static int check_device(const struct cfg_port *port, const char *base, struct cf
     int end = 0;
 
     if (port->driver == CFG_NULL)
-        return port->device == NULL ? 0
-                                    : check_refuse(error, base, "device", "the driver null has none");
+        return port->device == NULL
+                   ? 0
+                   : check_refuse(error, base, "device", "the driver null has none");
     if (port->device == NULL)
         return check_refuse(error, base, "device", "required by this driver, but missing");
     switch (port->driver) {
@@ -54,10 +55,11 @@ static int check_device(const struct cfg_port *port, const char *base, struct cf
                                 port->device);
         return 0;
     case CFG_PCI:
-        if (sscanf(port->device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) != 4 ||
+        if (sscanf(port->device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) !=
+                4 ||
             port->device[end] != '\0')
-            return check_refuse(error, base, "device",
-                                "`%.60s` is no PCI address, as 0000:01:00.0", port->device);
+            return check_refuse(error, base, "device", "`%.60s` is no PCI address, as 0000:01:00.0",
+                                port->device);
         return 0;
     default:
         return 0;
@@ -100,7 +102,8 @@ static int check_gateways(const struct cfg_port *port, const char *base, struct 
             near |= value_prefix_has(&port->addresses[j], gateway);
         }
         if (!near)
-            return check_refuse(error, base, "gateway", "%s is in no prefix of the port's addresses",
+            return check_refuse(error, base, "gateway",
+                                "%s is in no prefix of the port's addresses",
                                 ip_text(gateway, text));
     }
     return 0;
@@ -213,7 +216,7 @@ static bool is_port_address(const struct cfg_dataplane *dataplane, const struct 
 /* Where something of the file is, so that sorted copies can name it. */
 struct place {
     const void *what;
-    uint32_t outer, inner;            /* service and listener; pool and backend */
+    uint32_t outer, inner; /* service and listener; pool and backend */
 };
 
 static int order_of_places(const struct place *a, const struct place *b)
@@ -367,8 +370,8 @@ static int check_ids(const struct cfg *cfg, struct known *all, struct cfg_error 
         for (uint32_t j = 0; j < cfg->pools[i].n_backends; j++) {
             struct sip_slice name = sip_slice_of(cfg->pools[i].backends[j].name);
 
-            all[n++] = (struct known){.id = snapshot_backend_id(pool, name), .pool = i,
-                                      .backend = j};
+            all[n++] =
+                (struct known){.id = snapshot_backend_id(pool, name), .pool = i, .backend = j};
         }
     }
     qsort(all, n, sizeof(*all), by_id);
@@ -381,7 +384,8 @@ static int check_ids(const struct cfg *cfg, struct known *all, struct cfg_error 
             continue;
         snprintf(base, sizeof(base), "pools[%u].backends[%u]", all[i].pool, all[i].backend);
         if (all[i].pool == all[i - 1].pool && same_text(name, before))
-            return check_refuse(error, base, "name", "two backends of the pool are named `%s`", name);
+            return check_refuse(error, base, "name", "two backends of the pool are named `%s`",
+                                name);
         return check_refuse(error, base, "name",
                             "has the same id as backend %s of pool %s: rename one of them", before,
                             pool->name);
@@ -402,8 +406,8 @@ static int check_backend_addresses(const struct cfg *cfg, struct known *all,
 
             all[n++] = (struct known){.addr = backend->addr, .pool = i, .backend = j};
             for (uint32_t k = 0; k < backend->n_ports; k++)
-                all[n++] = (struct known){.addr = {backend->addr.ip, backend->ports[k]},
-                                          .pool = i, .backend = j};
+                all[n++] = (struct known){
+                    .addr = {backend->addr.ip, backend->ports[k]}, .pool = i, .backend = j};
         }
     }
     qsort(all, n, sizeof(*all), by_pool_and_address);

@@ -14,26 +14,26 @@
 #include "config/msg.h"
 #include "dataplane/lb/maglev.h"
 
-enum { ALIGN = 8 };                   /* of every array in the block */
+enum { ALIGN = 8 }; /* of every array in the block */
 
 /* A backend that goes into the snapshot, in its place there. */
 struct chosen {
     const struct cfg_backend *cfg;
     uint32_t id;
     uint32_t pool;
-    uint32_t order;                   /* within the pool: as configured, then as they linger */
+    uint32_t order; /* within the pool: as configured, then as they linger */
     bool lingering;
 };
 
 /* What is being built. */
 struct build {
     const struct compile_input *input;
-    struct chosen *chosen;            /* [n_backends], by pool, those configured first */
-    uint32_t *n_of_pool;              /* [n_pools] */
+    struct chosen *chosen; /* [n_backends], by pool, those configured first */
+    uint32_t *n_of_pool;   /* [n_pools] */
     uint32_t n_backends;
     struct snapshot *snapshot;
     uint32_t text_used;
-    uint32_t domains_at;              /* offset of the next service's domains */
+    uint32_t domains_at; /* offset of the next service's domains */
 };
 
 static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
@@ -351,8 +351,8 @@ static int fill_table(struct build *b, const struct lb_pool *pool)
         if (backend->state == LB_UP && backend->weight > 0)
             members[n++] = (struct lb_member){backend->id, backend->weight, (uint16_t)i};
     }
-    ret = lb_maglev_build(&b->snapshot->hash_key, members, n, tables + pool->table,
-                          pool->table_size);
+    ret =
+        lb_maglev_build(&b->snapshot->hash_key, members, n, tables + pool->table, pool->table_size);
     free(members);
     return ret;
 }

@@ -13,7 +13,7 @@
 #include "config/snapshot.h"
 #include "config/value.h"
 
-enum { BASE_MAX = 96 };               /* bytes of a path like pools[1023].backends[16383] */
+enum { BASE_MAX = 96 }; /* bytes of a path like pools[1023].backends[16383] */
 
 static int no_memory(struct cfg_error *error)
 {
@@ -35,7 +35,8 @@ static int copy_name(const char *text, char **ret, const char *base, struct cfg_
     if (!value_is_name(text))
         return check_refuse(error, base, "name",
                             "`%s` is no name: letters, digits, `.`, `_` and `-`, a letter or "
-                            "digit first", text);
+                            "digit first",
+                            text);
     return copy(text, ret, error);
 }
 
@@ -91,14 +92,14 @@ static int take_memory(const char *text, uint64_t *ret_bytes, struct cfg_error *
     int ret = value_size(text, ret_bytes);
 
     if (ret == -ENODATA)
-        return check_refuse(error, "dataplane", "memory",
-                            "`%.40s` needs a unit: " VALUE_SIZE_UNITS, text);
+        return check_refuse(error, "dataplane", "memory", "`%.40s` needs a unit: " VALUE_SIZE_UNITS,
+                            text);
     if (ret == -EINVAL)
         return check_refuse(error, "dataplane", "memory",
                             "`%.40s` is no size: a whole number and " VALUE_SIZE_UNITS, text);
     if (ret != 0 || *ret_bytes < SCHEMA_MEMORY_MIN || *ret_bytes > SCHEMA_MEMORY_MAX)
-        return check_refuse(error, "dataplane", "memory",
-                            "%.40s is out of range: 64MiB to 1024GiB", text);
+        return check_refuse(error, "dataplane", "memory", "%.40s is out of range: 64MiB to 1024GiB",
+                            text);
     return 0;
 }
 
@@ -164,7 +165,7 @@ static int convert_port(const struct schema_port *raw, const struct document *do
     if (raw->driver == CFG_MEMIF)
         return check_refuse(error, base, "driver", "memif is not supported yet by this version");
     port->driver = (enum cfg_driver)raw->driver;
-    port->zone = raw->zone == NULL ? CFG_ZONE_BOTH : (enum cfg_zone)*raw->zone;
+    port->zone = raw->zone == NULL ? CFG_ZONE_BOTH : (enum cfg_zone) * raw->zone;
     if (raw->frame_size != NULL) {
         if (port->driver != CFG_AF_PACKET)
             return check_refuse(error, base, "frame_size", "only the driver af_packet has it");
@@ -216,7 +217,7 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
     if (ret != 0)
         return ret;
     cfg->hugepages =
-        raw->hugepages == NULL ? CFG_HUGEPAGES_AUTO : (enum cfg_hugepages)*raw->hugepages;
+        raw->hugepages == NULL ? CFG_HUGEPAGES_AUTO : (enum cfg_hugepages) * raw->hugepages;
     cfg->call_table = raw->call_table == NULL ? SCHEMA_CALL_TABLE : *raw->call_table;
     ret = take_number(cfg->call_table, SCHEMA_CALL_TABLE_MIN, SCHEMA_CALL_TABLE_MAX, "dataplane",
                       "call_table", ret_error);
@@ -302,10 +303,10 @@ static int convert_service(const struct schema_service *raw, const struct docume
     snprintf(key, sizeof(key), "%s.proxy_require", base);
     given = document_find(document, key) != NULL;
     if (ret == 0)
-        ret = copy_texts(given ? raw->proxy_require : default_tags,
-                         given ? raw->n_proxy_require : 1, value_is_token, "option tag",
-                         &service->proxy_require, &service->n_proxy_require, base, "proxy_require",
-                         error);
+        ret =
+            copy_texts(given ? raw->proxy_require : default_tags, given ? raw->n_proxy_require : 1,
+                       value_is_token, "option tag", &service->proxy_require,
+                       &service->n_proxy_require, base, "proxy_require", error);
     if (ret != 0)
         return ret;
     if (!NEW_ARRAY(service->listen, raw->n_listen))
@@ -362,15 +363,16 @@ static int take_key(const char *text, struct cfg_pool *pool, uint8_t *ret_kind, 
     if (strncmp(text, header, strlen(header)) != 0)
         return check_refuse(error, base, name,
                             "`%.60s` is not allowed here, but: call-id, from, to, ruri, source, "
-                            "aor, header:NAME", text);
+                            "aor, header:NAME",
+                            text);
     text += strlen(header);
     if (!value_is_token(text))
-        return check_refuse(error, base, name, "header: wants the name of a header, as header:X-Id");
+        return check_refuse(error, base, name,
+                            "header: wants the name of a header, as header:X-Id");
     if (pool->key_header != NULL &&
         !sip_slice_equal_nocase(sip_slice_of(text), sip_slice_of(pool->key_header)))
-        return check_refuse(error, base, name,
-                            "a pool hashes one header: `%.60s` beside `%.60s`", text,
-                            pool->key_header);
+        return check_refuse(error, base, name, "a pool hashes one header: `%.60s` beside `%.60s`",
+                            text, pool->key_header);
     *ret_kind = LB_KEY_HEADER;
     return pool->key_header != NULL ? 0 : copy(text, &pool->key_header, error);
 }
@@ -404,7 +406,7 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
 
     if (ret == 0)
         ret = take_keys(raw, pool, base, error);
-    pool->share = raw->share == NULL ? LB_SHARE_NONE : (enum lb_share)*raw->share;
+    pool->share = raw->share == NULL ? LB_SHARE_NONE : (enum lb_share) * raw->share;
     if (ret == 0 && !NEW_ARRAY(pool->backends, raw->n_backends))
         ret = no_memory(error);
     for (uint32_t i = 0; ret == 0 && i < raw->n_backends; i++) {
@@ -445,8 +447,8 @@ static int convert_control(const struct schema_control *raw, struct cfg *cfg,
     ret = copy_path(raw->socket == NULL ? SCHEMA_CONTROL_SOCKET : raw->socket, SCHEMA_SOCKET_MAX,
                     &cfg->control.socket, "control", "socket", error);
     if (ret == 0)
-        ret = copy_path(raw->state_dir == NULL ? SCHEMA_STATE_DIR : raw->state_dir,
-                        SCHEMA_TEXT_MAX, &cfg->control.state_dir, "control", "state_dir", error);
+        ret = copy_path(raw->state_dir == NULL ? SCHEMA_STATE_DIR : raw->state_dir, SCHEMA_TEXT_MAX,
+                        &cfg->control.state_dir, "control", "state_dir", error);
     if (ret == 0 && raw->socket_group != NULL)
         ret = copy(raw->socket_group, &cfg->control.socket_group, error);
     return ret;
@@ -461,10 +463,9 @@ static int convert_head(const struct schema_file *raw, struct cfg *cfg, struct c
         ret = take_ip(raw->node_address, &cfg->node_address, "", "node_address", error);
     }
     if (ret == 0)
-        ret = take_duration(raw->token_lifetime == NULL ? SCHEMA_TOKEN_LIFETIME
-                                                        : raw->token_lifetime,
-                            SCHEMA_TOKEN_LIFETIME_MIN, &cfg->token_lifetime_ms, "token_lifetime",
-                            error);
+        ret = take_duration(
+            raw->token_lifetime == NULL ? SCHEMA_TOKEN_LIFETIME : raw->token_lifetime,
+            SCHEMA_TOKEN_LIFETIME_MIN, &cfg->token_lifetime_ms, "token_lifetime", error);
     if (ret == 0)
         ret = take_duration(raw->linger == NULL ? SCHEMA_LINGER : raw->linger, SCHEMA_LINGER_MIN,
                             &cfg->linger_ms, "linger", error);
@@ -484,8 +485,8 @@ int convert_file(const struct schema_file *raw, const struct document *document,
         ret = convert_dataplane(raw->dataplane, document, &cfg->dataplane, ret_error);
     if (ret == 0)
         ret = convert_control(raw->control, cfg, ret_error);
-    if (ret == 0 && (!NEW_ARRAY(cfg->services, raw->n_services) ||
-                     !NEW_ARRAY(cfg->pools, raw->n_pools)))
+    if (ret == 0 &&
+        (!NEW_ARRAY(cfg->services, raw->n_services) || !NEW_ARRAY(cfg->pools, raw->n_pools)))
         ret = no_memory(ret_error);
     for (uint32_t i = 0; ret == 0 && i < raw->n_services; i++) {
         snprintf(base, sizeof(base), "services[%u]", i);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LINE_BYTES = 64 };             /* a block has its cache lines for itself: one writer each */
+enum { LINE_BYTES = 64 }; /* a block has its cache lines for itself: one writer each */
 
 static uint64_t round_up(uint64_t bytes)
 {

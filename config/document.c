@@ -110,13 +110,14 @@ struct seen {
 };
 
 /*
- * What YAML allows and a configuration does not: a second document; aliases, which would let a short
- * file stand for an endless one; deep nesting, for which libyaml takes time by its square.
+ * What YAML allows and a configuration does not: a second document; aliases, which would let a
+ * short file stand for an endless one; deep nesting, for which libyaml takes time by its square.
  */
 static int check_event(const yaml_event_t *event, struct seen *seen, struct cfg_error *error)
 {
     enum { DEPTH_MAX = 64 };
-    bool opens = event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+    bool opens =
+        event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
     bool closes = event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
 
     seen->depth += opens;
@@ -126,7 +127,8 @@ static int check_event(const yaml_event_t *event, struct seen *seen, struct cfg_
         return check_refuse(error, "", "",
                             "aliases (*NAME) are not supported: write the value out");
     if (seen->depth > DEPTH_MAX)
-        return check_refuse(error, "", "", "lists and sections nested more than %d deep", DEPTH_MAX);
+        return check_refuse(error, "", "", "lists and sections nested more than %d deep",
+                            DEPTH_MAX);
     if (event->type == YAML_DOCUMENT_START_EVENT && seen->documents++ > 0)
         return check_refuse(error, "", "", "a second YAML document: a configuration is one");
     error->line = 0;

@@ -91,7 +91,9 @@ int msg_receive(int socket, void *packet, uint32_t size, int *ret_fds, uint32_t 
 {
     struct iovec part = {.iov_base = packet, .iov_len = size};
     union control_room room;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room.bytes,
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = room.bytes,
                              .msg_controllen = sizeof(room.bytes)};
     int fds[FDS_ROOM];
     uint32_t n, magic = 0;

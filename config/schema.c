@@ -17,12 +17,13 @@
 
 static_assert((int)SCHEMA_PROXY_REQUIRE_MAX == SNAPSHOT_PROXY_REQUIRE_MAX, "one limit");
 
-/* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true). */
-#define WORD(key, structure, member, words)                                                        \
-    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, structure, member, words,                             \
+/* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true).
+ */
+#define WORD(key, structure, member, words)                            \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, structure, member, words, \
                      sizeof(words) / sizeof((words)[0]))
-#define WORD_OPTIONAL(key, structure, member, words)                                               \
-    CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | OPTIONAL, structure, member, words,              \
+#define WORD_OPTIONAL(key, structure, member, words)                                  \
+    CYAML_FIELD_ENUM_PTR(key, CYAML_FLAG_STRICT | OPTIONAL, structure, member, words, \
                          sizeof(words) / sizeof((words)[0]))
 
 static const cyaml_strval_t bools[] = {{"false", 0}, {"true", 1}};
@@ -68,12 +69,10 @@ static const cyaml_schema_value_t port_value = {
 static const cyaml_schema_field_t dataplane_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("workers", LIST_OPTIONAL, struct schema_dataplane, workers,
                                n_workers, &number_value, 1, SCHEMA_WORKERS_MAX),
-    CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct schema_dataplane, memory, 1,
-                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct schema_dataplane, memory, 1, SCHEMA_TEXT_MAX),
     WORD_OPTIONAL("hugepages", struct schema_dataplane, hugepages, hugepages),
     CYAML_FIELD_UINT_PTR("call_table", OPTIONAL, struct schema_dataplane, call_table),
-    CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_dataplane, socket, 1,
-                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_dataplane, socket, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("user", OPTIONAL, struct schema_dataplane, user, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_REQUIRED, struct schema_dataplane, ports, n_ports,
                                &port_value, 1, SCHEMA_PORTS_MAX),
@@ -98,11 +97,10 @@ static const cyaml_schema_field_t service_fields[] = {
     WORD_OPTIONAL("record_route", struct schema_service, record_route, bools),
     WORD_OPTIONAL("path", struct schema_service, path, paths),
     WORD_OPTIONAL("nat", struct schema_service, nat, nats),
-    CYAML_FIELD_SEQUENCE_COUNT("domains", LIST_OPTIONAL, struct schema_service, domains,
-                               n_domains, &text_value, 0, SCHEMA_DOMAINS_MAX),
-    CYAML_FIELD_SEQUENCE_COUNT("proxy_require", LIST_OPTIONAL, struct schema_service,
-                               proxy_require, n_proxy_require, &text_value, 0,
-                               SCHEMA_PROXY_REQUIRE_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("domains", LIST_OPTIONAL, struct schema_service, domains, n_domains,
+                               &text_value, 0, SCHEMA_DOMAINS_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("proxy_require", LIST_OPTIONAL, struct schema_service, proxy_require,
+                               n_proxy_require, &text_value, 0, SCHEMA_PROXY_REQUIRE_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t service_value = {
@@ -110,8 +108,7 @@ static const cyaml_schema_value_t service_value = {
 
 static const cyaml_schema_field_t backend_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_backend, name, 1, SCHEMA_NAME_MAX),
-    CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_backend, address, 1,
-                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_backend, address, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_backend, port),
     CYAML_FIELD_UINT_PTR("weight", OPTIONAL, struct schema_backend, weight),
     CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_OPTIONAL, struct schema_backend, ports, n_ports,
@@ -121,18 +118,25 @@ static const cyaml_schema_field_t backend_fields[] = {
 static const cyaml_schema_value_t backend_value = {
     CYAML_VALUE_MAPPING(REQUIRED, struct schema_backend, backend_fields)};
 
-#define METHOD(name, id)                                                                           \
-    CYAML_FIELD_STRING_PTR(name, OPTIONAL, struct schema_method_keys, method[id], 1,               \
+#define METHOD(name, id)                                                             \
+    CYAML_FIELD_STRING_PTR(name, OPTIONAL, struct schema_method_keys, method[id], 1, \
                            SCHEMA_TEXT_MAX)
 /* In the order of enum sip_method, from SIP_INVITE on. */
 static const cyaml_schema_field_t method_key_fields[] = {
-    METHOD("INVITE", SIP_INVITE),       METHOD("ACK", SIP_ACK),
-    METHOD("BYE", SIP_BYE),             METHOD("CANCEL", SIP_CANCEL),
-    METHOD("OPTIONS", SIP_OPTIONS),     METHOD("REGISTER", SIP_REGISTER),
-    METHOD("PRACK", SIP_PRACK),         METHOD("SUBSCRIBE", SIP_SUBSCRIBE),
-    METHOD("NOTIFY", SIP_NOTIFY),       METHOD("PUBLISH", SIP_PUBLISH),
-    METHOD("INFO", SIP_INFO),           METHOD("REFER", SIP_REFER),
-    METHOD("MESSAGE", SIP_MESSAGE),     METHOD("UPDATE", SIP_UPDATE),
+    METHOD("INVITE", SIP_INVITE),
+    METHOD("ACK", SIP_ACK),
+    METHOD("BYE", SIP_BYE),
+    METHOD("CANCEL", SIP_CANCEL),
+    METHOD("OPTIONS", SIP_OPTIONS),
+    METHOD("REGISTER", SIP_REGISTER),
+    METHOD("PRACK", SIP_PRACK),
+    METHOD("SUBSCRIBE", SIP_SUBSCRIBE),
+    METHOD("NOTIFY", SIP_NOTIFY),
+    METHOD("PUBLISH", SIP_PUBLISH),
+    METHOD("INFO", SIP_INFO),
+    METHOD("REFER", SIP_REFER),
+    METHOD("MESSAGE", SIP_MESSAGE),
+    METHOD("UPDATE", SIP_UPDATE),
     CYAML_FIELD_END,
 };
 
@@ -158,7 +162,7 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_END,
 };
 
-#define DATAPLANE_FIELD                                                                            \
+#define DATAPLANE_FIELD \
     CYAML_FIELD_MAPPING_PTR("dataplane", REQUIRED, struct schema_file, dataplane, dataplane_fields)
 
 static const cyaml_schema_field_t file_fields[] = {

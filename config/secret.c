@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The secret file of the cluster: read, or made on first start. It must not know what the keys sign.
+ * The secret file of the cluster: read, or made on first start. It must not know what the keys
+ * sign.
  */
 #include "config/compile.h"
 
@@ -135,10 +136,9 @@ static int write_new(FILE *out)
 
     if (getrandom(keys, sizeof(keys), 0) != (ssize_t)sizeof(keys))
         ret = -EIO;
-    if (ret == 0 && (print_key(out, "seed", &keys[0]) < 0 ||
-                     fprintf(out, "current %d", FIRST_KEY_ID) < 0 ||
-                     print_key(out, "", &keys[1]) < 0 || fflush(out) != 0 ||
-                     fsync(fileno(out)) != 0))
+    if (ret == 0 &&
+        (print_key(out, "seed", &keys[0]) < 0 || fprintf(out, "current %d", FIRST_KEY_ID) < 0 ||
+         print_key(out, "", &keys[1]) < 0 || fflush(out) != 0 || fsync(fileno(out)) != 0))
         ret = errno != 0 ? -errno : -EIO;
     explicit_bzero(keys, sizeof(keys));
     if (fclose(out) != 0 && ret == 0)

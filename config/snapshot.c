@@ -194,8 +194,7 @@ static const char *check_backends(const struct snapshot *s)
         if (b->id == 0 || b->port == 0 || b->n_ports > LB_PORTS_MAX || b->lingering > 1 ||
             b->transport == SIP_TRANSPORT_NONE || b->transport >= SIP_TRANSPORT_COUNT)
             return "a backend's id, port or transport is out of range";
-        if (b->state >= LB_STATE_COUNT || b->admin >= LB_STATE_COUNT ||
-            b->health >= LB_STATE_COUNT)
+        if (b->state >= LB_STATE_COUNT || b->admin >= LB_STATE_COUNT || b->health >= LB_STATE_COUNT)
             return "a backend's state is out of range";
         if (!text_fits(s, b->name))
             return "a backend's name leaves the text";
@@ -220,7 +219,8 @@ static const char *check_by_id(const struct snapshot *s)
     return NULL;
 }
 
-/* At most half full, so every probe ends; and each backend is found by the probe for its address. */
+/* At most half full, so every probe ends; and each backend is found by the probe for its address.
+ */
 static const char *check_by_address(const struct snapshot *s)
 {
     const uint32_t *by_address = snapshot_at(s, s->by_address.offset);
@@ -251,8 +251,8 @@ int snapshot_check(const void *block, size_t size, const char **ret_reason)
 {
     /* Each check relies on those before it. */
     static const char *(*const checks[])(const struct snapshot *) = {
-        check_arrays,    check_mac_keys, check_services, check_listeners,
-        check_pools,     check_backends, check_by_id,    check_by_address,
+        check_arrays, check_mac_keys, check_services, check_listeners,
+        check_pools,  check_backends, check_by_id,    check_by_address,
     };
     const char *reason = check_head(block, size);
 

@@ -36,8 +36,8 @@ static int number_and_unit(const char *text, const struct unit *units, uint64_t 
 
 int value_duration(const char *text, uint64_t *ret_ms)
 {
-    static const struct unit units[] = {{"ms", 1},       {"s", 1000},     {"m", 60000},
-                                        {"h", 3600000},  {"d", 86400000}, {NULL, 0}};
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 
     return number_and_unit(text, units, ret_ms);
 }
@@ -112,14 +112,15 @@ bool value_prefix_has(const struct cfg_prefix *prefix, const struct sip_ip *ip)
 
 bool value_is_name(const char *text)
 {
-    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    size_t length =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 
     return length > 0 && text[length] == '\0' && strchr("._-", text[0]) == NULL;
 }
 
 bool value_is_interface(const char *text)
 {
-    enum { INTERFACE_MAX = 15 };      /* IFNAMSIZ without its NUL */
+    enum { INTERFACE_MAX = 15 }; /* IFNAMSIZ without its NUL */
     size_t length = strlen(text);
 
     if (length == 0 || length > INTERFACE_MAX || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
@@ -135,7 +136,8 @@ bool value_is_token(const char *text)
 {
     const char *at = text;
 
-    while (*at != '\0' && (strchr(LETTERS_DIGITS, *at) != NULL || strchr("-.!%*_+`'~", *at) != NULL))
+    while (*at != '\0' &&
+           (strchr(LETTERS_DIGITS, *at) != NULL || strchr("-.!%*_+`'~", *at) != NULL))
         at++;
     return at > text && *at == '\0';
 }

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From configuration, state and secret to a snapshot; its memfd; the secret file. */
+#include "tests/unit/config/sample.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/msg.h"
+
+static void assert_check(const struct snapshot *s)
+{
+    const char *reason = "";
+
+    if (snapshot_check(s, s->size, &reason) != 0)
+        fail_msg("%s", reason);
+}
+
+static const struct lb_backend *backend(const struct snapshot *s, const char *pool,
+                                        const char *name)
+{
+    int32_t index = snapshot_backend_by_id(s, sample_id(pool, name));
+
+    assert_true(index >= 0);
+    return &snapshot_backends(s)[index];
+}
+
+/* How many of a pool's entries name a backend; with NULL, how many name none. */
+static uint32_t entries(const struct snapshot *s, uint32_t pool, const struct lb_backend *of)
+{
+    const struct lb_pool *p = &snapshot_pools(s)[pool];
+    const uint16_t *table = (const uint16_t *)snapshot_at(s, s->tables.offset) + p->table;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->table_size; i++)
+        n += of == NULL ? table[i] == 0xffff
+                        : table[i] == (uint32_t)(of - snapshot_backends(s)) - p->first_backend;
+    return n;
+}
+
+static void test_layout(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_input input = {
+        .cfg = cfg, .secret = &sample_secret, .generation = 9, .node_draining = true};
+    struct snapshot *s = sample_compile(&input);
+    const struct lb_backend *kam1 = backend(s, "proxies", "kam1");
+    const struct snapshot_service *calls = &snapshot_services(s)[0];
+    const struct lb_text *domains = snapshot_at(s, calls->domains.offset);
+
+    assert_check(s);
+    assert_int_equal(s->generation, 9);
+    assert_int_equal(s->draining, 1);
+    assert_int_equal(s->services.n, 2);
+    assert_int_equal(s->listeners.n, 4);
+    assert_int_equal(s->pools.n, 3);
+    assert_int_equal(s->backends.n, 6);
+    assert_int_equal(calls->path, SNAPSHOT_PATH_SUPPORTED);
+    assert_int_equal(calls->nat, SNAPSHOT_NAT_ALWAYS);
+    assert_int_equal(calls->record_route, 0);
+    assert_int_equal(calls->n_proxy_require, 2);
+    assert_true(
+        sip_slice_equal(snapshot_text(s, calls->proxy_require[1]), sip_slice_of("sec-agree")));
+    assert_int_equal(calls->domains.n, 3);
+    assert_true(sip_slice_equal(snapshot_text(s, domains[0]), sip_slice_of("example.net")));
+    assert_int_equal(snapshot_services(s)[1].pool, 1);
+    assert_int_equal(snapshot_services(s)[1].record_route, 1);
+    assert_int_equal(kam1->port, 5080);
+    assert_int_equal(kam1->n_ports, 2);
+    assert_int_equal(kam1->ports[1], 5082);
+    assert_int_equal(kam1->weight, 50);
+    assert_int_equal(kam1->state, LB_UP);
+    assert_int_equal(kam1->transport, SIP_TRANSPORT_UDP);
+    assert_int_equal(snapshot_pools(s)[0].keys[SIP_MESSAGE], LB_KEY_HEADER);
+    assert_true(sip_slice_equal(snapshot_text(s, snapshot_pools(s)[0].key_header),
+                                sip_slice_of("X-Tenant")));
+    assert_int_equal(entries(s, 0, NULL), 0);
+    assert_int_equal(entries(s, 0, backend(s, "proxies", "kam3")), 0);
+    assert_true(entries(s, 0, kam1) > 0);
+    free(s);
+    cfg_free(cfg);
+}
+
+static void test_keys(void **state)
+{
+    struct cfg *cfg = sample_load("least.yaml");
+    struct compile_secret rotated = sample_secret;
+    struct compile_input input = {.cfg = cfg, .secret = &sample_secret, .generation = 1};
+    struct snapshot *before = sample_compile(&input), *after;
+
+    rotated.mac[SNAPSHOT_MAC_CURRENT].key.k0 ^= 1;
+    rotated.mac[SNAPSHOT_MAC_NEXT] = (struct snapshot_mac_key){.id = 8, .valid = 1, .key = {9, 9}};
+    input.secret = &rotated;
+    after = sample_compile(&input);
+    assert_check(after);
+    /* A rotation moves no call and breaks no transaction. */
+    assert_memory_equal(&before->hash_key, &after->hash_key, sizeof(struct lb_key));
+    assert_memory_equal(&before->branch_key, &after->branch_key, sizeof(struct lb_key));
+    assert_memory_not_equal(&before->hash_key, &before->branch_key, sizeof(struct lb_key));
+    assert_memory_not_equal(&before->hash_key, &sample_secret.seed, sizeof(struct lb_key));
+    assert_memory_not_equal(&before->mac[1].key, &after->mac[1].key, sizeof(struct lb_key));
+    assert_memory_equal(&before->mac[2], &after->mac[2], sizeof(struct snapshot_mac_key));
+    assert_int_equal(before->mac[SNAPSHOT_MAC_NEXT].valid, 0);
+    assert_int_equal(after->mac[SNAPSHOT_MAC_NEXT].id, 8);
+    free(before);
+    free(after);
+    cfg_free(cfg);
+}
+
+/* admin and health, the worse of them, and who then gets new calls (DESIGN section 3). */
+static void test_states(void **state)
+{
+    static const struct {
+        uint8_t admin, health, state;
+    } cases[] = {
+        {LB_UP, LB_UP, LB_UP},
+        {LB_UP, LB_BUSY, LB_BUSY},
+        {LB_UP, LB_DOWN, LB_DOWN},
+        {LB_DRAINING, LB_UP, LB_DRAINING},
+        {LB_DRAINING, LB_BUSY, LB_DRAINING},
+        {LB_DRAINING, LB_DOWN, LB_DOWN},
+        {LB_DISABLED, LB_UP, LB_DISABLED},
+        {LB_DISABLED, LB_DOWN, LB_DISABLED},
+    };
+    struct cfg *cfg = sample_load("good.yaml");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct compile_state st = {.id = sample_id("proxies", "kam2"),
+                                   .admin = cases[i].admin,
+                                   .health = cases[i].health,
+                                   .weight = UINT32_MAX};
+        struct compile_input input = {
+            .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = &st, .n_states = 1};
+        struct snapshot *s = sample_compile(&input);
+        const struct lb_backend *kam2 = backend(s, "proxies", "kam2");
+
+        assert_check(s);
+        assert_int_equal(kam2->admin, cases[i].admin);
+        assert_int_equal(kam2->health, cases[i].health);
+        assert_int_equal(kam2->state, cases[i].state);
+        assert_int_equal(kam2->weight, 100);
+        assert_int_equal(entries(s, 0, kam2) > 0, cases[i].state == LB_UP);
+        assert_int_equal(entries(s, 0, NULL), 0);
+        free(s);
+    }
+    cfg_free(cfg);
+}
+
+static void test_weight_and_none_up(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_state st[] = {
+        {.id = sample_id("proxies", "kam2"), .weight = 0},
+        {.id = sample_id("proxies", "kam3"), .weight = 300},
+        {.id = sample_id("media-gateways", "kam1"), .health = LB_DOWN, .weight = UINT32_MAX},
+    };
+    struct compile_input input = {
+        .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = st, .n_states = 3};
+    struct snapshot *s = sample_compile(&input);
+
+    assert_check(s);
+    assert_int_equal(entries(s, 0, backend(s, "proxies", "kam2")), 0);
+    assert_int_equal(backend(s, "proxies", "kam3")->weight, 300);
+    assert_true(entries(s, 0, backend(s, "proxies", "kam3")) >
+                entries(s, 0, backend(s, "proxies", "kam1")));
+    assert_int_equal(entries(s, 1, NULL), snapshot_pools(s)[1].table_size);
+    assert_int_equal(snapshot_table_lookup(s, 1, 12345), LB_NO_BACKEND);
+    free(s);
+    cfg_free(cfg);
+}
+
+/* One that left, one that came back, one of a pool that is gone, one twice. */
+static void test_lingering(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_lingering gone[] = {
+        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.50", 5060), .weight = 100}},
+        {"proxies", {.name = "kam2", .addr = sample_addr("10.0.0.51", 5060), .weight = 100}},
+        {"no-pool", {.name = "old", .addr = sample_addr("10.0.0.52", 5060), .weight = 100}},
+        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.53", 5060), .weight = 100}},
+        {"spare", {.name = "dead", .addr = sample_addr("10.0.0.54", 5060), .weight = 100}},
+    };
+    struct compile_state dead = {
+        .id = sample_id("spare", "dead"), .health = LB_DOWN, .weight = UINT32_MAX};
+    struct compile_input input = {
+        .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = &dead, .n_states = 1};
+    struct snapshot *without = sample_compile(&input), *s;
+    const struct lb_backend *old;
+
+    input.lingering = gone;
+    input.n_lingering = sizeof(gone) / sizeof(gone[0]);
+    s = sample_compile(&input);
+    assert_check(s);
+    assert_int_equal(s->backends.n, 8);
+    old = backend(s, "proxies", "old");
+    assert_int_equal(old->lingering, 1);
+    assert_int_equal(old->state, LB_DRAINING);
+    assert_int_equal(old->ip.bytes[15], 50);
+    assert_int_equal(old - snapshot_backends(s), 4); /* behind the pool's four */
+    assert_int_equal(snapshot_pools(s)[0].n_backends, 5);
+    assert_int_equal(snapshot_pools(s)[1].first_backend, 5);
+    assert_int_equal(entries(s, 0, old), 0);
+    assert_int_equal(backend(s, "proxies", "kam2")->lingering, 0);
+    assert_int_equal(backend(s, "proxies", "kam2")->ip.bytes[15], 12);
+    assert_int_equal(backend(s, "spare", "dead")->state, LB_DOWN);
+    /* Whoever lingers moves nobody. */
+    assert_int_equal(without->tables.n, s->tables.n);
+    assert_memory_equal(snapshot_at(without, without->tables.offset),
+                        snapshot_at(s, s->tables.offset), s->tables.n * sizeof(uint16_t));
+    free(without);
+    free(s);
+    cfg_free(cfg);
+}
+
+static void test_equal_bytes(void **state)
+{
+    struct cfg *a = sample_load("good.yaml"), *b = sample_load("good.yaml");
+    struct compile_input input = {.cfg = a, .secret = &sample_secret, .generation = 1};
+    struct snapshot *first = sample_compile(&input), *second;
+
+    input.cfg = b;
+    second = sample_compile(&input);
+    assert_int_equal(first->size, second->size);
+    assert_memory_equal(first, second, first->size);
+    free(first);
+    free(second);
+    cfg_free(a);
+    cfg_free(b);
+}
+
+static void test_memfd(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_input input = {.cfg = cfg, .secret = &sample_secret, .generation = 1};
+    struct snapshot *s = sample_compile(&input);
+    int fd = compile_memfd(s);
+    struct stat status;
+    void *map;
+
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GET_SEALS), msg_snapshot_seals());
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_int_equal(status.st_size, s->size);
+    assert_int_equal(write(fd, "x", 1), -1);
+    assert_int_equal(ftruncate(fd, 1), -1);
+    map = mmap(NULL, s->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    assert_true(map != MAP_FAILED);
+    assert_memory_equal(map, s, s->size);
+    assert_check(map);
+    munmap(map, s->size);
+    close(fd);
+    free(s);
+    cfg_free(cfg);
+}
+
+/* A directory of its own for secret files. */
+static char *secret_path(char dir[32], char file[64])
+{
+    snprintf(dir, 32, "/tmp/tandem-secret-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(file, 64, "%s/secret", dir);
+    return file;
+}
+
+static void test_secret_made(void **state)
+{
+    struct compile_secret made, again, other;
+    char dir[32], file[64], missing[96];
+    struct stat status;
+    uint32_t line;
+
+    secret_path(dir, file);
+    assert_int_equal(compile_secret_load(file, &made, &line), 0);
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(status.st_nlink, 1);
+    assert_int_equal(compile_secret_load(file, &again, &line), 0);
+    assert_memory_equal(&made, &again, sizeof(made));
+    assert_int_equal(made.mac[SNAPSHOT_MAC_CURRENT].valid, 1);
+    assert_int_equal(made.mac[SNAPSHOT_MAC_NEXT].valid + made.mac[SNAPSHOT_MAC_PREVIOUS].valid, 0);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(compile_secret_load(file, &other, &line), 0);
+    assert_memory_not_equal(&made.seed, &other.seed, sizeof(made.seed));
+    assert_memory_not_equal(&made.mac[1].key, &other.mac[1].key, sizeof(struct lb_key));
+    assert_int_equal(chmod(file, 0640), 0);
+    assert_int_equal(compile_secret_load(file, &again, &line), -EPERM);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(dir), 0); /* no temporary file is left */
+    snprintf(missing, sizeof(missing), "%s/secret", dir);
+    assert_int_equal(compile_secret_load(missing, &again, &line), -ENOENT);
+}
+
+#define SEED "seed 00112233445566778899aabbccddeeff\n"
+#define KEY "0123456789abcdef0123456789ABCDEF\n"
+
+static void test_secret_texts(void **state)
+{
+    static const struct {
+        const char *text;
+        int ret;
+        uint32_t line;
+    } cases[] = {
+        {SEED "current 1 " KEY, 0, 0},
+        {"# ours\n\n" SEED "next 3 " KEY "current 2 " KEY "previous 255 " KEY, 0, 0},
+        {SEED "current 1 0123456789abcdef0123456789ABCDEF", 0, 0},
+        {SEED, -EINVAL, 0},
+        {"current 1 " KEY, -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {SEED "current 256 " KEY, -EINVAL, 2},
+        {SEED "current x " KEY, -EINVAL, 2},
+        {SEED "current 1 0123\n", -EINVAL, 2},
+        {SEED "current 1 0123456789abcdef0123456789ABCDEG\n", -EINVAL, 2},
+        {SEED "current " KEY, -EINVAL, 2},
+        {SEED "current 1 " KEY "current 2 " KEY, -EINVAL, 3},
+        {SEED "current 1 " KEY "next 1 " KEY, -EINVAL, 3},
+        {SEED SEED "current 1 " KEY, -EINVAL, 2},
+        {"sead 00112233445566778899aabbccddeeff\n", -EINVAL, 1},
+        {SEED "current 1 0123456789abcdef0123456789ABCDEF more\n", -EINVAL, 2},
+    };
+    char dir[32], file[64];
+
+    secret_path(dir, file);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct compile_secret secret;
+        uint32_t line = 0;
+        int fd = open(file, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+
+        assert_int_equal(write(fd, cases[i].text, strlen(cases[i].text)), strlen(cases[i].text));
+        close(fd);
+        if (compile_secret_load(file, &secret, &line) != cases[i].ret || line != cases[i].line)
+            fail_msg("case %zu, line %u", i, line);
+        if (cases[i].ret == 0) {
+            assert_true(secret.seed.k0 == 0x0011223344556677);
+            assert_true(secret.seed.k1 == 0x8899aabbccddeeff);
+            assert_true(secret.mac[SNAPSHOT_MAC_CURRENT].key.k1 == 0x0123456789abcdef);
+        }
+    }
+    unlink(file);
+    rmdir(dir);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
+        cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),
+        cmocka_unit_test(test_memfd),        cmocka_unit_test(test_secret_made),
+        cmocka_unit_test(test_secret_texts),
+    };
+
+    if (argc > 1)
+        sample_dir = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The check of snapshots and the look-ups: what a good one answers, and that a bad one is either
+ * refused or read without leaving its block, which ends at an unreadable page.
+ */
+#include "tests/unit/config/sample.h"
+
+#include "tests/unit/guard.h"
+
+enum { RANDOM_ROUNDS = 20000 };
+
+/* A good snapshot in a block of its own. */
+struct block {
+    struct cfg *cfg;
+    struct guard guard;
+};
+
+static int setup(void **state)
+{
+    static struct block block;
+    struct compile_input input = {.secret = &sample_secret, .generation = 1};
+    struct snapshot *s;
+
+    block.cfg = sample_load("good.yaml");
+    input.cfg = block.cfg;
+    s = sample_compile(&input);
+    block.guard = guard_new(s, s->size);
+    free(s);
+    *state = &block;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct block *block = *state;
+
+    guard_free(&block->guard);
+    cfg_free(block->cfg);
+    return 0;
+}
+
+static uint64_t read_text(const struct snapshot *s, struct lb_text text)
+{
+    struct sip_slice slice = snapshot_text(s, text);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < slice.length; i++)
+        sum += (uint8_t)slice.at[i];
+    return sum;
+}
+
+/* Reads all that can be reached from a snapshot. */
+static uint64_t read_all(const struct snapshot *s)
+{
+    static const uint64_t hashes[] = {0, 1, UINT64_MAX / 2, UINT64_MAX};
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < s->services.n; i++) {
+        const struct snapshot_service *service = &snapshot_services(s)[i];
+        const struct lb_text *domains = snapshot_at(s, service->domains.offset);
+
+        sum += read_text(s, service->name) + snapshot_pools(s)[service->pool].id;
+        for (uint32_t j = 0; j < service->n_proxy_require; j++)
+            sum += read_text(s, service->proxy_require[j]);
+        for (uint32_t j = 0; j < service->domains.n; j++)
+            sum += read_text(s, domains[j]);
+    }
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        const struct snapshot_listener *l = &snapshot_listeners(s)[i];
+
+        sum += snapshot_services(s)[l->service].pool;
+        sum += (uint64_t)snapshot_find_listener(s, (enum sip_transport)l->transport, &l->addr);
+    }
+    for (uint32_t i = 0; i < s->pools.n; i++) {
+        sum +=
+            read_text(s, snapshot_pools(s)[i].name) + read_text(s, snapshot_pools(s)[i].key_header);
+        for (size_t h = 0; h < sizeof(hashes) / sizeof(hashes[0]); h++) {
+            int32_t found = snapshot_table_lookup(s, i, hashes[h]);
+
+            sum += found < 0 ? 0 : snapshot_backends(s)[found].id;
+        }
+    }
+    for (uint32_t i = 0; i < s->backends.n; i++) {
+        const struct lb_backend *b = &snapshot_backends(s)[i];
+        struct sip_addr addr = {b->ip, (uint16_t)(b->port + 1)};
+
+        for (uint32_t j = 0; j < b->n_ports; j++)
+            sum += b->ports[j];
+        sum += read_text(s, b->name) + snapshot_is_backend_address(s, &b->ip);
+        sum += (uint64_t)snapshot_backend_by_id(s, b->id);
+        sum += (uint64_t)snapshot_find_backend(s, b->pool, &addr, false);
+        sum += (uint64_t)snapshot_find_backend(s, b->pool, &addr, true);
+        addr.ip.bytes[15] ^= 0x55;
+        sum += snapshot_is_backend_address(s, &addr.ip);
+    }
+    return sum;
+}
+
+static struct snapshot *good(void **state)
+{
+    struct block *block = *state;
+
+    return (struct snapshot *)(void *)block->guard.at;
+}
+
+static int32_t backend_index(const struct snapshot *s, const char *pool, const char *name)
+{
+    return snapshot_backend_by_id(s, sample_id(pool, name));
+}
+
+static void test_good(void **state)
+{
+    const struct snapshot *s = good(state);
+    const char *reason = "untouched";
+
+    assert_int_equal(snapshot_check(s, s->size, &reason), 0);
+    assert_string_equal(reason, "untouched");
+    assert_true(read_all(s) != 0);
+}
+
+static void test_find_listener(void **state)
+{
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        const char *service;
+    } cases[] = {
+        {"192.0.2.10", 5060, "calls"},   {"192.0.2.10", 5070, "calls"},
+        {"2001:db8::10", 5060, "calls"}, {"10.0.0.1", 5060, "trunks"},
+        {"192.0.2.10", 5061, NULL},      {"192.0.2.11", 5060, NULL},
+        {"2001:db8::10", 5070, NULL},    {"255.255.255.255", 5060, NULL},
+    };
+    const struct snapshot *s = good(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sip_addr addr = sample_addr(cases[i].ip, cases[i].port);
+        int32_t found = snapshot_find_listener(s, SIP_TRANSPORT_UDP, &addr);
+
+        assert_int_equal(snapshot_find_listener(s, SIP_TRANSPORT_TCP, &addr), -1);
+        if (cases[i].service == NULL) {
+            assert_int_equal(found, -1);
+            continue;
+        }
+        assert_true(found >= 0);
+        assert_true(sip_addr_equal(&snapshot_listeners(s)[found].addr, &addr));
+        assert_true(sip_slice_equal(
+            snapshot_text(s, snapshot_services(s)[snapshot_listeners(s)[found].service].name),
+            sip_slice_of(cases[i].service)));
+    }
+}
+
+/* kam1 is 10.0.0.11:5080, also known by 5081 and 5082; kam3 is 10.0.0.11:5090. */
+static void test_find_backend(void **state)
+{
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        bool any_port;
+        const char *backend;
+    } cases[] = {
+        {"10.0.0.11", 5080, false, "kam1"}, {"10.0.0.11", 5082, false, "kam1"},
+        {"10.0.0.11", 5090, false, "kam3"}, {"10.0.0.11", 5090, true, "kam3"},
+        {"10.0.0.11", 5060, false, NULL},   {"10.0.0.11", 5060, true, "kam1"},
+        {"10.0.0.11", 0, false, "kam1"},    {"10.0.0.11", 0, true, "kam1"},
+        {"10.0.0.12", 5060, false, "kam2"}, {"10.0.0.12", 1, false, NULL},
+        {"fd00::4", 5060, false, "kam4"},   {"fd00::5", 5060, true, NULL},
+        {"10.0.0.99", 5060, true, NULL},    {"10.0.0.13", 0, true, NULL},
+    };
+    const struct snapshot *s = good(state);
+    uint32_t pool = snapshot_services(s)[0].pool;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sip_addr addr = sample_addr(cases[i].ip, cases[i].port);
+        int32_t expected = cases[i].backend == NULL ? LB_NO_BACKEND
+                                                    : backend_index(s, "proxies", cases[i].backend);
+
+        assert_int_equal(snapshot_find_backend(s, pool, &addr, cases[i].any_port), expected);
+    }
+}
+
+static void test_other_look_ups(void **state)
+{
+    const struct snapshot *s = good(state);
+    struct sip_addr known = sample_addr("10.0.0.99", 0), unknown = sample_addr("10.0.0.98", 0);
+    uint32_t pool = snapshot_services(s)[1].pool;
+    int32_t only = backend_index(s, "media-gateways", "kam1");
+
+    assert_true(snapshot_is_backend_address(s, &known.ip));
+    assert_false(snapshot_is_backend_address(s, &unknown.ip));
+    assert_true(only >= 0);
+    assert_true(only != backend_index(s, "proxies", "kam1"));
+    assert_int_equal(snapshot_table_lookup(s, pool, 0), only);
+    assert_int_equal(snapshot_table_lookup(s, pool, UINT64_MAX), only);
+    assert_int_equal(snapshot_backend_by_id(s, 0), LB_NO_BACKEND);
+    assert_int_equal(snapshot_backend_by_id(s, UINT32_MAX), LB_NO_BACKEND);
+}
+
+/* Written down once: another hash would move every dialog whose token names a backend. */
+static void test_ids_for_ever(void **state)
+{
+    assert_int_equal(sample_id("proxies", "kam1"), 0x8945e232);
+    assert_int_equal(snapshot_pool_id(sip_slice_of("proxies")), 0x2230d9e6);
+    assert_int_equal(sample_id("proxies", "b115245"), sample_id("proxies", "b315158"));
+    assert_true(sample_id("ab", "c") != sample_id("a", "bc"));
+    assert_true(snapshot_pool_id(sip_slice_of("p56056")) ==
+                snapshot_pool_id(sip_slice_of("p121449")));
+    assert_true(sample_id("", "") != 0);
+}
+
+/* Every 4-byte word in turn, with values that are just wrong and wildly wrong. */
+static void test_every_word(void **state)
+{
+    struct snapshot *s = good(state);
+    uint64_t size = s->size, refused = 0, taken = 0;
+    uint32_t *words = (uint32_t *)s;
+    uint64_t tables_from = s->tables.offset / 4, tables_to = tables_from + s->tables.n / 2;
+
+    for (uint64_t i = 0; i < size / 4; i++) {
+        const uint32_t was = words[i];
+        const uint32_t values[] = {0xffffffff, was ^ 0x80000000, was + 1,    was - 1,
+                                   0,          was ^ 0x010101,   0x7fffffff, (uint32_t)size};
+        size_t n = i >= tables_from && i < tables_to ? 2 : sizeof(values) / sizeof(values[0]);
+
+        for (size_t v = 0; v < n; v++) {
+            const char *reason = NULL;
+
+            words[i] = values[v];
+            if (snapshot_check(s, size, &reason) == 0) {
+                read_all(s);
+                taken++;
+            } else {
+                assert_non_null(reason);
+                refused++;
+            }
+        }
+        words[i] = was;
+    }
+    assert_true(refused > 1000);
+    assert_true(taken > 0);
+}
+
+/* Several words of the head and the structs at once, by a fixed sequence. */
+static void test_random_words(void **state)
+{
+    struct snapshot *s = good(state);
+    uint64_t size = s->size;
+    uint32_t n_words = s->tables.offset / 4, seed = 88675123;
+    uint32_t *words = (uint32_t *)s, *copy = malloc(size);
+
+    assert_non_null(copy);
+    memcpy(copy, s, size);
+    for (int round = 0; round < RANDOM_ROUNDS; round++) {
+        const char *reason;
+
+        for (int i = 0; i < 3; i++) {
+            seed ^= seed << 13;
+            seed ^= seed >> 17;
+            seed ^= seed << 5;
+            words[seed % n_words] = copy[(seed >> 8) % n_words];
+        }
+        if (snapshot_check(s, size, &reason) == 0)
+            read_all(s);
+        memcpy(s, copy, size);
+    }
+    free(copy);
+}
+
+/* A block cut anywhere, with and without a head that says so. */
+static void test_cut(void **state)
+{
+    const struct snapshot *s = good(state);
+    const char *reason;
+
+    for (uint64_t size = 0; size < s->size; size += 8) {
+        struct guard cut = guard_new(s, size);
+
+        assert_int_equal(snapshot_check(cut.at, size, &reason), -EINVAL);
+        if (size >= sizeof(*s)) {
+            ((struct snapshot *)(void *)cut.at)->size = size;
+            if (snapshot_check(cut.at, size, &reason) == 0)
+                read_all((const struct snapshot *)(const void *)cut.at);
+        }
+        guard_free(&cut);
+    }
+    assert_int_equal(snapshot_check((const char *)s + 4, s->size - 4, &reason), -EINVAL);
+}
+
+/* One fault each, and the word by which its reason is known. */
+static const char *const faults[] = {
+    "not a snapshot",
+    "another version",
+    "size differs",
+    "generation is 0",
+    "draining",
+    "services leave",
+    "listeners leave",
+    "tables leave",
+    "text leaves",
+    "no current MAC key",
+    "two MAC keys",
+    "service's pool",
+    "service's flags",
+    "service's name",
+    "listener's service",
+    "listeners are not sorted",
+    "listener's transport",
+    "backends do not follow",
+    "table does not follow",
+    "pool's share",
+    "pool's key",
+    "table's entry",
+    "backend's pool",
+    "not among its pool's",
+    "backend's id, port",
+    "backend's state",
+    "backend's name",
+    "by_id is not sorted",
+    "by_id is out of range",
+    "by_address is out of range",
+    "not found by its address",
+    "power of two",
+    "domains leave",
+    "domain leaves",
+    "at most half full",
+};
+
+/* A table in the shape of a switch: one line a case. */
+/* clang-format off */
+static void make_fault(struct snapshot *s, size_t which)
+{
+    struct snapshot_service *service = (void *)((char *)s + s->services.offset);
+    struct snapshot_listener *listener = (void *)((char *)s + s->listeners.offset);
+    struct lb_pool *pool = (void *)((char *)s + s->pools.offset);
+    struct lb_backend *backend = (void *)((char *)s + s->backends.offset);
+    uint32_t *by_id = (void *)((char *)s + s->by_id.offset);
+    uint32_t *by_address = (void *)((char *)s + s->by_address.offset);
+    uint16_t *table = (void *)((char *)s + s->tables.offset);
+    struct lb_text *domain = (void *)((char *)s + service[0].domains.offset);
+    struct snapshot_listener first = listener[0];
+
+    switch (which) {
+    case 0: s->magic ^= 1; break;
+    case 1: s->version++; break;
+    case 2: s->size++; break;
+    case 3: s->generation = 0; break;
+    case 4: s->draining = 2; break;
+    case 5: s->services.offset += 2; break;
+    case 6: s->listeners.n = UINT32_MAX; break;
+    case 7: s->tables.offset = (uint32_t)s->size; break;
+    case 8: s->text.offset = 8; break;
+    case 9: s->mac[SNAPSHOT_MAC_CURRENT].valid = 0; break;
+    case 10: s->mac[SNAPSHOT_MAC_PREVIOUS].id = s->mac[SNAPSHOT_MAC_CURRENT].id; break;
+    case 11: service[0].pool = s->pools.n; break;
+    case 12: service[0].n_proxy_require = SNAPSHOT_PROXY_REQUIRE_MAX + 1; break;
+    case 13: service[0].name.length = UINT32_MAX; break;
+    case 14: listener[0].service = s->services.n; break;
+    case 15: listener[0] = listener[1]; listener[1] = first; break;
+    case 16: listener[1].transport = SIP_TRANSPORT_COUNT; break;
+    case 17: pool[1].first_backend = 0; break;
+    case 18: pool[1].table = 0; break;
+    case 19: pool[0].share = LB_SHARE_DIALOGS + 1; break;
+    case 20: pool[0].keys[SIP_BYE] = LB_KEY_COUNT; break;
+    case 21: table[pool[0].table] = (uint16_t)pool[0].n_backends; break;
+    case 22: backend[0].pool = s->pools.n; break;
+    case 23: backend[0].pool = 1; break;
+    case 24: backend[0].n_ports = LB_PORTS_MAX + 1; break;
+    case 25: backend[0].state = LB_STATE_COUNT; break;
+    case 26: backend[0].name.offset = UINT32_MAX; break;
+    case 27: by_id[1] = by_id[0]; break;
+    case 28: by_id[0] = s->backends.n; break;
+    case 29: by_address[0] = s->backends.n + 1; break;
+    case 30: backend[0].ip.bytes[15] ^= 1; s->hash_key.k0 ^= 1; break;
+    case 31: s->by_address.n--; break;
+    case 32: service[0].domains.n = s->text.n; break;
+    case 33: domain[0].length = s->text.n; break;
+    case 34: s->by_address.n = 8; break;                  /* for six backends */
+    default: fail();
+    }
+}
+/* clang-format on */
+
+static void test_faults(void **state)
+{
+    struct snapshot *s = good(state);
+    uint64_t size = s->size;
+    void *copy = malloc(size);
+
+    assert_non_null(copy);
+    memcpy(copy, s, size);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        const char *reason = "taken";
+
+        make_fault(s, i);
+        if (snapshot_check(s, size, &reason) != -EINVAL || strstr(reason, faults[i]) == NULL)
+            fail_msg("fault %zu: wanted `%s`, got `%s`", i, faults[i], reason);
+        memcpy(s, copy, size);
+    }
+    free(copy);
+}
+
+#define WITH_BLOCK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_BLOCK(test_good),         WITH_BLOCK(test_find_listener),
+        WITH_BLOCK(test_find_backend), WITH_BLOCK(test_other_look_ups),
+        WITH_BLOCK(test_ids_for_ever), WITH_BLOCK(test_every_word),
+        WITH_BLOCK(test_random_words), WITH_BLOCK(test_cut),
+        WITH_BLOCK(test_faults),
+    };
+
+    if (argc > 1)
+        sample_dir = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
