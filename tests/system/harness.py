@@ -98,15 +98,16 @@ class SystemTest(unittest.TestCase):
         for lab in labs:
             for daemon in (lab.control, lab.dataplane):
                 if daemon and daemon.running():
-                    statuses[f"{daemon.name} (SIGTERM)"] = daemon.stop()
+                    statuses[f"{daemon.name}, by SIGTERM"] = daemon.stop()
                 elif daemon and daemon.process.status not in (None, 0, -signal.SIGKILL):
                     statuses[daemon.name] = daemon.process.status
             if any(statuses.values()):
                 cls.show_logs(lab)
             (lab.dir / OWNER).unlink(missing_ok=True)      # what is kept now, is kept on purpose
             lab.stop()
-        if any(statuses.values()):
-            raise AssertionError(f"exit statuses: {statuses}")
+        bad = {name: status for name, status in statuses.items() if status}
+        if bad:
+            raise AssertionError(f"exit statuses: {bad}")
 
     def run(self, result=None):
         """A failed test shows the logs of both daemons, its tearDown's failures included."""

@@ -35,8 +35,18 @@ class Calls(SystemTest):
         counts = self.shares(by_call)
         sigma = math.sqrt(1000 * (1 / 3) * (2 / 3))
         worst = max(abs(count - 1000 / 3) for count in counts.values())
+        self.every_worker_works()
         self.say(f"shares: {counts}; furthest from even by {worst / sigma:.2f} sigma")
         self.assertLessEqual(worst, 4 * sigma)
+
+    def every_worker_works(self):
+        """Flows are shared out by hash: with 24 more ports none can be left without."""
+        for _ in range(24):
+            with Peer(self.lab, "caller") as phone:
+                self.assertEqual(phone.final(phone.options()).status, 200)
+        workers = [worker["messages"] for worker in self.lab.stats()["workers"]]
+        self.say(f"messages by worker: {workers}")
+        self.assertTrue(all(workers), "a worker did nothing")
 
     def test_2_phone_behind_nat(self):
         """It registers, is called from another namespace, and both ends can hang up."""
@@ -176,10 +186,14 @@ class Calls(SystemTest):
             self.assert_one_backend(calls.seen(), ("INVITE", "200", "ACK", "BYE"))
 
     def test_6_nothing_strayed(self):
-        """Of all calls of this file: no Call-ID at two backends, REGISTERs and OPTIONS included."""
+        """Of all calls of this file: no Call-ID at two backends, REGISTERs included; `why` agrees."""
         by_call = seen(self.lab, lambda call_id: "@" in call_id)
         self.assert_one_backend(by_call, ())
         self.say(f"{len(by_call)} Call-IDs, by backend {self.shares(by_call)}")
+        said = {call: self.lab.ctl("why", call, json=True)[0] for call in list(by_call)[-20:]}
+        self.assertEqual({call: why["backend"] for call, why in said.items()},
+                         {call: list(by_call[call])[0] for call in said})
+        self.say(f"why: {sorted({why['rule'] for why in said.values()})}")
 
 
 if __name__ == "__main__":

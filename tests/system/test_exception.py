@@ -4,6 +4,7 @@ The exception path: what is not SIP goes to and from the kernel, once, and its c
 the data plane.
 """
 import select
+import signal
 import socket
 import sys
 import threading
@@ -135,7 +136,7 @@ class ExceptionPath(SystemTest):
         try:
             for address, connection in connections.items():
                 connection.settimeout(20)
-                self.assertEqual(self.ask(connection, b"before " * 30000), 210000, address)
+                self.assertEqual(self.ask(connection, b"before " * 300000), 2100000, address)
             calls = self.dialogs()
             self.kill(connections)
             for address, connection in connections.items():
@@ -195,6 +196,25 @@ class ExceptionPath(SystemTest):
         sender.join(1)
         self.assertEqual(came, data[:len(came)])
         return len(came)
+
+    def test_4_interrupted(self):
+        """Stopped and continued ten times (its system calls are interrupted, as by signals of the
+        TAP driver), the data plane goes on."""
+        lab = self.lab
+        with Peer(lab, "caller") as phone:
+            for _ in range(10):
+                lab.dataplane.process.signal(signal.SIGSTOP)
+                wait_for(lambda: self.state() == "T", 2, "the data plane to stop")
+                lab.dataplane.process.signal(signal.SIGCONT)
+                wait_for(lambda: self.state() != "T", 2, "the data plane to go on")
+                time.sleep(0.02)
+                self.assertTrue(lab.dataplane.running(), lab.dataplane.process.tail(3))
+            self.assertEqual(phone.final(phone.options()).status, 200)
+
+    def state(self):
+        """One letter, as in /proc/<pid>/stat."""
+        with open(f"/proc/{self.lab.dataplane.pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0]
 
 
 if __name__ == "__main__":
