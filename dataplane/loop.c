@@ -150,14 +150,14 @@ static void serve_workers(struct loop *loop)
 {
     struct io_exception *exception = loop->shared->exception;
     struct io_exception_counts c = {0};
-    uint32_t refused;
 
     io_exception_deliver(exception, FRAMES_A_TURN, &c);
     count(loop, COUNTER_TAP_DELIVERED, c.delivered);
     count(loop, COUNTER_TAP_WRITE_DROP, c.write_drop);
-    refused = io_exception_hold(exception, loop->hold, publish_main_fib(loop->shared->publish),
-                                now_ms(), FRAMES_A_TURN, resolve, loop);
-    count(loop, COUNTER_HELD_DROPPED, refused);
+    io_exception_hold(exception, loop->hold, publish_main_fib(loop->shared->publish), now_ms(),
+                      FRAMES_A_TURN, &c, resolve, loop);
+    count(loop, COUNTER_HELD_RELEASED, c.held_released);
+    count(loop, COUNTER_HELD_DROPPED, c.held_dropped);
     if (io_hold_count(loop->hold) > 0)
         scan_held(loop);
 }
@@ -277,10 +277,11 @@ int loop_run(struct loop *loop)
     while (!loop->stop) {
         int timeout_ms = io_exception_sleep(loop->shared->exception) ? -1 : 0;
         int n = epoll_wait(loop->epoll_fd, events, EVENTS, timeout_ms);
+        int error = n < 0 ? errno : 0;   /* the TAP driver's signals interrupt it */
 
         io_exception_awake(loop->shared->exception);
-        if (n < 0 && errno != EINTR)
-            return -errno;
+        if (error != 0 && error != EINTR)
+            return -error;
         for (int i = 0; i < n; i++)
             on_event(loop, events[i].data.u32);
         serve_workers(loop);
