@@ -37,7 +37,7 @@ static const struct {
     bool device_a_worker;         /* several ethdevs of one queue each */
     uint32_t mbufs_a_queue;       /* the fewest that the driver's rings and a burst need */
 } drivers[] = {
-    [CFG_AF_PACKET] = {"net_af_packet", false, 512},
+    [CFG_AF_PACKET] = {"net_af_packet", false, 256},   /* it copies: no mbuf lies in a ring */
     [CFG_AF_XDP] = {"net_af_xdp", true, 5120},   /* 2,048 in the fill ring, 2,048 being sent */
     [CFG_PCI] = {"", false, 3072},
     [CFG_MEMIF] = {"net_memif", false, 2048},

@@ -69,8 +69,6 @@ class SystemTest(unittest.TestCase):
                   **options)
         (lab.dir / OWNER).write_text(str(os.getpid()))
         cls.labs = (*cls.labs, lab)
-        if DRIVER == "af_packet" and len(WORKERS) > 1:     # buffers of 32 KiB for each queue
-            lab.config["dataplane"]["memory"] = "320MiB"
         cls.prepare(lab)
         begun = time.monotonic()
         try:
