@@ -170,7 +170,7 @@ void io_exception_deliver(struct io_exception *e, uint32_t max, struct io_except
         for (uint32_t i = 0; i < n; i++) {
             uint16_t tap = e->ports[mbufs[i]->hash.usr].tap_port_id;
 
-            mbufs[i]->ol_flags = 0;
+            mbufs[i]->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
             if (rte_eth_tx_burst(tap, 0, &mbufs[i], 1) == 1) {
                 counts->delivered++;
             } else {
@@ -236,12 +236,11 @@ void io_exception_collect(struct io_exception *e, uint8_t port, uint32_t max,
     }
 }
 
-uint32_t io_exception_hold(struct io_exception *e, struct io_hold *hold, const struct io_fib *fib,
-                           uint64_t now_ms, uint32_t max,
-                           void (*resolve)(void *context, uint8_t port, const struct sip_ip *ip),
-                           void *context)
+void io_exception_hold(struct io_exception *e, struct io_hold *hold, const struct io_fib *fib,
+                       uint64_t now_ms, uint32_t max, struct io_exception_counts *counts,
+                       void (*resolve)(void *context, uint8_t port, const struct sip_ip *ip),
+                       void *context)
 {
-    uint32_t refused = 0;
     struct rte_mbuf *mbuf;
 
     for (; max > 0 && rte_ring_dequeue(e->to_hold, (void **)&mbuf) == 0; max--) {
@@ -251,18 +250,22 @@ uint32_t io_exception_hold(struct io_exception *e, struct io_hold *hold, const s
         switch (io_fib_lookup(fib, &to, &hop)) {
         case IO_FIB_UNRESOLVED:
             resolve(context, hop.port, &hop.ip);
-            refused += !io_hold_add(hold, mbuf, &hop.ip, now_ms);
+            if (!io_hold_add(hold, mbuf, &hop.ip, now_ms))
+                counts->held_dropped++;
             break;
-        case IO_FIB_FOUND:             /* meanwhile: the next scan releases it */
-            refused += !io_hold_add(hold, mbuf, &hop.ip, now_ms);
+        case IO_FIB_FOUND:      /* meanwhile: what was held for it went when this fib came */
+            io_frame_set_macs(rte_pktmbuf_mtod(mbuf, uint8_t *), e->ports[hop.port].mac, hop.mac);
+            if (io_exception_release(e, hop.port, mbuf))
+                counts->held_released++;
+            else
+                counts->held_dropped++;
             break;
         case IO_FIB_NO_ROUTE:
             rte_pktmbuf_free(mbuf);
-            refused++;
+            counts->held_dropped++;
             break;
         }
     }
-    return refused;
 }
 
 bool io_exception_release(struct io_exception *e, uint8_t port, struct rte_mbuf *mbuf)

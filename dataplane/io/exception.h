@@ -48,6 +48,7 @@ void io_exception_awake(struct io_exception *exception);
 struct io_exception_counts {
     uint64_t delivered, write_drop;            /* towards the kernel */
     uint64_t read, read_drop, ring_full;       /* from the kernel; the last two did not go on */
+    uint64_t held_released, held_dropped;      /* of messages to hold: sent at once, refused */
 };
 
 /* Writes what workers gave to the TAPs, at most `max` frames. Adds to *counts. */
@@ -58,12 +59,14 @@ void io_exception_deliver(struct io_exception *exception, uint32_t max,
 void io_exception_collect(struct io_exception *exception, uint8_t port, uint32_t max,
                           struct io_exception_counts *counts);
 
-/* Moves frames that wait for a MAC into `hold`, at most `max`. Returns how many were refused there
- * (and dropped). `resolve` is called for each neighbour that is not known now. */
-uint32_t io_exception_hold(struct io_exception *exception, struct io_hold *hold,
-                           const struct io_fib *fib, uint64_t now_ms, uint32_t max,
-                           void (*resolve)(void *context, uint8_t port, const struct sip_ip *ip),
-                           void *context);
+/* Moves frames that wait for a MAC into `hold`, at most `max`; those whose MAC is known by now go
+ * back to their port's worker. Adds to *counts. `resolve` is called for each neighbour that is not
+ * known now. */
+void io_exception_hold(struct io_exception *exception, struct io_hold *hold,
+                       const struct io_fib *fib, uint64_t now_ms, uint32_t max,
+                       struct io_exception_counts *counts,
+                       void (*resolve)(void *context, uint8_t port, const struct sip_ip *ip),
+                       void *context);
 
 /* Gives a held frame, whose MACs are right by now, to the worker of a port. False: no room, freed. */
 bool io_exception_release(struct io_exception *exception, uint8_t port, struct rte_mbuf *mbuf);
