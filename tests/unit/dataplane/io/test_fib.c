@@ -158,10 +158,12 @@ static uint32_t random_number(void)
 
 static bool covers(const struct io_fib_route *r, const struct sip_ip *destination)
 {
-    for (uint32_t bit = 0; bit < r->length; bit++)
-        if (((r->prefix.bytes[bit / 8] ^ destination->bytes[bit / 8]) & (0x80 >> (bit % 8))) != 0)
+    uint32_t whole = r->length / 8, bits = r->length % 8;
+
+    for (uint32_t i = whole; i-- > 0;)   /* from the end: that is where they differ */
+        if (r->prefix.bytes[i] != destination->bytes[i])
             return false;
-    return true;
+    return bits == 0 || (r->prefix.bytes[whole] ^ destination->bytes[whole]) >> (8 - bits) == 0;
 }
 
 /* The definition, in the slowest way. */
@@ -180,7 +182,7 @@ static const struct io_fib_route *plain_search(const struct io_fib_route *routes
 
 static void agrees_with_a_plain_search(void **state)
 {
-    enum { ROUTES = 3000, LOOKUPS = 20000 };
+    enum { ROUTES = 1000, LOOKUPS = 4000 };
     struct io_fib_route *routes = calloc(ROUTES, sizeof(*routes));
     struct io_fib *fib;
     uint32_t found = 0;
