@@ -91,7 +91,8 @@ static void append(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum i
     if (tx->waiting[port].n == TX_ROOM)
         flush_port(tx, port);
     mbuf->hash.usr = kind;
-    mbuf->ol_flags = 0;
+    /* What the receiving driver said is no order to the sending one; whose the memory is, stays. */
+    mbuf->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     tx->waiting[port].mbufs[tx->waiting[port].n++] = mbuf;
 }
 
