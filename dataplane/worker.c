@@ -347,7 +347,8 @@ static void rewrite_job(struct worker *w, struct job *job)
         rte_pktmbuf_free(job->mbuf);      /* counted by route() */
         return;
     }
-    if (w->current.fib != NULL &&
+    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
+    if (w->current.fib != NULL && output->to.transport == SIP_TRANSPORT_UDP &&
         sip_ip_is_v4(&output->to.local.ip) == sip_ip_is_v4(&output->to.peer.ip))
         result = io_fib_lookup(w->current.fib, &output->to.peer.ip, &hop);
     if (result == IO_FIB_NO_ROUTE) {
