@@ -91,6 +91,22 @@ static uint64_t udp_sum(const struct sip_ip *src, const struct sip_ip *dst, cons
     return sum_add(sum, udp, length);
 }
 
+/* Whether no honest frame comes from there: "this" network, loopback, multicast and broadcast. */
+static bool martian_v4(const uint8_t *src)
+{
+    return src[0] == 0 || src[0] == 127 || src[0] >= 224;
+}
+
+/* The same in IPv6. Mapped IPv4 addresses never belong on a wire (RFC 4942 §2.2): taken for IPv4
+ * ones they would let a stranger pose as a backend. */
+static bool martian_v6(const struct sip_ip *src, const struct sip_ip *dst)
+{
+    static const uint8_t zeros[15];
+
+    return sip_ip_is_v4(src) || sip_ip_is_v4(dst) || src->bytes[0] == 0xff ||
+           (memcmp(src->bytes, zeros, sizeof(zeros)) == 0 && src->bytes[15] <= 1);
+}
+
 /* The UDP header at an offset, of an IP packet that ends at `end`. */
 static enum io_frame_class parse_udp(const uint8_t *bytes, uint32_t at, uint32_t end,
                                      struct io_frame *ret)
@@ -127,7 +143,7 @@ static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t length, str
         return IO_FRAME_TRUNCATED;
     if (sum_end(sum_add(0, ip, header)) != 0)
         return IO_FRAME_BAD_CHECKSUM;
-    if (ip[9] != PROTOCOL_UDP)
+    if (ip[9] != PROTOCOL_UDP || martian_v4(ip + 12))
         return IO_FRAME_OTHER;
     ret->src.ip = sip_ip_from_v4(ip + 12);
     ret->dst.ip = sip_ip_from_v4(ip + 16);
@@ -151,6 +167,8 @@ static enum io_frame_class parse_ipv6(const uint8_t *bytes, uint32_t length, str
         return IO_FRAME_TRUNCATED;
     ret->src.ip = sip_ip_from_v6(ip + 8);
     ret->dst.ip = sip_ip_from_v6(ip + 24);
+    if (martian_v6(&ret->src.ip, &ret->dst.ip))
+        return IO_FRAME_OTHER;
     next = ip[6];
     for (uint32_t i = 0; i < EXTENSIONS_MAX; i++) {
         if (next == PROTOCOL_UDP)

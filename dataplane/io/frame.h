@@ -38,7 +38,8 @@ struct io_frame {
 
 /*
  * Classifies a frame of `length` bytes. MACs are filled for every frame of 14 bytes, IP addresses
- * for UDP and FRAGMENT, the rest for UDP. VLAN tags are OTHER, as are IPv6 routing headers.
+ * for UDP and FRAGMENT, the rest for UDP. VLAN tags are OTHER, as are IPv6 routing headers and
+ * source addresses that no host has: the kernel drops those.
  * RFC 791, 768, 8200.
  */
 enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct io_frame *ret);

@@ -114,6 +114,37 @@ static void test_build(void **state)
     free(bytes);
 }
 
+/* Addresses that no honest frame bears are the kernel's to drop; above all IPv4 ones in IPv6's
+ * clothes (RFC 4942 §2.2), which would pass for a backend's. */
+static void test_martians(void **state)
+{
+    static const char *const v4[] = {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "255.255.255.255"};
+    static const uint8_t v6[][16] = {
+        {0},                                        /* :: */
+        {[15] = 1},                                 /* ::1 */
+        {[0] = 0xff, [1] = 2, [15] = 1},            /* ff02::1 */
+        {[10] = 0xff, [11] = 0xff, 10, 0, 0, 11},   /* ::ffff:10.0.0.11 */
+    };
+    struct io_frame frame;
+    uint8_t bytes[128];
+    uint32_t length;
+
+    for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++) {
+        length = build(bytes, v4[i], "192.0.2.21", 20);
+        assert_int_equal(parse(bytes, length, &frame), IO_FRAME_OTHER);
+    }
+    for (size_t i = 0; i < sizeof(v6) / sizeof(v6[0]); i++) {
+        length = build(bytes, "2001:db8::10", "2001:db8::21", 20);
+        memcpy(bytes + 22, v6[i], 16);
+        assert_int_equal(parse(bytes, length, &frame), IO_FRAME_OTHER);
+    }
+    length = build(bytes, "2001:db8::10", "2001:db8::21", 20);
+    memcpy(bytes + 38, v6[3], 16);                  /* as the destination */
+    assert_int_equal(parse(bytes, length, &frame), IO_FRAME_OTHER);
+    length = build(bytes, "223.255.255.254", "192.0.2.21", 20);
+    assert_int_equal(parse(bytes, length, &frame), IO_FRAME_UDP);
+}
+
 /* A checksum that comes out as 0 is sent as 0xffff (RFC 768), and still verifies. */
 static void test_zero_checksum(void **state)
 {
@@ -322,7 +353,8 @@ static void test_macs_and_destination(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_build),         cmocka_unit_test(test_zero_checksum),
+        cmocka_unit_test(test_build),         cmocka_unit_test(test_martians),
+        cmocka_unit_test(test_zero_checksum),
         cmocka_unit_test(test_bad_checksum),  cmocka_unit_test(test_classes),
         cmocka_unit_test(test_lengths),       cmocka_unit_test(test_headers_between),
         cmocka_unit_test(test_fragments),     cmocka_unit_test(test_macs_and_destination),
