@@ -50,7 +50,8 @@ int compile_memfd(const struct snapshot *snapshot);
 
 /* Loads a secret file (`seed HEX`, `next|current|previous ID HEX` a line), or makes it, mode 0600,
  * when there is none. Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed (0:
- * seed or current key missing); -EPERM: others than its owner may read it. */
+ * seed or current key missing); -EPERM: others than its owner may use it; -EISNAM: it is no regular
+ * file. */
 int compile_secret_load(const char *file, struct compile_secret *ret_secret, uint32_t *ret_line);
 
 #endif

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/check.h"
@@ -19,40 +20,54 @@ static int refuse_errno(struct cfg_error *error, int number)
     return -number;
 }
 
-/* Reads a whole file, with room for one byte more than is allowed so that more is noticed. */
-static int read_text(const char *file, struct document *document, struct cfg_error *error)
+/* Opens a regular file only: a FIFO or a device could make the caller wait for ever. */
+static int open_regular(const char *file, struct cfg_error *error)
 {
-    size_t room = 0;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat status = {0};
 
     if (fd < 0)
         return refuse_errno(error, errno);
-    for (;;) {
-        ssize_t got;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        return fd;
+    close(fd);
+    check_refuse(error, "", "", S_ISDIR(status.st_mode) ? "is a directory" : "is no regular file");
+    return -EINVAL;
+}
 
+/* Reads to the end, with room for one byte more than is allowed so that more is noticed. */
+static int read_all(int fd, struct document *document)
+{
+    size_t room = 0;
+    ssize_t got = 1;
+
+    while (got != 0 && document->length <= DOCUMENT_SIZE_MAX) {
         if (document->length == room) {
             char *text = realloc(document->text, room = room == 0 ? 16384 : room * 2);
 
-            if (text == NULL) {
-                close(fd);
-                return refuse_errno(error, ENOMEM);
-            }
+            if (text == NULL)
+                return -ENOMEM;
             document->text = text;
         }
         got = read(fd, document->text + document->length, room - document->length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            int number = errno;
-
-            close(fd);
-            return refuse_errno(error, number);
-        }
-        document->length += (size_t)got;
-        if (got == 0 || document->length > DOCUMENT_SIZE_MAX)
-            break;
+        if (got < 0 && errno != EINTR)
+            return -errno;
+        document->length += got > 0 ? (size_t)got : 0;
     }
+    return 0;
+}
+
+static int read_text(const char *file, struct document *document, struct cfg_error *error)
+{
+    int fd = open_regular(file, error);
+    int status;
+
+    if (fd < 0)
+        return fd;
+    status = read_all(fd, document);
     close(fd);
+    if (status != 0)
+        return refuse_errno(error, -status);
     if (document->length > DOCUMENT_SIZE_MAX)
         return check_refuse(error, "", "", "larger than 16 MiB");
     return 0;

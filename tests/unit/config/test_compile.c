@@ -286,6 +286,9 @@ static void test_secret_made(void **state)
     assert_int_equal(chmod(file, 0640), 0);
     assert_int_equal(compile_secret_load(file, &again, &line), -EPERM);
     assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0); /* nobody writes: it must not be waited for */
+    assert_int_equal(compile_secret_load(file, &again, &line), -EISNAM);
+    assert_int_equal(unlink(file), 0);
     assert_int_equal(rmdir(dir), 0); /* no temporary file is left */
     snprintf(missing, sizeof(missing), "%s/secret", dir);
     assert_int_equal(compile_secret_load(missing, &again, &line), -ENOENT);
