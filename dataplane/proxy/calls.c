@@ -29,13 +29,18 @@ static uint32_t request_transaction(const struct proxy_work *w)
     return proxy_transaction(w->s, w->msg, w->msg->top_via.branch);
 }
 
+bool proxy_calls_is_transaction(const struct proxy_work *w)
+{
+    return w->known && w->call.transaction == request_transaction(w);
+}
+
 bool proxy_calls_stays(const struct proxy_work *w)
 {
     if (w->msg->method == SIP_ACK || w->msg->method == SIP_CANCEL)
         return true;
     if (w->call.challenged && (int32_t)(w->in->now_s - w->call.seen_s) <= LB_CALL_CHALLENGE_S)
         return true;
-    return w->call.transaction == request_transaction(w);
+    return proxy_calls_is_transaction(w);
 }
 
 /* What an unknown call is after a request; LB_CALL_FREE: nothing worth an entry. */

@@ -89,17 +89,48 @@ static int32_t rule_3_token(const struct proxy_work *w, uint16_t *ret_port)
     return backend;
 }
 
+/* Where the request's transaction has begun, as far as the call table knows and that one lives. */
+static int32_t begun_at(const struct proxy_work *w)
+{
+    return w->call_backend >= 0 && serves_dialogs(w, w->call_backend) &&
+                   proxy_calls_is_transaction(w)
+               ? w->call_backend
+               : LB_NO_BACKEND;
+}
+
+static bool follows_an_invite(const struct proxy_work *w)
+{
+    return w->msg->method == SIP_ACK || w->msg->method == SIP_CANCEL;
+}
+
+/*
+ * A leg that a backend sends back through us: the entry is the outer leg's, so it says nothing of
+ * this one's CANCEL and ACK, which must choose as their INVITE did. Where the key is not the
+ * Call-ID, backends differ in whom they know, and the leg goes to whom it is for.
+ */
+static bool leg_joins_call(const struct proxy_work *w)
+{
+    return takes_new_calls(w, w->call_backend) &&
+           w->pool->keys[follows_an_invite(w) ? SIP_INVITE : w->msg->method] == LB_KEY_CALL_ID;
+}
+
 /*
  * The call table knows the Call-ID. Without a To-tag only what belongs to a transaction stays
  * where new calls are not taken. A backend that is down keeps nothing.
  */
 static int32_t rule_4_call(const struct proxy_work *w)
 {
+    bool stays;
+
     if (w->call_backend < 0 || !serves_dialogs(w, w->call_backend))
         return LB_NO_BACKEND;
-    if (in_dialog(w) || takes_new_calls(w, w->call_backend) || proxy_calls_stays(w))
-        return w->call_backend;
-    return LB_NO_BACKEND;
+    if (begun_at(w) >= 0)
+        stays = true;
+    else if (w->out->sender != LB_NO_BACKEND && (!in_dialog(w) || w->msg->method == SIP_ACK))
+        stays = leg_joins_call(w);
+    else
+        stays = in_dialog(w) || takes_new_calls(w, w->call_backend) || proxy_calls_stays(w);
+    return stays ? w->call_backend : LB_NO_BACKEND;
 }
 
 /* Another call is named: where that one is, or would be by the hash of its Call-ID. */
@@ -131,7 +162,8 @@ bool proxy_choose_rules_4_to_7(struct proxy_work *w)
     enum proxy_rule rule = PROXY_RULE_CALL;
     int32_t backend = rule_4_call(w);
 
-    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 && w->pool->share != LB_SHARE_DIALOGS)
+    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 &&
+        !serves_dialogs(w, w->call_backend) && w->pool->share != LB_SHARE_DIALOGS)
         return refuse_dialog(w);
     if (backend < 0) {
         rule = PROXY_RULE_REPLACES;
@@ -146,11 +178,28 @@ bool proxy_choose_rules_4_to_7(struct proxy_work *w)
     return send_to(w, backend, w->backends[backend].port, rule);
 }
 
+/* Whether the backend that a Route or a token names gets a request of no transaction that we know.
+ */
+static bool named_gets(const struct proxy_work *w, int32_t named)
+{
+    bool known = w->call_backend >= 0 && serves_dialogs(w, w->call_backend);
+
+    if (!serves_dialogs(w, named))
+        return false;
+    if (in_dialog(w) || takes_new_calls(w, named))
+        return true;
+    return known ? named == w->call_backend && proxy_calls_stays(w) : follows_an_invite(w);
+}
+
+/*
+ * Once a transaction has begun somewhere the rest of it goes there, whatever else names or takes
+ * new calls meanwhile.
+ */
 bool proxy_choose(struct proxy_work *w)
 {
     enum proxy_rule rule = PROXY_RULE_ROUTE;
     uint16_t port = 0;
-    int32_t backend = rule_2_address(w, &port);
+    int32_t backend = rule_2_address(w, &port), begun = begun_at(w);
     bool by_route = backend >= 0 && proxy_next_route(w) != NULL;
 
     if (backend < 0) {
@@ -159,13 +208,14 @@ bool proxy_choose(struct proxy_work *w)
     }
     if (backend < 0)
         return proxy_choose_rules_4_to_7(w);
-    if (serves_dialogs(w, backend)) {
+    if (begun >= 0 ? begun == backend : named_gets(w, backend)) {
         w->next_is_route = by_route;
         return send_to(w, backend, port, rule);
     }
     /* Another proxy can serve the dialog, but a Request-URI is an end's own address. */
-    if (w->pool->share != LB_SHARE_DIALOGS || (rule == PROXY_RULE_ROUTE && !by_route))
+    if (begun < 0 && in_dialog(w) &&
+        (w->pool->share != LB_SHARE_DIALOGS || (rule == PROXY_RULE_ROUTE && !by_route)))
         return refuse_dialog(w);
-    w->dead = backend;
+    w->replaced = backend;
     return proxy_choose_rules_4_to_7(w);
 }

@@ -103,7 +103,7 @@ static void init(struct proxy_work *w, const struct proxy_view *view,
     w->backends = snapshot_backends(s);
     w->out = out;
     w->call_backend = LB_NO_BACKEND;
-    w->dead = LB_NO_BACKEND;
+    w->replaced = LB_NO_BACKEND;
 }
 
 /* The empty line that the sender left out: the next parser may be less forgiving than ours. */

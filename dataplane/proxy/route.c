@@ -188,7 +188,7 @@ static void put_route_line(struct proxy_work *w, uint32_t begin, uint32_t end)
     }
 }
 
-/* `share: dialogs`: the chosen backend's host and port where a Route names the dead one's. */
+/* The chosen backend's host and port where a Route names the one in whose place it is. */
 static bool put_substitute(struct proxy_work *w, const struct proxy_route *route)
 {
     const struct lb_backend *chosen = &w->backends[w->out->backend];
@@ -198,7 +198,7 @@ static bool put_substitute(struct proxy_work *w, const struct proxy_route *route
     uint32_t from, end;
 
     if (sip_uri_parse(route->addr.uri, &uri) != 0 || !proxy_uri_addr(&uri, &addr) ||
-        !sip_ip_equal(&addr.ip, &w->backends[w->dead].ip))
+        proxy_backend_at(w, &addr) != w->replaced)
         return false;
     from = offset(w, uri.host.at);
     end = end_offset(w, uri.host);
@@ -224,7 +224,7 @@ void proxy_put_routes(struct proxy_work *w)
             end++;
         put_route_line(w, begin, end);
     }
-    if (w->dead != LB_NO_BACKEND) {
+    if (w->replaced != LB_NO_BACKEND) {
         for (uint32_t i = w->first_route; i < w->end_route; i++) {
             if (!put_substitute(w, &w->routes[i]))
                 break;

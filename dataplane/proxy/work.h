@@ -55,7 +55,7 @@ struct proxy_work {
     struct proxy_token token;
 
     bool next_is_route; /* the target was read from the next Route */
-    int32_t dead;       /* backend whose Routes get out->backend's address */
+    int32_t replaced;   /* backend whose Routes get out->backend's address */
 };
 
 /* reply.c: the verdicts that are not a forward. They return false, for `return proxy_refuse(…)`. */
@@ -113,7 +113,9 @@ bool proxy_choose_outward(struct proxy_work *w);
 
 /* calls.c */
 void proxy_calls_find(struct proxy_work *w);
-bool proxy_calls_stays(const struct proxy_work *w); /* retransmission, CANCEL, ACK, challenged */
+/* Whether it is of the transaction that the entry knows: sent again, or its CANCEL or ACK. */
+bool proxy_calls_is_transaction(const struct proxy_work *w);
+bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or challenged before */
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
