@@ -94,7 +94,9 @@ static void connect_now(void *arg)
     int status;
 
     if (link->fd >= 0) {
-        log_warning("the data plane's socket accepts but says no HELLO");
+        if (!link->complained)
+            log_warning("the data plane's socket accepts but says no HELLO");
+        link->complained = true;
         drop(link);
         return;
     }
@@ -236,6 +238,12 @@ void link_free(struct link *link)
         drop(link);
     loop_event_free(link->timer);
     free(link);
+}
+
+void link_reset(struct link *link)
+{
+    if (link->has_hello)
+        drop(link);
 }
 
 const struct msg_hello *link_hello(const struct link *link)

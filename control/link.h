@@ -36,6 +36,9 @@ struct link;
 struct link *link_new(struct loop *loop, const struct link_conf *conf);
 void link_free(struct link *link);
 
+/* Leaves a data plane that does not answer: on_gone is called at once, and it is looked for again. */
+void link_reset(struct link *link);
+
 /* The data plane's HELLO, or NULL while it is absent. */
 const struct msg_hello *link_hello(const struct link *link);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/begin.h"
 #include "control/linger.h"
 #include "control/log.h"
 
@@ -24,7 +25,7 @@ static const uint64_t GENERATION_MAX = UINT64_MAX / 2;
 struct waiting {
     struct reload *reload;
     struct plan_change change;
-    void (*done)(void *arg, const struct reload_outcome *outcome);   /* NULL: told, or cancelled */
+    void (*done)(void *arg, const struct reload_outcome *outcome); /* NULL: told, or cancelled */
     void *arg;
     struct loop_event *timer;
     struct waiting *next;
@@ -41,15 +42,18 @@ struct reload {
     struct state *state;
     struct snapshot *snapshot;
     struct linger linger;
-    uint64_t generation;              /* given away last */
+    uint64_t generation; /* given away last */
     uint64_t acknowledged;
     char refusal[PLAN_TEXT_MAX];
-    void (*on_ready)(void *arg);      /* NULL: was called */
+    void (*on_ready)(void *arg); /* NULL: was called */
     void *ready_arg;
-    struct waiting *first, *last;     /* the first is the one in flight, if it is a change */
+    struct waiting *first, *last; /* the first is the one in flight, if it is a change */
     uint32_t n_waiting;
     bool in_flight;
-    bool for_first;                   /* what is in flight is the first change in the queue */
+    bool for_first;              /* what is in flight is the first change in the queue */
+    struct loop_event *patience; /* runs while something is in flight */
+    uint64_t again_s;            /* what runs was refused: when it is offered again; 0: not */
+    uint64_t forget_s;           /* nobody is forgotten before, since that was refused */
     struct plan offered;
 };
 
@@ -101,11 +105,11 @@ static int take_generation(struct reload *r, bool must, uint64_t *ret)
 
         r->state->generation = r->generation + GENERATION_STEP;
         status = state_save(r->state, r->state_file);
-        if (status != 0)
+        if (status != 0) {
             log_error("%s: %s", r->state_file, strerror(-status));
-        if (status != 0 && !must) {
             r->state->generation = before;
-            return status;
+            if (!must)
+                return status;
         }
     }
     *ret = ++r->generation;
@@ -113,10 +117,8 @@ static int take_generation(struct reload *r, bool must, uint64_t *ret)
 }
 
 /* A plan becomes what runs. */
-static void commit(struct reload *r, struct plan *plan)
+static void adopt(struct reload *r, struct plan *plan)
 {
-    int status;
-
     plan->state->generation = r->state->generation;
     plan->state->epoch = r->state->epoch;
     if (plan->cfg != NULL) {
@@ -128,35 +130,86 @@ static void commit(struct reload *r, struct plan *plan)
     free(r->snapshot);
     r->snapshot = plan->snapshot;
     memset(plan, 0, sizeof(*plan));
-    status = state_save(r->state, r->state_file);
+}
+
+/* A change whose state was prepared becomes what runs. */
+static void commit(struct reload *r, struct plan *plan)
+{
+    int status;
+
+    adopt(r, plan);
+    status = state_commit(r->state_file);
     if (status != 0)
         log_error("%s: %s: what was changed will not survive a restart", r->state_file,
                   strerror(-status));
+}
+
+/* A change that is not to be; the file that was prepared for it goes too. */
+static void abandon(struct reload *r, struct plan *plan)
+{
+    plan_done(plan);
+    state_abandon(r->state_file);
 }
 
 /* Commits a change that the data plane has not seen yet. */
 static void finish_pending(struct reload *r, struct plan *plan)
 {
     commit(r, plan);
-    finish(r, RELOAD_PENDING, "accepted, pending: the data plane is absent and gets it when it comes");
+    finish(r, RELOAD_PENDING,
+           "accepted, pending: the data plane is absent and gets it when it comes");
+}
+
+/* The first change in the queue as a plan whose state waits beside the state file, so that a full
+ * disk refuses it before anybody has heard of it. 0, or a negative errno and one line why. */
+static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
+{
+    const struct plan_base base = base_of(r);
+    uint64_t generation;
+    int status = take_generation(r, false, &generation);
+
+    if (status == 0) {
+        status = plan_make(&base, &r->first->change, NULL, generation, clock_s(CLOCK_REALTIME), ret,
+                           ret_text);
+        if (status != 0)
+            return status;
+        ret->state->generation = r->state->generation;
+        status = state_prepare(ret->state, r->state_file);
+        if (status != 0)
+            plan_done(ret);
+    }
+    if (status != 0)
+        snprintf(ret_text, PLAN_TEXT_MAX, "the state cannot be saved: %.500s: %s", r->state_file,
+                 strerror(-status));
+    return status;
+}
+
+/* What was offered is in flight, until its answer comes, the data plane goes or patience ends. */
+static void await(struct reload *r, const struct plan *plan, bool for_first)
+{
+    r->offered = *plan;
+    r->in_flight = true;
+    r->for_first = for_first;
+    loop_timer_start(r->patience, RELOAD_PATIENCE_MS);
+}
+
+/* It accepted a connection and an offer and says nothing: changes must not queue for ever. */
+static void on_unanswered(void *arg)
+{
+    struct reload *r = arg;
+
+    log_error("the data plane has not answered an offer within %d s: connecting anew",
+              RELOAD_PATIENCE_MS / 1000);
+    link_reset(r->link);
 }
 
 /* Plans the first change in the queue and offers it, or ends it at once. */
 static void start_first(struct reload *r)
 {
-    const struct plan_base base = base_of(r);
     char text[PLAN_TEXT_MAX];
     struct plan plan;
-    uint64_t generation;
-    int status = take_generation(r, false, &generation);
+    int status;
 
-    if (status != 0) {
-        snprintf(text, sizeof(text), "%.500s: %s", r->state_file, strerror(-status));
-        finish(r, RELOAD_REFUSED, text);
-        return;
-    }
-    if (plan_make(&base, &r->first->change, NULL, generation, clock_s(CLOCK_REALTIME), &plan,
-                  text) != 0) {
+    if (plan_first(r, &plan, text) != 0) {
         finish(r, RELOAD_REFUSED, text);
         return;
     }
@@ -164,12 +217,11 @@ static void start_first(struct reload *r)
     if (status == -ENOTCONN) {
         finish_pending(r, &plan);
     } else if (status != 0) {
-        plan_done(&plan);
+        abandon(r, &plan);
         snprintf(text, sizeof(text), "the snapshot cannot be offered: %s", strerror(-status));
         finish(r, RELOAD_REFUSED, text);
     } else {
-        r->offered = plan;
-        r->in_flight = r->for_first = true;
+        await(r, &plan, true);
     }
 }
 
@@ -200,9 +252,7 @@ static void offer_running(struct reload *r)
         plan_done(&plan);
         return;
     }
-    r->offered = plan;
-    r->in_flight = true;
-    r->for_first = false;
+    await(r, &plan, false);
 }
 
 static void on_hello(void *arg, const struct msg_hello *hello)
@@ -232,7 +282,9 @@ static void on_gone(void *arg)
     bool flew = r->in_flight;
 
     r->acknowledged = 0;
+    r->again_s = 0;
     r->in_flight = false;
+    loop_timer_stop(r->patience);
     if (flew && r->for_first)
         finish_pending(r, &r->offered);
     else
@@ -245,13 +297,14 @@ static void on_acknowledged(struct reload *r)
     char text[64];
 
     r->refusal[0] = '\0';
+    r->again_s = 0;
     r->acknowledged = r->offered.snapshot->generation;
     snprintf(text, sizeof(text), "generation %" PRIu64 " in effect", r->acknowledged);
     if (r->for_first) {
         commit(r, &r->offered);
         finish(r, RELOAD_DONE, text);
     } else {
-        commit(r, &r->offered);
+        adopt(r, &r->offered);
         log_info("offer to the data plane: %s", text);
     }
     if (r->on_ready != NULL) {
@@ -264,16 +317,22 @@ static void on_acknowledged(struct reload *r)
 
 static void on_refused(struct reload *r, const struct msg_answer *answer)
 {
-    snprintf(r->refusal, sizeof(r->refusal), "refused by the data plane: %s (%s)",
-             answer->reason[0] != '\0' ? answer->reason : "no reason given",
-             strerror(answer->status < 0 && answer->status > -4096 ? -answer->status : EINVAL));
+    char text[PLAN_TEXT_MAX];
+
+    snprintf(text, sizeof(text), "refused by the data plane: %s",
+             answer->reason[0] != '\0'                      ? answer->reason
+             : answer->status < 0 && answer->status > -4096 ? strerror(-answer->status)
+                                                            : "no reason given");
     if (r->for_first) {
-        plan_done(&r->offered);
-        finish(r, RELOAD_REFUSED, r->refusal);
+        abandon(r, &r->offered);
+        finish(r, RELOAD_REFUSED, text);
     } else {
         plan_done(&r->offered);
-        log_error("offer to the data plane: %s", r->refusal);
+        if (strcmp(r->refusal, text) != 0) /* once, not with every try */
+            log_error("offer to the data plane: %s", text);
+        r->again_s = clock_s(CLOCK_MONOTONIC) + RELOAD_AGAIN_S;
     }
+    strcpy(r->refusal, text);
 }
 
 static void on_answer(void *arg, const struct msg_answer *answer)
@@ -286,6 +345,7 @@ static void on_answer(void *arg, const struct msg_answer *answer)
         return;
     }
     r->in_flight = false;
+    loop_timer_stop(r->patience);
     if (answer->status == 0)
         on_acknowledged(r);
     else
@@ -347,70 +407,52 @@ void reload_cancel(struct reload *r, const void *arg)
     }
 }
 
-static void ignore_outcome(void *arg, const struct reload_outcome *outcome)
-{
-    (void)arg;
-    (void)outcome;
-}
-
-/* Once a second: whether a lingering backend may be forgotten. One at a time is enough. */
-static void on_tick(void *arg)
+/* Of PLAN_FORGET: what was refused once is not asked for every second. */
+static void on_forgotten(void *arg, const struct reload_outcome *outcome)
 {
     struct reload *r = arg;
+
+    if (outcome->status == RELOAD_REFUSED)
+        r->forget_s = clock_s(CLOCK_MONOTONIC) + RELOAD_FORGET_S;
+}
+
+/* Whether a lingering backend may be forgotten. One at a time is enough. */
+static void forget_one(struct reload *r)
+{
     struct plan_change change = {.kind = PLAN_FORGET};
     struct counters_header *counters = NULL;
     const struct state_backend *b = NULL;
+    uint64_t mono_s = clock_s(CLOCK_MONOTONIC);
     bool any = false;
 
-    loop_timer_start(r->tick, RELOAD_TICK_MS);
     for (uint32_t i = 0; i < r->state->n_backends; i++)
         any |= r->state->backends[i].lingering;
-    if (!any || r->first != NULL)
+    if (!any || mono_s < r->forget_s)
         return;
     counters = link_counters(r->link);
     change.id = linger_pick(&r->linger, r->state, r->cfg->linger_ms, counters,
-                            clock_s(CLOCK_REALTIME), clock_s(CLOCK_MONOTONIC));
+                            clock_s(CLOCK_REALTIME), mono_s);
     free(counters);
     if (change.id != 0)
         b = state_by_id(r->state, change.id);
     if (b == NULL)
         return;
     snprintf(change.backend, sizeof(change.backend), "%.120s/%.120s", b->pool, b->backend.name);
-    reload_ask(r, &change, ignore_outcome, NULL);
+    reload_ask(r, &change, on_forgotten, r);
 }
 
-/* The state of before, an empty one beside a damaged file, or NULL and one line why. */
-static struct state *load_state(const char *file, char *ret_text)
+/* Once a second. */
+static void on_tick(void *arg)
 {
-    char aside[PATH_MAX + 16], reason[200] = "";
-    struct state *state = NULL;
-    int status = state_load(file, &state, reason);
+    struct reload *r = arg;
 
-    if (status == 0)
-        return state;
-    if (status != -EBADMSG) {
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", file, strerror(-status));
-        return NULL;
-    }
-    /* It is always written whole, so this is a damaged disk or somebody's edit. Calls matter more
-     * than what was drained: go on, loudly, and keep the file for a person to look at. */
-    snprintf(aside, sizeof(aside), "%s.damaged", file);
-    log_error("%s: %s; kept as %s, all backends are taken as enabled", file, reason, aside);
-    if (rename(file, aside) != 0)
-        log_error("%s: %s", aside, strerror(errno));
-    return state_new();
-}
-
-static int load_secret(struct reload *r, const char *file, char *ret_text)
-{
-    uint32_t line = 0;
-    int status = compile_secret_load(file, &r->secret, &line);
-
-    if (status == -EINVAL)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s:%u: malformed secret", file, line);
-    else if (status != 0)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", file, strerror(-status));
-    return status;
+    loop_timer_start(r->tick, RELOAD_TICK_MS);
+    if (r->in_flight || r->first != NULL)
+        return;
+    if (r->again_s != 0 && clock_s(CLOCK_MONOTONIC) >= r->again_s)
+        offer_running(r);
+    else
+        forget_one(r);
 }
 
 /* Everything of the first plan, which nobody is there to be offered yet. 0, or one line why. */
@@ -423,8 +465,8 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
     int status;
 
     snprintf(r->state_file, sizeof(r->state_file), "%.4000s/state.json", cfg->control.state_dir);
-    status = load_secret(r, cfg->secret_file, ret_text);
-    r->state = status == 0 ? load_state(r->state_file, ret_text) : NULL;
+    status = begin_secret(cfg->secret_file, &r->secret, ret_text);
+    r->state = status == 0 ? begin_state(r->state_file, ret_text) : NULL;
     if (r->state == NULL) {
         cfg_free(cfg);
         return -EINVAL;
@@ -438,9 +480,13 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
     }
     base = base_of(r);
     status = plan_make(&base, &first, cfg, generation, clock_s(CLOCK_REALTIME), &plan, ret_text);
-    if (status == 0)
-        commit(r, &plan);
-    return status;
+    if (status != 0)
+        return status;
+    adopt(r, &plan);
+    status = state_save(r->state, r->state_file);
+    if (status != 0)
+        log_error("%s: %s", r->state_file, strerror(-status));
+    return 0;
 }
 
 struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
@@ -460,7 +506,8 @@ struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
     r->ready_arg = arg;
     r->file = strdup(file);
     r->tick = loop_timer_new(loop, on_tick, r);
-    if (r->file == NULL || r->tick == NULL) {
+    r->patience = loop_timer_new(loop, on_unanswered, r);
+    if (r->file == NULL || r->tick == NULL || r->patience == NULL) {
         cfg_free(cfg);
         goto fail;
     }
@@ -493,6 +540,7 @@ void reload_free(struct reload *r)
         free(w);
     }
     loop_event_free(r->tick);
+    loop_event_free(r->patience);
     plan_done(&r->offered);
     linger_done(&r->linger);
     cfg_free(r->cfg);

@@ -16,8 +16,11 @@
 
 enum {
     RELOAD_ANSWER_MS = 5000,          /* how long who asked waits for the outcome */
+    RELOAD_PATIENCE_MS = 4000,        /* a data plane that answers no offer for so long is left */
+    RELOAD_AGAIN_S = 5,               /* between two offers of what runs to one that refuses it */
+    RELOAD_FORGET_S = 60,             /* between two tries to forget a backend */
     RELOAD_QUEUE_MAX = 64,            /* changes that wait; one more is refused */
-    RELOAD_TICK_MS = 1000,            /* how often lingering backends are looked at */
+    RELOAD_TICK_MS = 1000,            /* how often lingering backends and refused offers are looked at */
 };
 
 enum reload_status {

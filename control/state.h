@@ -75,6 +75,14 @@ int state_compile(const struct state *state, const struct cfg *cfg,
  */
 int state_save(const struct state *state, const char *file);
 
+/*
+ * The same in two steps: state_prepare does all that a full disk can refuse, state_commit renames.
+ * Between them comes the data plane's word; after a no, state_abandon removes what was prepared.
+ */
+int state_prepare(const struct state *state, const char *file);
+int state_commit(const char *file);
+void state_abandon(const char *file);
+
 /* Returns 0 and an empty state when there is no file. -EBADMSG and why in *ret_reason (200 bytes)
  * when it is damaged, another negative errno when it cannot be read. */
 int state_load(const char *file, struct state **ret_state, char *ret_reason);

@@ -117,14 +117,20 @@ static int sync_directory_of(const char *file)
     return status;
 }
 
-int state_save(const struct state *state, const char *file)
+/* The name it is written under first. 0 or -ENAMETOOLONG. */
+static int temporary_name(const char *file, char ret[PATH_MAX])
+{
+    return snprintf(ret, PATH_MAX, "%s.new", file) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int state_prepare(const struct state *state, const char *file)
 {
     char temporary[PATH_MAX];
+    int fd, status = temporary_name(file, temporary);
     char *text;
-    int fd, status;
 
-    if (snprintf(temporary, sizeof(temporary), "%s.new", file) >= (int)sizeof(temporary))
-        return -ENAMETOOLONG;
+    if (status != 0)
+        return status;
     text = state_text(state);
     if (text == NULL)
         return -ENOMEM;
@@ -137,15 +143,39 @@ int state_save(const struct state *state, const char *file)
     status = write_all(fd, text, strlen(text));
     if (status == 0 && fsync(fd) != 0)
         status = -errno;
-    close(fd);
-    free(text);
-    if (status == 0 && rename(temporary, file) != 0)
+    if (close(fd) != 0 && status == 0)
         status = -errno;
-    if (status == 0)
-        status = sync_directory_of(file);
-    else
+    free(text);
+    if (status != 0)
         unlink(temporary);
     return status;
+}
+
+int state_commit(const char *file)
+{
+    char temporary[PATH_MAX];
+    int status = temporary_name(file, temporary);
+
+    if (status == 0 && rename(temporary, file) != 0) {
+        status = -errno;
+        unlink(temporary);
+    }
+    return status != 0 ? status : sync_directory_of(file);
+}
+
+void state_abandon(const char *file)
+{
+    char temporary[PATH_MAX];
+
+    if (temporary_name(file, temporary) == 0)
+        unlink(temporary);
+}
+
+int state_save(const struct state *state, const char *file)
+{
+    int status = state_prepare(state, file);
+
+    return status != 0 ? status : state_commit(file);
 }
 
 /* A number in [0, max] of an object; -EBADMSG otherwise. */

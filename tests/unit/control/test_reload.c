@@ -3,8 +3,11 @@
  * Changes of what runs, against a data plane that acknowledges, refuses, is silent, dies or is not
  * there: what is offered, what is kept, and what who asked is told.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/control/fake.h"
@@ -34,7 +37,7 @@ static void first_snapshot_is_offered_and_ready_said_once(void **context)
     fake_setup(&fake, A "," B);
     reload = fake_reload(&fake, &ready);
     for (int i = 0; i < 3; i++)
-        loop_step(fake.loop);         /* nobody is there: it tries again */
+        loop_step(fake.loop); /* nobody is there: it tries again */
     assert_int_equal(ready, 0);
     assert_int_equal(reload_acknowledged(reload), 0);
     fake_start(&fake);
@@ -93,7 +96,7 @@ static void operators_word_and_generation_survive_a_restart(void **context)
     assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
     assert_int_equal(fake_ask(&fake, reload, PLAN_WEIGHT, "b", 7).status, RELOAD_DONE);
     before = fake.generation;
-    reload_free(reload);              /* nothing is written on the way out: as good as kill -9 */
+    reload_free(reload); /* nothing is written on the way out: as good as kill -9 */
     reload = fake_reload(&fake, &ready);
     fake_until(&fake, &ready, 2);
     assert_true(fake.generation > before);
@@ -236,7 +239,7 @@ static void change_during_a_repeated_offer_waits(void **context)
     fake_until(&fake, &fake.n_offers, 1);
     reload_ask(reload, &change, fake_done, &outcome);
     fake.answer = 0;
-    answer.generation = fake.generation + 99;     /* of no offer: ignored */
+    answer.generation = fake.generation + 99; /* of no offer: ignored */
     assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
     answer.generation = fake.generation;
     assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
@@ -292,6 +295,95 @@ static void damaged_state_is_kept_aside_and_does_not_stop_a_start(void **context
     fake_teardown(&fake);
 }
 
+/* Nothing may be written: the change is refused with the reason, before the data plane hears of it.
+ */
+static void full_disk_refuses_changes_and_nothing_else(void **context)
+{
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    const struct rlimit all = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome;
+    char unfinished[160];
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    outcome = fake_ask(&fake, reload, PLAN_ADMIN, "a", LB_DRAINING);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    assert_int_equal(outcome.status, RELOAD_REFUSED);
+    assert_non_null(strstr(outcome.text, strerror(EFBIG)));
+    assert_non_null(strstr(outcome.text, fake.state));
+    assert_int_equal(fake.n_offers, 1);
+    assert_int_equal(reload_state(reload)->backends[0].admin, LB_UP);
+    snprintf(unfinished, sizeof(unfinished), "%s.new", fake.state);
+    assert_int_equal(access(unfinished, F_OK), -1);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "a", LB_DRAINING).status, RELOAD_DONE);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    assert_int_equal(access(unfinished, F_OK), -1);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+/* It takes the offer and says nothing: it is left, the change is kept for when it is back. */
+static void silent_data_plane_does_not_hold_changes_for_ever(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome first = {0}, second = {0};
+    struct plan_change change = {.kind = PLAN_ADMIN, .admin = LB_DRAINING, .backend = "a"};
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    fake.answer = 1;
+    reload_ask(reload, &change, fake_done, &first);
+    strcpy(change.backend, "b");
+    reload_ask(reload, &change, fake_done, &second);
+    fake_until(&fake, &second.n, 1);
+    assert_int_equal(first.status, RELOAD_PENDING);
+    assert_int_equal(second.status, RELOAD_PENDING);
+    fake.answer = 0;
+    fake_until(&fake, &fake.n_connections, 2);
+    fake_until(&fake, &fake.n_offers, 3);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_DRAINING);
+    assert_int_equal(fake_state_of(&fake, "b"), LB_DRAINING);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+/* A change refused, then a good one; and what a data plane that came refused is offered again. */
+static void refusal_is_followed_by_a_good_change(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    fake.answer = -16;
+    fake.reason = "a worker still reads older snapshots";
+    reload = fake_reload(&fake, &ready);
+    fake_until(&fake, &fake.n_offers, 1);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "a", LB_DRAINING).status, RELOAD_REFUSED);
+    assert_int_equal(ready, 0);
+    fake.answer = 0;
+    assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "b", LB_DRAINING).status, RELOAD_DONE);
+    assert_int_equal(fake_state_of(&fake, "a"), LB_UP);
+    assert_int_equal(fake_state_of(&fake, "b"), LB_DRAINING);
+    assert_int_equal(ready, 1);
+    assert_string_equal(reload_refusal(reload), "");
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +396,9 @@ int main(void)
         cmocka_unit_test(two_changes_at_once_take_turns),
         cmocka_unit_test(change_during_a_repeated_offer_waits),
         cmocka_unit_test(generation_grows_beyond_the_data_planes),
+        cmocka_unit_test(full_disk_refuses_changes_and_nothing_else),
+        cmocka_unit_test(silent_data_plane_does_not_hold_changes_for_ever),
+        cmocka_unit_test(refusal_is_followed_by_a_good_change),
         cmocka_unit_test(damaged_state_is_kept_aside_and_does_not_stop_a_start),
     };
 
