@@ -25,7 +25,7 @@ static void reply_peer(struct proxy_work *w)
         return;
     proxy_fill_via(w->in, w->service, w->out->sender == LB_NO_BACKEND, &via);
     if (via.rport == 0)
-        w->out->to.peer.port = via.sent_by_port != 0 ? via.sent_by_port : PROXY_SIP_PORT;
+        w->out->to.peer.port = via.sent_by_port;
 }
 
 bool proxy_refuse(struct proxy_work *w, enum proxy_reason reason)

@@ -25,7 +25,7 @@ static bool read_next(const struct sip_via *via, struct proxy_next_via *ret)
 
     memset(ret, 0, sizeof(*ret));
     ret->sent_by_host = via->host;
-    ret->sent_by_port = via->port;
+    ret->sent_by_port = proxy_via_port(via);
     if (via->received.length > 0 && sip_ip_parse(via->received, &ret->received) != 0)
         return false;
     if (via->rport.length > 0 && sip_slice_number(via->rport, UINT16_MAX, &rport) != 0)
@@ -55,14 +55,10 @@ static void pop_via(struct proxy_work *w)
 static bool peer_of(const struct sip_via *via, const struct proxy_next_via *next,
                     struct sip_addr *ret)
 {
-    uint16_t port = next->rport != 0 ? next->rport : next->sent_by_port;
-
     ret->ip = next->received;
     if (via->received.length == 0 && sip_ip_parse(via->host, &ret->ip) != 0)
         return false;
-    if (port == 0)
-        port = via->transport == SIP_TRANSPORT_TLS ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
-    ret->port = port;
+    ret->port = next->rport != 0 ? next->rport : next->sent_by_port;
     return true;
 }
 
@@ -79,7 +75,7 @@ static bool verify(struct proxy_work *w, struct sip_via *ret_via, struct proxy_n
         return proxy_drop(w, PROXY_DROP_VIA_NONE_LEFT);
     if (found != 0 || !read_next(ret_via, ret_next))
         return proxy_drop(w, PROXY_DROP_MALFORMED_RESPONSE);
-    if (proxy_via_verify(w->s, &w->msg->top_via, ret_next, ret_ingress) != 0)
+    if (proxy_via_verify(w->s, w->msg, ret_next, ret_ingress) != 0)
         return proxy_drop(w, PROXY_DROP_VIA_MAC);
     return true;
 }

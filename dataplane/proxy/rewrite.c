@@ -24,7 +24,7 @@ void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service 
 
     memset(ret, 0, sizeof(*ret));
     ret->sent_by_host = via->host;
-    ret->sent_by_port = via->port;
+    ret->sent_by_port = proxy_via_port(via);
     if (rport)
         ret->rport = in->from.peer.port;
     /* RFC 3581 §4: with rport received is set even when it equals sent-by; §18.2.1 otherwise. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Our Via: `SIP/2.0/UDP ADDRESS;branch=z9hG4bK…;tdm=…`, where tdm holds in base64url flags, key
- * id, the ingress address, and a MAC over branch, ingress and the parsed next Via.
+ * id, the ingress address, and a MAC over branch, ingress, Call-ID, CSeq number and the parsed next
+ * Via.
  */
 #include "dataplane/proxy/via.h"
 
@@ -52,9 +53,21 @@ static void print_branch(const struct snapshot *s, const struct sip_msg *request
     proxy_seal_hex(lb_siphash_end(&h), ret_branch + COOKIE_LENGTH);
 }
 
+/* As it is meant: an IPv6 address has several texts. */
+static void add_host(struct lb_siphash *h, struct sip_slice host)
+{
+    struct sip_ip ip;
+
+    if (sip_ip_parse(host, &ip) == 0)
+        lb_siphash_add_field(h, ip.bytes, sizeof(ip.bytes));
+    else
+        proxy_seal_add_host(h, host);
+}
+
 /* `ingress` are the bytes of the parameter before its MAC. */
-static uint64_t via_mac(const struct snapshot_mac_key *key, struct sip_slice branch,
-                        struct sip_slice ingress, const struct proxy_next_via *next)
+static uint64_t via_mac(const struct snapshot_mac_key *key, const struct sip_msg *msg,
+                        struct sip_slice branch, struct sip_slice ingress,
+                        const struct proxy_next_via *next)
 {
     struct lb_siphash h;
 
@@ -62,7 +75,9 @@ static uint64_t via_mac(const struct snapshot_mac_key *key, struct sip_slice bra
     lb_siphash_add(&h, "via", 3);
     lb_siphash_add_field(&h, branch.at, branch.length);
     lb_siphash_add_field(&h, ingress.at, ingress.length);
-    proxy_seal_add_host(&h, next->sent_by_host);
+    lb_siphash_add_field(&h, msg->call_id.at, msg->call_id.length);
+    lb_siphash_add(&h, &msg->cseq, sizeof(msg->cseq));
+    add_host(&h, next->sent_by_host);
     lb_siphash_add(&h, &next->sent_by_port, sizeof(next->sent_by_port));
     lb_siphash_add(&h, next->received.bytes, sizeof(next->received.bytes));
     lb_siphash_add(&h, &next->rport, sizeof(next->rport));
@@ -89,9 +104,10 @@ void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct
     proxy_seal_put(&seal, key->id, 1);
     proxy_seal_put_ip(&seal, &from->local.ip);
     proxy_seal_put(&seal, from->local.port, 2);
-    proxy_seal_put(
-        &seal, via_mac(key, sip_slice(branch, BRANCH_LENGTH), seal_slice(&seal, seal.length), next),
-        PROXY_MAC_BYTES);
+    proxy_seal_put(&seal,
+                   via_mac(key, request, sip_slice(branch, BRANCH_LENGTH),
+                           seal_slice(&seal, seal.length), next),
+                   PROXY_MAC_BYTES);
     sip_edit_put_text(edit, "Via: SIP/2.0/");
     sip_edit_put_text(edit, sip_transport_name(to->transport));
     sip_edit_put_text(edit, " ");
@@ -101,6 +117,13 @@ void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct
     sip_edit_put_text(edit, ";tdm=");
     sip_edit_put(edit, text, proxy_seal_print(&seal, text));
     sip_edit_put_text(edit, "\r\n");
+}
+
+uint16_t proxy_via_port(const struct sip_via *via)
+{
+    bool secure = via->transport == SIP_TRANSPORT_TLS || via->transport == SIP_TRANSPORT_WSS;
+
+    return via->port != 0 ? via->port : secure ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
 }
 
 /* Whether sent-by is a listener's and our parameter is there; its value then. */
@@ -113,7 +136,7 @@ static bool own_parameter(const struct snapshot *s, const struct sip_via *via,
     if (!sip_param_find(via->params, sip_slice_of(parameter), ret_value, NULL) ||
         sip_ip_parse(via->host, &addr.ip) != 0)
         return false;
-    addr.port = via->port != 0 ? via->port : 5060;
+    addr.port = proxy_via_port(via);
     return snapshot_find_listener(s, via->transport, &addr) >= 0;
 }
 
@@ -124,8 +147,8 @@ bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via)
     return own_parameter(s, via, &value);
 }
 
-static bool via_verifies(const struct snapshot *s, struct proxy_seal *seal, struct sip_slice branch,
-                         const struct proxy_next_via *next)
+static bool via_verifies(const struct snapshot *s, const struct sip_msg *msg,
+                         const struct proxy_seal *seal, const struct proxy_next_via *next)
 {
     const struct snapshot_mac_key *key;
     struct proxy_seal end = *seal;
@@ -140,11 +163,12 @@ static bool via_verifies(const struct snapshot *s, struct proxy_seal *seal, stru
     if (key == NULL)
         return false;
     end.at = signed_bytes;
-    return proxy_seal_mac_equal(proxy_seal_get(&end, PROXY_MAC_BYTES),
-                                via_mac(key, branch, seal_slice(seal, signed_bytes), next));
+    return proxy_seal_mac_equal(
+        proxy_seal_get(&end, PROXY_MAC_BYTES),
+        via_mac(key, msg, msg->top_via.branch, seal_slice(seal, signed_bytes), next));
 }
 
-int proxy_via_verify(const struct snapshot *s, const struct sip_via *top,
+int proxy_via_verify(const struct snapshot *s, const struct sip_msg *response,
                      const struct proxy_next_via *next, struct proxy_flow *ret_ingress)
 {
     struct sip_slice value;
@@ -152,9 +176,9 @@ int proxy_via_verify(const struct snapshot *s, const struct sip_via *top,
     struct proxy_flow ingress;
     uint32_t flags;
 
-    if (!own_parameter(s, top, &value))
+    if (!own_parameter(s, &response->top_via, &value))
         return -ENOENT;
-    if (proxy_seal_parse(value, &seal) != 0 || !via_verifies(s, &seal, top->branch, next))
+    if (proxy_seal_parse(value, &seal) != 0 || !via_verifies(s, response, &seal, next))
         return -EACCES;
     memset(&ingress, 0, sizeof(ingress));
     flags = (uint32_t)proxy_seal_get(&seal, 1);

@@ -12,10 +12,12 @@
 #include "dataplane/sip/edit.h"
 #include "dataplane/sip/msg.h"
 
+enum { PROXY_SIP_PORT = 5060, PROXY_SIPS_PORT = 5061 };
+
 /* What the sender's Via says after we filled in received and rport. */
 struct proxy_next_via {
     struct sip_slice sent_by_host;
-    uint16_t sent_by_port;        /* 0: none */
+    uint16_t sent_by_port;        /* the transport's default when none is written */
     struct sip_ip received;       /* all zero: no received */
     uint16_t rport;               /* 0: none */
 };
@@ -26,11 +28,15 @@ void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct
                    const struct proxy_next_via *next);
 
 /*
- * Verifies a response's top Via as ours against the next Via, and gives the ingress (transport and
- * our local address). Returns 0; -ENOENT not ours; -EACCES ours, but the MAC does not verify.
+ * Verifies a response's top Via as ours against the next Via, Call-ID and CSeq number, so that it
+ * is good for no other transaction, and gives the ingress (transport and our local address).
+ * Returns 0; -ENOENT not ours; -EACCES ours, but the MAC does not verify.
  */
-int proxy_via_verify(const struct snapshot *s, const struct sip_via *top,
+int proxy_via_verify(const struct snapshot *s, const struct sip_msg *response,
                      const struct proxy_next_via *next, struct proxy_flow *ret_ingress);
+
+/* The port of sent-by, or its transport's default: backends add and remove that one. */
+uint16_t proxy_via_port(const struct sip_via *via);
 
 /* Whether a via-parm is one of ours: sent-by a listener's, with our parameter. For loop detection. */
 bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via);

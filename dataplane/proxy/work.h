@@ -17,8 +17,6 @@ enum {
     PROXY_OWN_VIAS_MAX = 5,  /* more of our own Vias: a loop */
     PROXY_RETRY_AFTER_S = 5, /* of a 503: health sees a backend return within a few seconds */
     PROXY_TAG_LENGTH = 16,   /* hex digits of the To-tag of local replies */
-    PROXY_SIP_PORT = 5060,
-    PROXY_SIPS_PORT = 5061,
 };
 
 struct proxy_route {

@@ -126,9 +126,92 @@ static void test_sender(void **state)
     stage_free(stage);
 }
 
+struct spelling {
+    const char *name, *from, *at, *via, *back, *to;
+};
+
+/* A backend may write the next Via in other words that mean the same (RFC 3261 §18.2.2, §20.42). */
+static void test_spelling(void **state)
+{
+    static const struct spelling spellings[] = {
+        {"the default port added", "198.51.100.7:4321", VIP, "h.example.org;branch=z9hG4bK-2;rport",
+         "h.example.org:5060;branch=z9hG4bK-2;received=198.51.100.7;rport=4321",
+         "198.51.100.7:4321 from " VIP},
+        {"the default port left out", "198.51.100.7:4321", VIP,
+         "198.51.100.7:5060;branch=z9hG4bK-2", "198.51.100.7;branch=z9hG4bK-2",
+         "198.51.100.7:5060 from " VIP},
+        {"IPv6 in another form", "[2001:db8::7]:4321", "[2001:db8:5::10]:5060",
+         "[2001:DB8:0::0:7]:5062;branch=z9hG4bK-2", "[2001:db8::7]:5062;branch=z9hG4bK-2",
+         "[2001:db8::7]:5062 from [2001:db8:5::10]:5060"},
+        {"brackets around received", "[2001:db8::7]:4321", "[2001:db8:5::10]:5060",
+         "h.example.org;branch=z9hG4bK-2;rport",
+         "h.example.org;branch=z9hG4bK-2;received=[2001:DB8::7];rport=4321",
+         "[2001:db8::7]:4321 from [2001:db8:5::10]:5060"},
+        {"another port", "198.51.100.7:4321", VIP, "198.51.100.7;branch=z9hG4bK-2",
+         "198.51.100.7:5061;branch=z9hG4bK-2", "drop_via_mac"},
+    };
+
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        struct stage_conf conf = {0};
+        struct stage *stage = stage_new(&conf);
+        char in[1024];
+        const char *via;
+        struct step step = {spellings[i].name,
+                            "$(B):5060",
+                            VIP,
+                            in,
+                            spellings[i].to,
+                            NULL,
+                            PROXY_FORWARDED_RESPONSE,
+                            0};
+
+        snprintf(in, sizeof(in),
+                 "MESSAGE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP %s\n"
+                 "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 MESSAGE\n\n",
+                 spellings[i].via);
+        stage_send(stage, spellings[i].from, spellings[i].at, in);
+        assert_int_equal(stage->output.verdict, PROXY_FORWARD);
+        stage_set(stage, "B", "10.0.0.11");
+        stage->out[stage->out_length] = '\0';
+        via = strstr(stage->out, "Via: ");
+        snprintf(in, sizeof(in),
+                 "SIP/2.0 200 OK\n%.*s\nVia: SIP/2.0/UDP %s\n"
+                 "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: i\nCSeq: 1 MESSAGE\n\n",
+                 (int)strcspn(via, "\r"), via, spellings[i].back);
+        stage_play(stage, &step, 1);
+        stage_free(stage);
+    }
+}
+
+/*
+ * Who has seen our Via of a call of his own may not end another's with it: it verifies for the
+ * Call-ID and CSeq number that it was made for.
+ */
+static void test_stolen_via(void **state)
+{
+#define STOLEN(id, cseq)                                                                     \
+    "SIP/2.0 200 OK\nVia: " TOP "\nVia: " GOOD_NEXT "\nFrom: <sip:a@b>;tag=1\nTo: <sip:x@y>" \
+    ";tag=2\nCall-ID: " id "\nCSeq: " cseq "\n\n"
+    static const struct step steps[] = {
+        {"another Call-ID", "203.0.113.9:1", VIP, STOLEN("victim", "1 BYE"), "drop_via_mac", NULL,
+         0, 0},
+        {"another CSeq", "203.0.113.9:1", VIP, STOLEN("i", "2 BYE"), "drop_via_mac", NULL, 0, 0},
+        {"its own", "$(B):5060", VIP, STOLEN("i", "1 INVITE"), "198.51.100.7:4321 from " VIP, NULL,
+         PROXY_FORWARDED_RESPONSE, 0},
+    };
+    struct stage_conf conf = {0};
+    struct stage *stage = stage_new(&conf);
+
+    STAGE_PLAY(stage, request);
+    STAGE_PLAY(stage, steps);
+    stage_free(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spelling),
+        cmocka_unit_test(test_stolen_via),
         cmocka_unit_test(test_vias),
         cmocka_unit_test(test_sender),
     };
