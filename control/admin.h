@@ -17,9 +17,9 @@
 #include "control/reload.h"
 
 enum {
-    ADMIN_REQUEST_MAX = 4096,         /* bytes of a line; a longer one ends the connection */
+    ADMIN_REQUEST_MAX = 4096,         /* bytes of a line; a longer one is refused and ends the connection */
     ADMIN_ANSWER_MAX = 64 << 20,      /* bytes; a longer one becomes an error */
-    ADMIN_CLIENTS_MAX = 64,           /* one more is closed at once */
+    ADMIN_CLIENTS_MAX = 64,           /* one more is turned away with an error */
     ADMIN_IDLE_MS = 60000,            /* a client that neither asks nor reads for so long is left */
 };
 

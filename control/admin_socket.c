@@ -4,6 +4,7 @@
  */
 #include "control/admin_socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -17,16 +18,24 @@
 
 #include "control/log.h"
 
+enum { ACCEPT_PAUSE_MS = 1000 };
+
+static const char TOO_LONG[] = "{\"ok\":false,\"error\":\"the request is longer than 4096 bytes\"}";
+static const char TOO_MANY[] = "{\"ok\":false,\"error\":\"too many clients at once, try again\"}\n";
+
+static_assert(ADMIN_REQUEST_MAX == 4096, "TOO_LONG says so");
+
 struct admin_client {
     struct admin *admin;
     int fd;
-    struct loop_event *reader, *writer;   /* one of the two, or none while an answer is awaited */
+    struct loop_event *reader, *writer; /* one of the two, or none while an answer is awaited */
     struct loop_event *timer;
     char in[ADMIN_REQUEST_MAX];
     size_t in_length;
     char *out;
     size_t out_length, out_sent;
-    bool busy;                        /* a request is being handled */
+    bool busy;    /* a request is being handled */
+    bool leaving; /* after this answer */
     struct admin_client *next;
 };
 
@@ -35,7 +44,8 @@ struct admin {
     struct reload *reload;
     struct sockaddr_un address;
     int fd;
-    struct loop_event *watch;
+    struct loop_event *watch; /* NULL: not listened to while `pause` runs */
+    struct loop_event *pause;
     struct admin_client *clients;
     uint32_t n_clients;
 };
@@ -94,7 +104,7 @@ void admin_client_answer(struct admin_client *client, char *text)
     client->out_sent = 0;
     client->out = text;
     if (text != NULL)
-        text[client->out_length++] = '\n';   /* instead of the NUL: the length is known */
+        text[client->out_length++] = '\n'; /* instead of the NUL: the length is known */
     /* Written by the loop, also when it could be at once: one way to leave a client, not two. */
     if (!client_wait(client, LOOP_WRITE))
         shutdown(client->fd, SHUT_RDWR);
@@ -123,8 +133,8 @@ static bool take_line(struct admin_client *client)
 static void on_readable(void *arg)
 {
     struct admin_client *client = arg;
-    ssize_t n = recv(client->fd, client->in + client->in_length,
-                     sizeof(client->in) - client->in_length, 0);
+    ssize_t n =
+        recv(client->fd, client->in + client->in_length, sizeof(client->in) - client->in_length, 0);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -136,7 +146,8 @@ static void on_readable(void *arg)
     loop_timer_start(client->timer, ADMIN_IDLE_MS);
     if (!take_line(client) && client->in_length == sizeof(client->in)) {
         log_warning("a request of more than %d bytes on the admin socket", ADMIN_REQUEST_MAX);
-        client_free(client);
+        client->leaving = true;
+        admin_client_answer(client, strdup(TOO_LONG));
     }
 }
 
@@ -158,8 +169,42 @@ static void on_writable(void *arg)
         return;
     free(client->out);
     client->out = NULL;
+    if (client->leaving) {
+        client_free(client);
+        return;
+    }
     if (!take_line(client) && !client_wait(client, LOOP_READ))
         client_free(client);
+}
+
+static void on_connection(void *arg);
+
+static void on_pause_over(void *arg)
+{
+    struct admin *admin = arg;
+
+    admin->watch = loop_watch(admin->loop, admin->fd, LOOP_READ, on_connection, admin);
+    if (admin->watch == NULL)
+        loop_timer_start(admin->pause, ACCEPT_PAUSE_MS);
+}
+
+/* A client waits that cannot be accepted (no descriptor, no memory) and would wake us all the time:
+ * look away for a moment, in which others leave. */
+static void accept_pause(struct admin *admin, int number)
+{
+    log_warning("the admin socket: %s", strerror(number));
+    loop_event_free(admin->watch);
+    admin->watch = NULL;
+    loop_timer_start(admin->pause, ACCEPT_PAUSE_MS);
+}
+
+/* Says why on the way out; a fresh socket has room for it. */
+static void turn_away(int fd)
+{
+    log_warning("a client of the admin socket was turned away: too many");
+    if (send(fd, TOO_MANY, sizeof(TOO_MANY) - 1, MSG_NOSIGNAL) < 0)
+        log_warning("the admin socket: %s", strerror(errno));
+    close(fd);
 }
 
 static void on_connection(void *arg)
@@ -168,15 +213,17 @@ static void on_connection(void *arg)
     int fd = accept4(admin->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct admin_client *client;
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            accept_pause(admin, errno);
         return;
+    }
     client = admin->n_clients < ADMIN_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
     if (client != NULL)
         client->timer = loop_timer_new(admin->loop, on_idle, client);
     if (client == NULL || client->timer == NULL) {
-        log_warning("a client of the admin socket was turned away: too many");
         free(client);
-        close(fd);
+        turn_away(fd);
         return;
     }
     client->admin = admin;
@@ -215,19 +262,15 @@ static void make_directory_of(const char *path)
     if (slash == NULL || slash == directory)
         return;
     *slash = '\0';
-    mkdir(directory, 0755);           /* bind says what is wrong if this did not help */
+    mkdir(directory, 0755); /* bind says what is wrong if this did not help */
 }
 
-/* Binds with nobody else allowed, then opens it to the group. 0 or a negative errno. */
-static int admin_listen(struct admin *admin, const char *group)
+/* Binds with nobody else allowed. 0 or a negative errno. */
+static int bind_closed(struct admin *admin)
 {
-    const char *path = admin->address.sun_path;
-    const struct group *entry = group == NULL ? NULL : getgrnam(group);
     mode_t before;
     int status;
 
-    if (group != NULL && entry == NULL)
-        return -ENOENT;
     admin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->fd < 0)
         return -errno;
@@ -235,11 +278,42 @@ static int admin_listen(struct admin *admin, const char *group)
     status = bind(admin->fd, (const struct sockaddr *)&admin->address, sizeof(admin->address));
     status = status == 0 ? 0 : -errno;
     umask(before);
-    if (status == 0 && entry != NULL &&
-        (chown(path, (uid_t)-1, entry->gr_gid) != 0 || chmod(path, 0660) != 0))
-        status = -errno;
+    return status;
+}
+
+/* Opens the socket to a group. 0, or -EINVAL and one line why. */
+static int open_to_group(const char *path, const char *group, char *ret_text)
+{
+    const struct group *entry = getgrnam(group);
+
+    if (entry == NULL) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "control.socket_group: there is no group %.100s", group);
+    } else if (chown(path, (uid_t)-1, entry->gr_gid) != 0 || chmod(path, 0660) != 0) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "control.socket_group: %.100s: %s%s", group,
+                 strerror(errno),
+                 errno == EPERM ? ": the user of tandem-control must be a member" : "");
+    } else {
+        return 0;
+    }
+    unlink(path);
+    return -EINVAL;
+}
+
+/* 0, or a negative errno and one line why. */
+static int admin_listen(struct admin *admin, const char *group, char *ret_text)
+{
+    int status = bind_closed(admin);
+
+    if (status == 0 && group != NULL) {
+        status = open_to_group(admin->address.sun_path, group, ret_text);
+        if (status != 0)
+            return status;
+    }
     if (status == 0 && listen(admin->fd, ADMIN_CLIENTS_MAX) != 0)
         status = -errno;
+    if (status != 0)
+        snprintf(ret_text, PLAN_TEXT_MAX, "control.socket: %.500s: %s", admin->address.sun_path,
+                 strerror(-status));
     return status;
 }
 
@@ -249,34 +323,35 @@ struct admin *admin_new(struct loop *loop, struct reload *reload, const char *pa
     struct admin *admin = calloc(1, sizeof(*admin));
     int status = -ENAMETOOLONG;
 
-    if (admin == NULL) {
-        snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
+    snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
+    if (admin == NULL)
         return NULL;
-    }
     admin->loop = loop;
     admin->reload = reload;
     admin->fd = -1;
+    snprintf(ret_text, PLAN_TEXT_MAX, "control.socket: %.500s: %s", path, strerror(-status));
     if (strlen(path) < sizeof(admin->address.sun_path)) {
         admin->address.sun_family = AF_UNIX;
         strcpy(admin->address.sun_path, path);
         make_directory_of(path);
         remove_stale(&admin->address);
-        status = admin_listen(admin, group);
+        status = admin_listen(admin, group, ret_text);
     }
     if (status == 0) {
         admin->watch = loop_watch(loop, admin->fd, LOOP_READ, on_connection, admin);
-        status = admin->watch == NULL ? -ENOMEM : 0;
+        admin->pause = loop_timer_new(loop, on_pause_over, admin);
+        status = admin->watch == NULL || admin->pause == NULL ? -ENOMEM : 0;
+        if (status != 0)
+            snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
     }
-    if (status != 0) {
-        snprintf(ret_text, PLAN_TEXT_MAX, "%s: %.500s: %s",
-                 status == -ENOENT && group != NULL ? "control.socket_group" : "control.socket",
-                 status == -ENOENT && group != NULL ? group : path, strerror(-status));
-        if (admin->fd >= 0)
-            close(admin->fd);
-        free(admin);
-        return NULL;
-    }
-    return admin;
+    if (status == 0)
+        return admin;
+    loop_event_free(admin->watch);
+    loop_event_free(admin->pause);
+    if (admin->fd >= 0)
+        close(admin->fd);
+    free(admin);
+    return NULL;
 }
 
 void admin_free(struct admin *admin)
@@ -286,6 +361,7 @@ void admin_free(struct admin *admin)
     while (admin->clients != NULL)
         client_free(admin->clients);
     loop_event_free(admin->watch);
+    loop_event_free(admin->pause);
     close(admin->fd);
     unlink(admin->address.sun_path);
     free(admin);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -56,17 +57,27 @@ static void requests_mean_what_they_say(void **context)
 static void nonsense_is_refused_with_a_reason(void **context)
 {
     static const char *const lines[] = {
-        "", "x", "[]", "7", "{}", "{\"request\":7}", "{\"request\":\"halt\"}",
-        "{\"request\":\"show\"}", "{\"request\":\"show\",\"what\":\"\"}",
+        "",
+        "x",
+        "[]",
+        "7",
+        "{}",
+        "{\"request\":7}",
+        "{\"request\":\"halt\"}",
+        "{\"request\":\"show\"}",
+        "{\"request\":\"show\",\"what\":\"\"}",
         "{\"request\":\"show\",\"what\":\"0123456789012345678901234567890123456789\"}",
-        "{\"request\":\"drain\"}", "{\"request\":\"drain\",\"backend\":7}",
+        "{\"request\":\"drain\"}",
+        "{\"request\":\"drain\",\"backend\":7}",
         "{\"request\":\"weight\",\"backend\":\"a\"}",
         "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":1001}",
         "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":-1}",
         "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":\"5\"}",
-        "{\"request\":\"why\"}", "{\"request\":\"why\",\"call_id\":\"\"}",
+        "{\"request\":\"why\"}",
+        "{\"request\":\"why\",\"call_id\":\"\"}",
         "{\"request\":\"why\",\"call_id\":\"x\",\"pool\":7}",
-        "{\"request\":\"reload\",\"request\":\"reload\"}", "{\"request\":\"reload\"} x",
+        "{\"request\":\"reload\",\"request\":\"reload\"}",
+        "{\"request\":\"reload\"} x",
     };
 
     (void)context;
@@ -193,6 +204,8 @@ static void client_that_overruns_is_left(void **context)
     fd = client(&s);
     memset(text, 'x', sizeof(text));
     assert_int_equal(send(fd, text, sizeof(text), 0), sizeof(text));
+    assert_int_equal(hear(&s, fd, 1, text, sizeof(text)), 1);
+    assert_non_null(strstr(text, "longer than 4096 bytes"));
     assert_int_equal(hear(&s, fd, 1, text, sizeof(text)), -1);
     close(fd);
     scene_done(&s);
@@ -230,7 +243,7 @@ static void one_client_too_many_is_turned_away(void **context)
 {
     struct scene s;
     int fds[ADMIN_CLIENTS_MAX + 1];
-    char text[64];
+    char text[128];
 
     (void)context;
     scene_make(&s);
@@ -238,9 +251,74 @@ static void one_client_too_many_is_turned_away(void **context)
         fds[i] = client(&s);
         loop_step(s.fake.loop);
     }
+    assert_int_equal(hear(&s, fds[ADMIN_CLIENTS_MAX], 1, text, sizeof(text)), 1);
+    assert_non_null(strstr(text, "too many clients"));
     assert_int_equal(hear(&s, fds[ADMIN_CLIENTS_MAX], 1, text, sizeof(text)), -1);
     for (int i = 0; i < ADMIN_CLIENTS_MAX + 1; i++)
         close(fds[i]);
+    scene_done(&s);
+}
+
+/* A waiting client that cannot be accepted must not keep the loop busy, and is served later. */
+static void lack_of_descriptors_is_waited_for_without_spinning(void **context)
+{
+    struct scene s;
+    struct rlimit before, none;
+    struct timespec now;
+    char text[1024];
+    int fd, free_fd, steps = 0;
+    time_t end;
+
+    (void)context;
+    scene_make(&s);
+    fd = client(&s);
+    say(fd, "{\"request\":\"show\",\"what\":\"calls\"}\n");
+    free_fd = dup(fd);
+    close(free_fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)free_fd, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    end = now.tv_sec + 2;
+    for (; now.tv_sec < end; clock_gettime(CLOCK_MONOTONIC, &now)) {
+        loop_step(s.fake.loop);
+        steps++;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_in_range(steps, 1, 100);
+    assert_int_equal(hear(&s, fd, 1, text, sizeof(text)), 1);
+    assert_non_null(strstr(text, "\"ok\":true"));
+    close(fd);
+    scene_done(&s);
+}
+
+/* Takes nothing of a long answer for a while; others are served meanwhile, it gets all of it. */
+static void slow_reader_waits_for_itself_alone(void **context)
+{
+    enum { ASKED = 400 };
+    struct scene s;
+    static char text[1 << 20];
+    char other[8192];
+    int slow, quick, sent = 0;
+
+    (void)context;
+    scene_make(&s);
+    slow = client(&s);
+    quick = client(&s);
+    for (int i = 0; i < ASKED; i++) {
+        const char *line = "{\"request\":\"show\",\"what\":\"config\"}\n";
+
+        if (send(slow, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+            break;
+        sent++;
+        if (i % 16 == 0)
+            loop_step(s.fake.loop);
+    }
+    say(quick, "{\"request\":\"show\",\"what\":\"generation\"}\n");
+    assert_int_equal(hear(&s, quick, 1, other, sizeof(other)), 1);
+    assert_true(hear(&s, slow, sent, text, sizeof(text)) >= sent);
+    close(slow);
+    close(quick);
     scene_done(&s);
 }
 
@@ -254,14 +332,14 @@ static void stale_socket_is_replaced_and_only_its_owner_may_use_it(void **contex
 
     (void)context;
     scene_make(&s);
-    assert_null(admin_new(s.fake.loop, s.reload, s.path, NULL, text));   /* it is in use */
+    assert_null(admin_new(s.fake.loop, s.reload, s.path, NULL, text)); /* it is in use */
     assert_int_equal(stat(s.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     admin_free(s.admin);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     strcpy(address.sun_path, s.path);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    close(fd);                        /* as a killed process leaves it */
+    close(fd); /* as a killed process leaves it */
     assert_null(admin_new(s.fake.loop, s.reload, s.path, "no-such-group", text));
     assert_non_null(strstr(text, "socket_group"));
     s.admin = admin_new(s.fake.loop, s.reload, s.path, NULL, text);
@@ -278,6 +356,8 @@ int main(void)
         cmocka_unit_test(client_that_overruns_is_left),
         cmocka_unit_test(client_may_vanish_while_it_waits),
         cmocka_unit_test(one_client_too_many_is_turned_away),
+        cmocka_unit_test(lack_of_descriptors_is_waited_for_without_spinning),
+        cmocka_unit_test(slow_reader_waits_for_itself_alone),
         cmocka_unit_test(stale_socket_is_replaced_and_only_its_owner_may_use_it),
     };
 
