@@ -82,23 +82,32 @@ static void put(struct proxy_work *w, int32_t backend, enum lb_call_state state,
                 &w->call);
 }
 
-/* Only seen again: transaction and challenge stay what they were. */
+/*
+ * Only seen again: transaction and challenge stay what they were, and the time of a challenge too,
+ * since what follows it is let through for so long only.
+ */
 static void touch(struct proxy_work *w)
 {
+    if (w->call.challenged)
+        return;
     lb_call_note(w->in->calls, &w->call, w->call.transaction, w->call.challenged, w->in->now_s);
+}
+
+static bool is_call(const struct proxy_work *w)
+{
+    return w->call.state == LB_CALL_BEGUN || w->call.state == LB_CALL_LIVE;
 }
 
 /* A transaction that begins something, at the backend that has the Call-ID already. */
 static void begin_again(struct proxy_work *w, uint32_t transaction)
 {
     enum lb_call_state state = state_of_request(w->msg);
-    bool counted = w->call.state == LB_CALL_BEGUN || w->call.state == LB_CALL_LIVE;
 
     if (state == LB_CALL_FREE) {
         touch(w);
         return;
     }
-    if (!counted && state != LB_CALL_OTHER && state != w->call.state)
+    if (!is_call(w) && state != LB_CALL_OTHER && state != w->call.state)
         lb_call_change(w->in->calls, &w->call, state, w->in->now_s, w->in->counts);
     lb_call_note(w->in->calls, &w->call, transaction, false, w->in->now_s);
 }
@@ -117,6 +126,17 @@ static void inward_in_dialog(struct proxy_work *w)
         put(w, w->out->backend, state_of_request(w->msg), request_transaction(w));
 }
 
+/* A transaction that goes to another backend than the one that has the Call-ID. */
+static void begin_elsewhere(struct proxy_work *w, uint32_t transaction)
+{
+    enum lb_call_state state = state_of_request(w->msg);
+
+    /* What is no call itself does not take the entry of one. */
+    if (w->known && is_call(w) && state != LB_CALL_BEGUN && live_backend(w, w->call_backend))
+        return;
+    put(w, w->out->backend, state, transaction);
+}
+
 void proxy_calls_inward(struct proxy_work *w)
 {
     uint32_t transaction;
@@ -129,7 +149,7 @@ void proxy_calls_inward(struct proxy_work *w)
     if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
         touch(w); /* a spiral: the entry is the outer transaction's */
     else if (!w->known || w->call_backend != w->out->backend)
-        put(w, w->out->backend, state_of_request(w->msg), transaction);
+        begin_elsewhere(w, transaction);
     else if (w->call.transaction == transaction)
         touch(w);
     else
@@ -139,7 +159,7 @@ void proxy_calls_inward(struct proxy_work *w)
 void proxy_calls_outward(struct proxy_work *w)
 {
     enum lb_call_state state = state_of_request(w->msg);
-    bool over;
+    bool over, orphan;
 
     if (state == LB_CALL_FREE || state == LB_CALL_OTHER) {
         if (w->known)
@@ -148,7 +168,9 @@ void proxy_calls_outward(struct proxy_work *w)
     }
     over = w->known && (w->call.state == LB_CALL_ENDED || w->call.state == LB_CALL_OTHER) &&
            w->msg->to_tag.length == 0;
-    if (!w->known || (over && w->call_backend != w->out->sender))
+    /* Whose backend is down or gone is the sender's, who goes on with it. */
+    orphan = w->known && !live_backend(w, w->call_backend);
+    if (!w->known || ((over || orphan) && w->call_backend != w->out->sender))
         put(w, w->out->sender, state, request_transaction(w));
     else if (over && w->call.transaction != request_transaction(w))
         begin_again(w, request_transaction(w));
@@ -177,29 +199,46 @@ static void invite_succeeded(struct proxy_work *w)
         lb_call_change(w->in->calls, &w->call, LB_CALL_LIVE, w->in->now_s, w->in->counts);
 }
 
-/* The final failure of the transaction that the entry knows: it ends a call that had only begun. */
+/*
+ * The final failure of the transaction that the entry knows: it ends a call that had only begun,
+ * and a dialog that was taken for one by its To-tag alone, and that the backend does not know.
+ */
 static void transaction_failed(struct proxy_work *w)
 {
-    if (w->msg->method == SIP_INVITE && w->call.state == LB_CALL_BEGUN)
+    bool unknown_dialog = w->call.state == LB_CALL_LIVE && ends_dialog(w->msg->status);
+
+    if ((w->msg->method == SIP_INVITE && w->call.state == LB_CALL_BEGUN) || unknown_dialog)
         lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
     if (w->call.state != LB_CALL_LIVE)
         lb_call_note(w->in->calls, &w->call, w->call.transaction, is_challenge(w->msg->status),
                      w->in->now_s);
 }
 
+/* It rings: Timer C starts again (RFC 3261 §16.7 step 2), and an entry must outlive it. */
+static void provisional(struct proxy_work *w)
+{
+    if (w->msg->method != SIP_INVITE || w->msg->status == 100)
+        return;
+    proxy_calls_find(w);
+    if (w->known)
+        touch(w);
+}
+
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
 {
     uint16_t status = w->msg->status;
 
-    if (status < 200)
+    if (status < 200) {
+        provisional(w);
         return;
+    }
     proxy_calls_find(w);
     if (w->msg->method == SIP_INVITE && status < 300)
         invite_succeeded(w);
     if (!w->known)
         return;
     if (w->msg->method == SIP_BYE && ends_dialog(status)) {
-        if (w->call.state == LB_CALL_LIVE || w->call.state == LB_CALL_BEGUN)
+        if (is_call(w))
             lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
     } else if (status >= 300 && w->msg->method != SIP_CANCEL &&
                w->call.transaction == proxy_transaction(w->s, w->msg, branch)) {

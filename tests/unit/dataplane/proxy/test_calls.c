@@ -123,6 +123,17 @@ static const struct call_case cases[] = {
      0},
     {"NOTIFY of an unknown subscription", {{K, "NOTIFY", "k1", true, LB_CALL_SUBSCRIPTION}}, 0, 0},
     {"MESSAGE from a backend is not noted", {{K, "MESSAGE", "k1", false, NOT_KNOWN}}, 0, 0},
+    {"re-INVITE of a dialog that is no more",
+     {{C, "INVITE", "1", true, LB_CALL_LIVE}, {K, "481 INVITE", "1", true, LB_CALL_ENDED}},
+     1,
+     1},
+    {"a later re-INVITE meets 481: the first dialog's entry stays",
+     {{C, "INVITE", "1", false, LB_CALL_BEGUN},
+      {K, "200 INVITE", "1", true, LB_CALL_LIVE},
+      {C, "INVITE", "2", true, LB_CALL_LIVE},
+      {K, "481 INVITE", "2", true, LB_CALL_LIVE}},
+     1,
+     0},
     {"INVITE after REGISTER with one Call-ID",
      {{C, "REGISTER", "1", false, LB_CALL_OTHER}, {C, "INVITE", "2", false, LB_CALL_BEGUN}},
      1,
@@ -243,6 +254,113 @@ static void test_why(void **state)
     stage_free(stage);
 }
 
+static void put_at(struct stage *stage, const struct message *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (m[i].start[0] >= '0' && m[i].start[0] <= '9')
+            send_response(stage, &m[i]);
+        else
+            send_request(stage, &m[i]);
+    }
+}
+
+static struct proxy_why ask(struct stage *stage)
+{
+    struct proxy_why why;
+
+    proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
+    return why;
+}
+
+/* What is no call does not take a call's entry, when it has to go elsewhere with its Call-ID. */
+static void test_call_keeps_its_entry(void **state)
+{
+    static const struct message call[] = {{C, "INVITE", "1", false, 0},
+                                          {K, "200 INVITE", "1", true, 0}};
+    static const char *const others[] = {"MESSAGE", "SUBSCRIBE", "REGISTER"};
+
+    for (int i = 0; i < 3; i++) {
+        struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+        struct message other = {C, others[i], "5", false, 0};
+        struct stage *stage = stage_new(&conf);
+
+        put_at(stage, call, 2);
+        conf.admin[AT_2] = LB_DRAINING;
+        conf.health[0] = LB_UP;
+        stage_reload(stage, &conf);
+        send_request(stage, &other);
+        assert_int_equal(stage->output.backend, 0);
+        assert_int_equal(ask(stage).call_backend, AT_2);
+        assert_int_equal(ask(stage).call.state, LB_CALL_LIVE);
+        stage_free(stage);
+    }
+}
+
+/* A call rings for longer than an entry lives unseen: each provisional response keeps it. */
+static void test_ringing(void **state)
+{
+    static const struct message ring[] = {{K, "180 INVITE", "1", true, 0}};
+    static const struct message invite[] = {{C, "INVITE", "1", false, 0}};
+    struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+    struct stage *stage = stage_new(&conf);
+
+    put_at(stage, invite, 1);
+    for (int i = 0; i < 5; i++) {
+        stage->now_s += LB_CALL_BEGUN_S - 60;
+        put_at(stage, ring, 1);
+    }
+    assert_true(ask(stage).in_table);
+    assert_int_equal(ask(stage).call.state, LB_CALL_BEGUN);
+    stage->now_s += LB_CALL_BEGUN_S + 1;
+    assert_false(ask(stage).in_table);
+    stage_free(stage);
+}
+
+/* A backend goes on with the call of one that is down (shared dialogs): the call is its own now. */
+static void test_call_taken_over(void **state)
+{
+    static const struct message call[] = {{C, "INVITE", "1", false, 0},
+                                          {K, "200 INVITE", "1", true, 0}};
+    static const struct message mine[] = {{"10.0.0.11:5060", "INVITE", "7", true, 0}};
+    struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY},
+                              .share = LB_SHARE_DIALOGS};
+    struct stage *stage = stage_new(&conf);
+
+    put_at(stage, call, 2);
+    put_at(stage, mine, 1);
+    assert_int_equal(ask(stage).call_backend, AT_2);
+    conf.health[AT_2] = LB_DOWN;
+    stage_reload(stage, &conf);
+    put_at(stage, mine, 1);
+    assert_int_equal(ask(stage).call_backend, 0);
+    stage_free(stage);
+}
+
+/* 32 s from the challenge itself: what comes in between does not make it longer. */
+static void test_challenge_window(void **state)
+{
+    static const struct message begin[] = {{C, "INVITE", "1", false, 0},
+                                           {K, "407 INVITE", "1", true, 0}};
+    static const struct message ack[] = {{C, "ACK", "1", true, 0}};
+    static const struct message again = {C, "INVITE", "2", false, 0};
+
+    for (uint32_t late = 0; late < 2; late++) {
+        struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+        struct stage *stage = stage_new(&conf);
+
+        put_at(stage, begin, 2);
+        conf.health[AT_2] = LB_BUSY;
+        conf.health[0] = LB_UP;
+        stage_reload(stage, &conf);
+        stage->now_s += 20;
+        put_at(stage, ack, 1);
+        stage->now_s += 12 + late;
+        send_request(stage, &again);
+        assert_int_equal(stage->output.backend, late ? 0 : AT_2);
+        stage_free(stage);
+    }
+}
+
 static void test_names(void **state)
 {
     for (int i = 0; i < PROXY_REASON_COUNT; i++) {
@@ -260,6 +378,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_call_keeps_its_entry),
+        cmocka_unit_test(test_ringing),
+        cmocka_unit_test(test_call_taken_over),
+        cmocka_unit_test(test_challenge_window),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_names),
     };
