@@ -53,14 +53,16 @@ static int make_directory(const struct endpoint_conf *conf)
 /* Removes the socket of a data plane that is gone; refuses while one answers. */
 static int remove_stale(const struct sockaddr_un *address)
 {
-    int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    int connected;
+    int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool answers;
 
     if (probe < 0)
         return -errno;
-    connected = connect(probe, (const struct sockaddr *)address, sizeof(*address));
+    /* EAGAIN: it listens, and too many wait already. */
+    answers = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+              errno == EAGAIN;
     close(probe);
-    if (connected == 0)
+    if (answers)
         return -EADDRINUSE;
     if (unlink(address->sun_path) < 0 && errno != ENOENT)
         return -errno;
@@ -115,7 +117,7 @@ struct endpoint *endpoint_new(const struct endpoint_conf *conf)
     return NULL;
 }
 
-static void drop_control(struct endpoint *e)
+void endpoint_drop(struct endpoint *e)
 {
     if (e->control_fd >= 0)
         close(e->control_fd);
@@ -126,7 +128,7 @@ void endpoint_free(struct endpoint *e)
 {
     if (e == NULL)
         return;
-    drop_control(e);
+    endpoint_drop(e);
     if (e->listen_fd >= 0)
         close(e->listen_fd);
     if (e->bound)
@@ -170,7 +172,7 @@ int endpoint_accept(struct endpoint *e)
         close(fd);
         return 0;
     }
-    drop_control(e);
+    endpoint_drop(e);
     e->control_fd = fd;
     return 1;
 }
@@ -209,6 +211,6 @@ int endpoint_hear(struct endpoint *e)
         close(fd);
     if (size >= 0)
         return 1;
-    drop_control(e);
+    endpoint_drop(e);
     return size;
 }

@@ -40,6 +40,9 @@ int endpoint_control_fd(const struct endpoint *endpoint);
  * gone), 0 nothing. */
 int endpoint_accept(struct endpoint *endpoint);
 
+/* Ends control's connection; nothing when there is none. */
+void endpoint_drop(struct endpoint *endpoint);
+
 /* Reads one packet of control's. 1: heard; 0: nothing there; a negative errno: control is gone. */
 int endpoint_hear(struct endpoint *endpoint);
 

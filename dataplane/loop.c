@@ -39,6 +39,9 @@ struct loop {
     int epoll_fd, timer_fd, signal_fd;
     bool stop;
     bool fib_stale;               /* the kernel's mirror changed since the fib was built */
+    bool mirror_broken;           /* the last read of it failed */
+    int trouble;                  /* io_kernel_trouble as it was logged last */
+    int error;                    /* why the loop ends by itself */
     uint64_t fib_built_ms;
     uint64_t n_ticks;
 };
@@ -99,18 +102,42 @@ static void rebuild_fib(struct loop *loop)
 {
     struct io_fib *fib = io_kernel_fib(loop->kernel);
 
+    loop->fib_stale = true;
     if (fib == NULL)
         return;                   /* no memory now: the next tick tries again */
-    publish_fib(loop->shared->publish, fib);
+    if (!publish_fib(loop->shared->publish, fib))
+        return;
     loop->fib_stale = false;
     loop->fib_built_ms = now_ms();
     scan_held(loop);
 }
 
+/* Says once what goes wrong, and once that it does no more. */
+static void log_trouble(struct loop *loop, int trouble)
+{
+    if (trouble == loop->trouble)
+        return;
+    loop->trouble = trouble;
+    if (trouble < 0)
+        loop_log("the TAPs are not as configured, trying again: %s", strerror(-trouble));
+    else
+        loop_log("the TAPs are as configured again");
+}
+
 /* A first change is published at once, a storm of them once a tick. */
 static void on_kernel(struct loop *loop)
 {
-    if (io_kernel_read(loop->kernel) != 1)
+    int changed = io_kernel_read(loop->kernel);
+
+    if (changed == -ENODEV) {
+        loop_log("a TAP or the device of a port was deleted: only a restart heals that");
+        loop->error = changed;
+        loop->stop = true;
+        return;
+    }
+    loop->mirror_broken = changed < 0;
+    log_trouble(loop, changed < 0 ? changed : io_kernel_trouble(loop->kernel));
+    if (changed != 1)
         return;
     loop->fib_stale = true;
     if (now_ms() - loop->fib_built_ms >= TICK_MS)
@@ -193,7 +220,8 @@ static void on_listen(struct loop *loop)
     if (endpoint_accept(loop->endpoint) == 0)
         return;
     loop_log("control connected");
-    watch(loop, endpoint_control_fd(loop->endpoint), TAG_CONTROL);
+    if (watch(loop, endpoint_control_fd(loop->endpoint), TAG_CONTROL) < 0)
+        endpoint_drop(loop->endpoint);   /* unheard it would wait for ever: let it come again */
 }
 
 static void on_control(struct loop *loop)
@@ -213,6 +241,14 @@ static void update_clock(struct loop *loop)
     atomic_store_explicit(&loop->shared->now_s, (uint32_t)now_s, memory_order_relaxed);
 }
 
+static void each_second(struct loop *loop)
+{
+    if (loop->trouble != 0)
+        on_kernel(loop);
+    keep_backends_known(loop);
+    io_kernel_revalidate(loop->kernel, publish_main_fib(loop->shared->publish), now_ms());
+}
+
 static void on_timer(struct loop *loop)
 {
     uint64_t expirations;
@@ -221,15 +257,14 @@ static void on_timer(struct loop *loop)
         return;
     update_clock(loop);
     publish_reap(loop->shared->publish);
-    if (loop->fib_stale)
+    /* Before a new fib: the marks of what workers used are the old one's. */
+    if (loop->n_ticks++ % TICKS_A_SECOND == 0)
+        each_second(loop);
+    if (loop->fib_stale && !loop->mirror_broken)
         rebuild_fib(loop);
     else
         scan_held(loop);
     sweep_slice(loop->sweep, SWEEP_TICKS, atomic_load(&loop->shared->now_s));
-    if (loop->n_ticks++ % TICKS_A_SECOND == 0) {
-        keep_backends_known(loop);
-        io_kernel_revalidate(loop->kernel, publish_main_fib(loop->shared->publish), now_ms());
-    }
 }
 
 static void on_signal(struct loop *loop)
@@ -286,7 +321,7 @@ int loop_run(struct loop *loop)
             on_event(loop, events[i].data.u32);
         serve_workers(loop);
     }
-    return 0;
+    return loop->error;
 }
 
 /* ---- Start ---- */

@@ -28,7 +28,8 @@ struct loop_conf {
 struct loop *loop_new(const struct loop_conf *conf, char *ret_reason, size_t reason_size);
 void loop_free(struct loop *loop);
 
-/* Runs until SIGTERM or SIGINT. Returns 0, or a negative errno when epoll fails. */
+/* Runs until SIGTERM or SIGINT. Returns 0, or a negative errno: epoll failed, or -ENODEV when a TAP
+ * or a device was deleted. */
 int loop_run(struct loop *loop);
 
 /* An event, as one line to stderr. Main only. */

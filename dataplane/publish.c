@@ -243,14 +243,16 @@ out:
     return error;
 }
 
-void publish_fib(struct publish *p, struct io_fib *fib)
+bool publish_fib(struct publish *p, struct io_fib *fib)
 {
-    if (p->n_retired >= RETIRED_MAX - 1 && !wait_for_workers(p) &&
-        p->n_retired >= RETIRED_MAX - 1) {
+    if (p->n_retired >= RETIRED_MAX - 1)
+        publish_reap(p);
+    if (p->n_retired >= RETIRED_MAX - 1) {
         io_fib_free(fib);         /* a worker is stuck: keep what there is rather than free it */
-        return;
+        return false;
     }
     retire(p, NULL, atomic_exchange(&p->fib, fib));
+    return true;
 }
 
 struct io_fib *publish_main_fib(struct publish *p)
@@ -258,8 +260,15 @@ struct io_fib *publish_main_fib(struct publish *p)
     return atomic_load_explicit(&p->fib, memory_order_relaxed);
 }
 
+/* A worker that still reads an older snapshot may yet make an entry for a backend that has left
+ * since, behind the sweep's back: then no slot comes free by this lap. */
 void publish_sweep_begin(struct publish *p)
 {
+    publish_reap(p);
+    for (uint32_t i = 0; i < p->n_retired; i++) {
+        if (p->retired[i].view != NULL)
+            return;
+    }
     lb_slots_sweep_begin(p->slots);
 }
 

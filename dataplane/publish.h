@@ -45,8 +45,9 @@ void publish_quiescent(struct publish *publish, uint32_t worker);
 int publish_snapshot(struct publish *publish, int fd, uint64_t size, uint64_t generation,
                      const char **ret_reason);
 
-/* Takes over a fib and puts it in the place of the old one, which goes when no worker reads it. */
-void publish_fib(struct publish *publish, struct io_fib *fib);
+/* Takes over a fib and puts it in the place of the old one, which goes when no worker reads it.
+ * False: a worker has not looked up for long, too many old ones wait; this one is freed. */
+bool publish_fib(struct publish *publish, struct io_fib *fib);
 
 /* Main's own look at the fib; for io_fib_used it may be changed. */
 struct io_fib *publish_main_fib(struct publish *publish);

@@ -38,26 +38,35 @@ struct io_kernel {
     struct io_netlink requests;
     const struct io_port *ports;
     uint32_t n_ports;
-    int ifindex[IO_PORTS_MAX];
+    int ifindex[IO_PORTS_MAX];           /* of the TAPs */
+    int device_ifindex[IO_PORTS_MAX];    /* of the kernel devices behind the ports; 0: none */
     struct io_mirror mirror;
     struct pace resolved[PACE_SLOTS];
     struct pace revalidated[PACE_SLOTS];
-    /* Of the read that is going on */
+    int trouble;                  /* of the last attempt to agree */
+    /* What events told and was not dealt with yet: it stays until it is */
+    bool lost;                    /* some events did not arrive */
+    bool gone;                    /* a TAP or a device of ours was deleted */
     bool disagrees;               /* an address or a link changed */
     bool routes_changed;
     bool neighbours_changed;
-    int error;
+    bool no_memory;               /* for what is being dumped */
 };
 
-/* What the configuration wants of links and addresses; gateways come after a dump of the routes. */
+/* What the configuration wants of links and addresses; gateways come after a dump of the routes.
+ * A port that refuses does not keep the others from theirs. 0, or the first error. */
 static int agree_links(struct io_kernel *kernel)
 {
-    int error = 0;
+    int first = 0;
 
-    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++)
-        if (kernel->ifindex[i] != 0)
-            error = io_agree_link(&kernel->requests, &kernel->ports[i]);
-    return error;
+    for (uint32_t i = 0; i < kernel->n_ports; i++) {
+        int error = kernel->ifindex[i] != 0 ? io_agree_link(&kernel->requests, &kernel->ports[i])
+                                            : 0;
+
+        if (first == 0)
+            first = error;
+    }
+    return first;
 }
 
 static int visit_route(const struct nlmsghdr *message, void *context)
@@ -65,7 +74,7 @@ static int visit_route(const struct nlmsghdr *message, void *context)
     struct io_kernel *kernel = context;
 
     if (io_mirror_route(&kernel->mirror, message) < 0)
-        kernel->error = -ENOMEM;
+        kernel->no_memory = true;
     return MNL_CB_OK;
 }
 
@@ -74,7 +83,7 @@ static int visit_neighbour(const struct nlmsghdr *message, void *context)
     struct io_kernel *kernel = context;
 
     if (io_mirror_neighbour(&kernel->mirror, message) < 0)
-        kernel->error = -ENOMEM;
+        kernel->no_memory = true;
     return MNL_CB_OK;
 }
 
@@ -84,11 +93,12 @@ static int dump_routes(struct io_kernel *kernel)
 
     do {
         io_mirror_clear_routes(&kernel->mirror);
+        kernel->no_memory = false;
         error = io_netlink_dump(&kernel->requests, RTM_GETROUTE, AF_INET, visit_route, kernel);
         if (error == 0)
             error = io_netlink_dump(&kernel->requests, RTM_GETROUTE, AF_INET6, visit_route, kernel);
     } while (error == -EINTR && --tries > 0);
-    return error != 0 ? error : kernel->error;
+    return error == 0 && kernel->no_memory ? -ENOMEM : error;
 }
 
 static int dump_neighbours(struct io_kernel *kernel)
@@ -97,27 +107,31 @@ static int dump_neighbours(struct io_kernel *kernel)
 
     do {
         io_mirror_clear_neighbours(&kernel->mirror);
+        kernel->no_memory = false;
         error = io_netlink_dump(&kernel->requests, RTM_GETNEIGH, AF_UNSPEC, visit_neighbour,
                                 kernel);
     } while (error == -EINTR && --tries > 0);
-    return error != 0 ? error : kernel->error;
+    return error == 0 && kernel->no_memory ? -ENOMEM : error;
 }
 
-/* Routes as they are, then the gateways that are missing, then routes again if one was. */
-static int agree_routes(struct io_kernel *kernel)
+/* Routes as they are, then the gateways that are missing, then routes again if one was. 0, or why
+ * the mirror is not what the kernel has; *ret_trouble: 0, or why a gateway could not be set. */
+static int agree_routes(struct io_kernel *kernel, int *ret_trouble)
 {
     int error = dump_routes(kernel);
     bool added = false;
 
-    for (uint32_t i = 0; error >= 0 && i < kernel->n_ports; i++) {
-        if (kernel->ifindex[i] == 0)
-            continue;
-        error = io_agree_gateways(&kernel->requests, &kernel->ports[i], i, &kernel->mirror);
-        added |= error > 0;
+    *ret_trouble = 0;
+    for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++) {
+        int result = kernel->ifindex[i] == 0 ? 0
+                         : io_agree_gateways(&kernel->requests, &kernel->ports[i], i,
+                                             &kernel->mirror);
+
+        added |= result > 0;
+        if (result < 0 && *ret_trouble == 0)
+            *ret_trouble = result;
     }
-    if (error < 0)
-        return error;
-    return added ? dump_routes(kernel) : 0;
+    return error == 0 && added ? dump_routes(kernel) : error;
 }
 
 struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *ret_reason,
@@ -125,14 +139,17 @@ struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *r
 {
     struct io_kernel *kernel = calloc(1, sizeof(*kernel));
     const char *what = "listen to netlink";
-    int error = kernel == NULL ? -ENOMEM : n > IO_PORTS_MAX ? -E2BIG : 0;
+    int trouble = 0, error = kernel == NULL ? -ENOMEM : n > IO_PORTS_MAX ? -E2BIG : 0;
 
     if (error != 0)
         goto out;
     kernel->ports = ports;
     kernel->n_ports = n;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         kernel->ifindex[i] = ports[i].tap_ifindex;
+        if (ports[i].device_name[0] != 0)
+            kernel->device_ifindex[i] = (int)if_nametoindex(ports[i].device_name);
+    }
     io_mirror_init(&kernel->mirror, kernel->ifindex, n);
     error = io_netlink_open(&kernel->events, RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR |
                                                  RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
@@ -152,7 +169,9 @@ struct io_kernel *io_kernel_new(const struct io_port *ports, uint32_t n, char *r
     if (error != 0)
         goto out;
     what = "set the gateways";
-    error = agree_routes(kernel);
+    error = agree_routes(kernel, &trouble);
+    if (error == 0)
+        error = trouble;
     if (error != 0)
         goto out;
     what = "read the neighbours";
@@ -180,13 +199,26 @@ int io_kernel_fd(const struct io_kernel *kernel)
     return mnl_socket_get_fd(kernel->events.socket);
 }
 
-/* Whether an interface, by its index, is one of our TAPs. */
-static bool our_tap(const struct io_kernel *kernel, int ifindex)
+/* Whether an interface, by its index, is one of those: our TAPs, the devices behind the ports. */
+static bool ours(const struct io_kernel *kernel, const int *indices, int ifindex)
 {
     for (uint32_t i = 0; i < kernel->n_ports; i++)
-        if (ifindex != 0 && kernel->ifindex[i] == ifindex)
+        if (ifindex != 0 && indices[i] == ifindex)
             return true;
     return false;
+}
+
+static void note_link(struct io_kernel *kernel, uint16_t type, const struct ifinfomsg *link)
+{
+    bool tap = ours(kernel, kernel->ifindex, link->ifi_index);
+
+    /* A bridge tells with its own family that an interface left it: that one still exists. */
+    if (type == RTM_DELLINK && link->ifi_family == AF_UNSPEC &&
+        (tap || ours(kernel, kernel->device_ifindex, link->ifi_index)))
+        kernel->gone = true;
+    /* With a link or an address IPv4 routes go without an event of their own. */
+    if (tap)
+        kernel->disagrees = true;
 }
 
 static int visit_event(const struct nlmsghdr *message, void *context)
@@ -204,21 +236,18 @@ static int visit_event(const struct nlmsghdr *message, void *context)
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
         changed = io_mirror_neighbour(&kernel->mirror, message);
-        if (changed < 0)
-            kernel->error = changed;
+        kernel->lost |= changed < 0;
         kernel->neighbours_changed |= changed > 0;
         break;
     case RTM_NEWLINK:
     case RTM_DELLINK:
-        /* With a link or an address IPv4 routes go without an event of their own. */
-        if (mnl_nlmsg_get_payload_len(message) >= sizeof(*link) &&
-            our_tap(kernel, link->ifi_index))
-            kernel->disagrees = true;
+        if (mnl_nlmsg_get_payload_len(message) >= sizeof(*link))
+            note_link(kernel, message->nlmsg_type, link);
         break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
         if (mnl_nlmsg_get_payload_len(message) >= sizeof(*address) &&
-            our_tap(kernel, (int)address->ifa_index))
+            ours(kernel, kernel->ifindex, (int)address->ifa_index))
             kernel->disagrees = true;
         break;
     default:
@@ -227,7 +256,8 @@ static int visit_event(const struct nlmsghdr *message, void *context)
     return MNL_CB_OK;
 }
 
-/* All messages that wait. 0, or a negative errno. */
+/* All messages that wait; after a loss too, since what is older than a new dump must not be taken
+ * for newer. 0, or a negative errno. */
 static int read_events(struct io_kernel *kernel)
 {
     char buffer[IO_NETLINK_BUFFER_BYTES];
@@ -239,32 +269,69 @@ static int read_events(struct io_kernel *kernel)
             continue;   /* a signal of the TAP driver */
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 0;
+        if (length < 0 && errno == ENOBUFS) {
+            kernel->lost = true;
+            continue;
+        }
         if (length < 0)
             return -errno;
         mnl_cb_run(buffer, (size_t)length, 0, 0, visit_event, kernel);
     }
 }
 
+/* Whether all TAPs and devices are there, when the event that one is not may be lost. */
+static bool all_there(const struct io_kernel *kernel)
+{
+    char name[IF_NAMESIZE];
+
+    for (uint32_t i = 0; i < kernel->n_ports; i++) {
+        if ((kernel->ifindex[i] != 0 && if_indextoname((unsigned)kernel->ifindex[i], name) == NULL) ||
+            (kernel->device_ifindex[i] != 0 &&
+             if_indextoname((unsigned)kernel->device_ifindex[i], name) == NULL))
+            return false;
+    }
+    return true;
+}
+
+/* After a loss: the neighbours anew, and all else as if it had changed. */
+static int recover(struct io_kernel *kernel)
+{
+    int error = dump_neighbours(kernel);
+
+    if (error != 0)
+        return error;
+    kernel->lost = false;
+    kernel->gone = !all_there(kernel);
+    kernel->disagrees = kernel->neighbours_changed = true;
+    return 0;
+}
+
 int io_kernel_read(struct io_kernel *kernel)
 {
-    int error;
+    int error = read_events(kernel), links = 0, gateways = 0;
     bool changed;
 
-    kernel->disagrees = kernel->routes_changed = kernel->neighbours_changed = false;
-    kernel->error = 0;
-    error = read_events(kernel);
-    if (error == -ENOBUFS) {
-        error = dump_neighbours(kernel);
-        kernel->disagrees = kernel->neighbours_changed = true;
-    }
+    if (error == 0 && kernel->lost)
+        error = recover(kernel);
+    if (kernel->gone)
+        return -ENODEV;
     if (error == 0 && kernel->disagrees)
-        error = agree_links(kernel);
-    changed = kernel->disagrees || kernel->routes_changed || kernel->neighbours_changed;
+        links = agree_links(kernel);
     if (error == 0 && (kernel->disagrees || kernel->routes_changed))
-        error = agree_routes(kernel);
-    if (error == 0)
-        error = kernel->error;
-    return error != 0 ? error : changed;
+        error = agree_routes(kernel, &gateways);
+    if (error != 0)
+        return error;
+    changed = kernel->disagrees || kernel->routes_changed || kernel->neighbours_changed;
+    if (kernel->disagrees || kernel->routes_changed)
+        kernel->trouble = links != 0 ? links : gateways;
+    kernel->disagrees = kernel->trouble != 0;
+    kernel->routes_changed = kernel->neighbours_changed = false;
+    return changed;
+}
+
+int io_kernel_trouble(const struct io_kernel *kernel)
+{
+    return kernel->trouble;
 }
 
 struct io_fib *io_kernel_fib(const struct io_kernel *kernel)

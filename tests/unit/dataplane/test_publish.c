@@ -199,6 +199,47 @@ static void test_slots(void **state)
     stage_free(&stage);
 }
 
+/* Nor by a sweep that began while a worker could still make entries by the old snapshot. */
+static void test_slots_and_grace(void **state)
+{
+    struct stage stage = stage_new();
+    uint32_t *used = calloc(COUNTERS_SLOTS, sizeof(*used));
+    const uint32_t *slot_ids = counters_slot_ids(stage.counters);
+    int32_t one;
+
+    assert_int_equal(offer_good(&stage, "12", 1), 0);
+    one = slot_of(&stage, '1');
+    publish_online(stage.publish, 0);
+    assert_int_equal(offer_good(&stage, "2", 2), 0);
+    publish_sweep_begin(stage.publish);
+    publish_quiescent(stage.publish, 0);     /* its entry may lie behind the sweep */
+    publish_sweep_end(stage.publish, used);
+    assert_int_not_equal(slot_ids[one], 0);
+
+    publish_sweep_begin(stage.publish);
+    publish_sweep_end(stage.publish, used);
+    assert_int_equal(slot_ids[one], 0);
+    publish_offline(stage.publish, 0);
+    free(used);
+    stage_free(&stage);
+}
+
+/* While a worker is stuck, fibs are refused rather than the one that it reads freed. */
+static void test_stuck(void **state)
+{
+    struct stage stage = stage_new();
+    uint32_t taken = 0;
+
+    publish_online(stage.publish, 0);
+    while (taken < 1000 && publish_fib(stage.publish, io_fib_new(NULL, 0, NULL, 0)))
+        taken++;
+    assert_in_range(taken, 2, 999);
+    publish_quiescent(stage.publish, 0);
+    assert_true(publish_fib(stage.publish, io_fib_new(NULL, 0, NULL, 0)));
+    publish_offline(stage.publish, 0);
+    stage_free(&stage);
+}
+
 static bool is_mapped(const void *at)
 {
     return msync((void *)((uintptr_t)at & ~(uintptr_t)4095), 4096, MS_ASYNC) == 0;
@@ -252,6 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_slots_and_grace),
+        cmocka_unit_test(test_stuck),
         cmocka_unit_test(test_grace),
         cmocka_unit_test(test_counter_names),
     };
