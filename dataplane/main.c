@@ -22,6 +22,7 @@
 #include "config/cfg.h"
 #include "dataplane/loop.h"
 #include "dataplane/privileges.h"
+#include "dataplane/sandbox.h"
 
 enum {
     EAL_ARGS_MAX = 96,            /* ours, and two or three a port */
@@ -184,8 +185,9 @@ static int start_loop(struct plane *plane)
         .counters = &plane->counters,
         .calls = &plane->calls,
         .socket = plane->cfg->dataplane.socket,
-        .owner = plane->user.uid,
-        .group = plane->user.gid,
+        /* With no user named control runs as whoever started us. */
+        .owner = plane->cfg->dataplane.user != NULL ? plane->user.uid : getuid(),
+        .group = plane->cfg->dataplane.user != NULL ? plane->user.gid : getgid(),
     };
 
     plane->loop = loop_new(&conf, plane->reason, sizeof(plane->reason));
@@ -226,7 +228,7 @@ static int start(struct plane *plane)
 
     if (privileges_find_user(plane->cfg->dataplane.user, &plane->user) < 0) {
         snprintf(plane->reason, sizeof(plane->reason), "dataplane.user: no such user: %s",
-                 plane->cfg->dataplane.user);
+                 plane->cfg->dataplane.user != NULL ? plane->cfg->dataplane.user : "nobody");
         return -ENOENT;
     }
     error = start_eal(plane);
@@ -240,6 +242,8 @@ static int start(struct plane *plane)
         error = start_workers(plane);
     if (error == 0)
         error = privileges_drop(&plane->user, plane->reason, sizeof(plane->reason));
+    if (error == 0)
+        error = sandbox_enter(plane->reason, sizeof(plane->reason));
     return error;
 }
 
@@ -293,6 +297,7 @@ static void block_signals(void)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);      /* reloading is control's: a HUP to both must not end this one */
 }
 
 static int run(const char *file)

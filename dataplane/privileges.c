@@ -25,14 +25,19 @@
 /* Two seconds for all threads to take a signal. */
 enum { CHECK_PAUSE_MS = 1, CHECK_TIMES = 2000 };
 
+/* Root without a capability still owns root's files. */
+static const char NOBODY[] = "nobody";
+
 int privileges_find_user(const char *name, struct privileges_user *ret)
 {
     const struct passwd *entry;
 
-    if (name == NULL) {
+    if (name == NULL && getuid() != 0) {
         *ret = (struct privileges_user){NULL, getuid(), getgid()};
         return 0;
     }
+    if (name == NULL)
+        name = NOBODY;
     entry = getpwnam(name);
     if (entry == NULL)
         return -ENOENT;
@@ -60,7 +65,8 @@ static void drop_in_thread(int signal_number)
     errno = error;
 }
 
-/* Whether a thread has a capability left or may gain one. Gone threads have none. */
+/* Whether a thread has a capability left or may gain one; so it is taken to be where one cannot
+ * look. Gone threads have none. */
 static bool thread_has_some(const char *tid)
 {
     char path[64], line[128];
@@ -70,7 +76,7 @@ static bool thread_has_some(const char *tid)
     snprintf(path, sizeof(path), "/proc/self/task/%.20s/status", tid);
     file = fopen(path, "re");
     if (file == NULL)
-        return false;
+        return errno != ENOENT && errno != ESRCH;
     while (fgets(line, sizeof(line), file) != NULL) {
         if (strncmp(line, "CapEff:", 7) == 0 || strncmp(line, "CapPrm:", 7) == 0)
             some |= strtoull(line + 7, NULL, 16) != 0;

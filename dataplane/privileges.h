@@ -17,7 +17,7 @@ struct privileges_user {
     gid_t gid;
 };
 
-/* Finds a user; name NULL: ourselves. 0, or -ENOENT. */
+/* Finds a user; name NULL: ourselves, or nobody when we are root. 0, or -ENOENT. The name is kept. */
 int privileges_find_user(const char *name, struct privileges_user *ret);
 
 /*
