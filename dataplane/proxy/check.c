@@ -11,6 +11,14 @@ static bool check_scheme(struct proxy_work *w)
     return true;
 }
 
+/* OPTIONS that may be for ourselves is looked at again when its Routes are known (§16.3 step 3). */
+static bool check_hops(struct proxy_work *w)
+{
+    if (w->msg->max_forwards != 0 || w->msg->method == SIP_OPTIONS)
+        return true;
+    return proxy_refuse(w, PROXY_REPLY_483_HOPS);
+}
+
 static bool allowed_extension(const struct proxy_work *w, struct sip_slice tag)
 {
     for (uint32_t i = 0; i < w->service->n_proxy_require; i++) {
@@ -24,6 +32,8 @@ static bool check_proxy_require(struct proxy_work *w)
 {
     const struct sip_field *field = sip_msg_first(w->msg, SIP_PROXY_REQUIRE);
 
+    if (w->msg->method == SIP_ACK || w->msg->method == SIP_CANCEL)
+        return true; /* ignored there: §8.2.2.3 */
     for (; field != NULL; field = sip_msg_next(w->msg, field)) {
         struct sip_slice rest = sip_msg_value(w->msg, field), tag;
 
@@ -55,7 +65,5 @@ bool proxy_check(struct proxy_work *w)
 {
     if (!check_scheme(w))
         return false;
-    if (w->msg->max_forwards == 0)
-        return proxy_refuse(w, PROXY_REPLY_483_HOPS);
-    return check_proxy_require(w) && check_loop(w);
+    return check_hops(w) && check_proxy_require(w) && check_loop(w);
 }

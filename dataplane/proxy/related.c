@@ -17,35 +17,15 @@ static struct sip_slice until(struct sip_slice text, char stop)
     return at == NULL ? text : sip_slice(text.at, (uint32_t)(at - text.at));
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Undoes %HH as far as buf takes it; a longer Call-ID is none that we could find. */
+/* The Call-ID of an escaped value; one longer than buf is none that we could find. */
 static struct sip_slice unescape(struct sip_slice text, char buf[PROXY_CALL_ID_MAX])
 {
-    uint32_t length = 0;
+    uint32_t length = sip_uri_unescape(text, buf, PROXY_CALL_ID_MAX);
+    bool cut = length > PROXY_CALL_ID_MAX;
+    struct sip_slice all = sip_slice(buf, cut ? PROXY_CALL_ID_MAX : length);
+    struct sip_slice call_id = until(all, ';');
 
-    for (uint32_t i = 0; i < text.length; i++) {
-        char c = text.at[i];
-
-        if (c == '%' && text.length - i > 2 && hex_value(text.at[i + 1]) >= 0 &&
-            hex_value(text.at[i + 2]) >= 0) {
-            c = (char)(hex_value(text.at[i + 1]) << 4 | hex_value(text.at[i + 2]));
-            i += 2;
-        }
-        if (c == ';')
-            break;
-        if (length == PROXY_CALL_ID_MAX)
-            return sip_slice("", 0);
-        buf[length++] = c;
-    }
-    return sip_slice_trim(sip_slice(buf, length));
+    return cut && call_id.length == all.length ? sip_slice("", 0) : sip_slice_trim(call_id);
 }
 
 static bool is_named(struct sip_slice name)

@@ -170,6 +170,21 @@ static void put_vias(struct writer *o, const struct proxy_input *in,
     }
 }
 
+/* The value of To without a `tag=` that says nothing. */
+static void put_untagged(struct writer *o, struct sip_slice value)
+{
+    struct sip_slice tag, param, rest = value;
+    struct sip_nameaddr address;
+
+    if (sip_nameaddr_parse(value, &address) == 0 &&
+        sip_param_find(address.params, sip_slice_of("tag"), &tag, &param)) {
+        put_value(o, sip_slice(value.at, (uint32_t)(param.at - value.at)));
+        rest.at = param.at + param.length;
+        rest.length = value.length - (uint32_t)(rest.at - value.at);
+    }
+    put_value(o, rest);
+}
+
 /* A To that could not be read stays as it is: a tag after an open quote would not be one. */
 static void put_to(struct writer *o, const struct snapshot *s, const struct sip_msg *msg)
 {
@@ -179,11 +194,13 @@ static void put_to(struct writer *o, const struct snapshot *s, const struct sip_
     if (field == NULL)
         return;
     put_text(o, "To: ");
-    put_value(o, sip_msg_value(msg, field));
     if (msg->to_tag.length == 0 && msg->to_uri.length > 0) {
+        put_untagged(o, sip_msg_value(msg, field));
         proxy_reply_tag(s, msg, tag);
         put_text(o, ";tag=");
         put(o, tag, sizeof(tag));
+    } else {
+        put_value(o, sip_msg_value(msg, field));
     }
     put_text(o, "\r\n");
 }

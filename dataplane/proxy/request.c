@@ -43,6 +43,8 @@ static bool choose(struct proxy_work *w)
 {
     if (asks_for_us(w))
         return answer_options(w);
+    if (w->msg->max_forwards == 0)
+        return proxy_refuse(w, PROXY_REPLY_483_HOPS);
     proxy_calls_find(w);
     return w->out->sender == LB_NO_BACKEND ? proxy_choose(w) : proxy_choose_outward(w);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "dataplane/proxy/seal.h"
+#include "dataplane/sip/uri.h"
 
 enum {
     FLAG_V6 = 1,         /* both addresses of the flow */
@@ -92,12 +93,25 @@ static bool token_verifies(const struct snapshot *s, const struct proxy_seal *se
     return proxy_seal_mac_equal(mac, proxy_seal_get(&end, PROXY_MAC_BYTES));
 }
 
+/* As we wrote it: characters that need no escape may come back as %HH (RFC 3261 §19.1.4). */
+static struct sip_slice unescaped(struct sip_slice text, char buf[PROXY_TOKEN_TEXT_MAX])
+{
+    uint32_t length;
+
+    if (text.length == 0 || memchr(text.at, '%', text.length) == NULL)
+        return text;
+    length = sip_uri_unescape(text, buf, PROXY_TOKEN_TEXT_MAX);
+    return length <= PROXY_TOKEN_TEXT_MAX ? sip_slice(buf, length) : text;
+}
+
 int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct proxy_token *ret)
 {
     struct proxy_seal seal;
     struct proxy_token token;
+    char buf[PROXY_TOKEN_TEXT_MAX];
     uint32_t flags;
 
+    text = unescaped(text, buf);
     if (text.length < PREFIX_LENGTH || memcmp(text.at, prefix, PREFIX_LENGTH) != 0)
         return -ENOENT;
     text.at += PREFIX_LENGTH;

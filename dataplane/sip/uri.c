@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URIs and name-addrs. Decodes no escapes: %00 stays three characters (RFC 4475 §3.1.1.4), and
- * what is compared or hashed is compared as it was written.
+ * URIs and name-addrs. Parsing decodes no escapes: %00 stays three characters (RFC 4475
+ * §3.1.1.4), and what is compared or hashed is compared as it was written.
  */
 #include "dataplane/sip/uri.h"
 
@@ -119,6 +119,36 @@ int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
     }
     *ret = uri;
     return 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+uint32_t sip_uri_unescape(struct sip_slice text, char *ret_text, uint32_t size)
+{
+    uint32_t length = 0;
+
+    for (uint32_t i = 0; i < text.length; i++) {
+        char c = text.at[i];
+
+        if (c == '%' && text.length - i > 2) {
+            int high = hex_value(text.at[i + 1]), low = hex_value(text.at[i + 2]);
+
+            if (high >= 0 && low >= 0) {
+                c = (char)(high * 16 + low);
+                i += 2;
+            }
+        }
+        if (length < size)
+            ret_text[length] = c;
+        length++;
+    }
+    return length;
 }
 
 /*

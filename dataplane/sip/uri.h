@@ -25,6 +25,12 @@ struct sip_uri {
  */
 int sip_uri_parse(struct sip_slice text, struct sip_uri *ret);
 
+/*
+ * Undoes %HH (RFC 3261 §19.1.2); a '%' without two hex digits stays. Writes at most `size` bytes
+ * to ret_text and returns how many the whole text takes.
+ */
+uint32_t sip_uri_unescape(struct sip_slice text, char *ret_text, uint32_t size);
+
 struct sip_nameaddr {
     struct sip_slice whole;     /* this element, up to its comma or end, trimmed */
     struct sip_slice rest;      /* what follows its comma; length 0: none */

@@ -48,6 +48,10 @@ static const struct step refused[] = {
      HEAD("INVITE", BOB) "Proxy-Require: foo, PRIVACY\nProxy-Require: bar\n" TAIL("INVITE"),
      CALLER_SENT_BY " from " VIP, REPLY("420 Bad Extension", "INVITE", "Unsupported: foo, bar\n"),
      PROXY_REPLY_420_EXTENSION, 0},
+    {"CANCEL and ACK: Proxy-Require is ignored (§8.2.2.3)", CALLER, VIP,
+     HEAD("CANCEL", BOB) "Proxy-Require: foo\n" TAIL("CANCEL"), "$(B):5060 from " VIP, NULL, 0, 0},
+    {"…ACK", CALLER, VIP, HEAD("ACK", BOB) "Proxy-Require: foo\n" TAIL("ACK"),
+     "$(B):5060 from " VIP, NULL, 0, 0},
     {"privacy alone passes", CALLER, VIP,
      HEAD("INVITE", BOB) "Proxy-Require: privacy\n" TAIL("INVITE"), "$(B):5060 from " VIP, NULL, 0,
      0},
@@ -64,6 +68,24 @@ static const struct step refused[] = {
     {"OPTIONS to our domain, by our Route", CALLER, VIP,
      HEAD("OPTIONS", "sip:EXAMPLE.net") "Route: <sip:192.0.2.10;lr>\n" TAIL("OPTIONS"),
      CALLER_SENT_BY " from " VIP, NULL, PROXY_REPLY_200_OPTIONS, 0},
+    {"OPTIONS to us is not forwarded, whatever Max-Forwards says (§16.3, §11)", CALLER, VIP,
+     HEAD("OPTIONS", "sip:192.0.2.10") "Max-Forwards: 0\n" TAIL("OPTIONS"),
+     CALLER_SENT_BY " from " VIP, NULL, PROXY_REPLY_200_OPTIONS, 0},
+    {"OPTIONS with a further Route is, and may not be", CALLER, VIP,
+     HEAD("OPTIONS",
+          "sip:192.0.2.10") "Max-Forwards: 0\nRoute: <sip:10.0.0.12;lr>\n" TAIL("OPTIONS"),
+     CALLER_SENT_BY " from " VIP, NULL, PROXY_REPLY_483_HOPS, 0},
+    {"an empty To-tag is replaced", CALLER, VIP,
+     HEAD("OPTIONS",
+          "sip:192.0.2.10") "From: <sip:alice@example.org>;tag=a1\n"
+                            "To: \"Bob;tag=\" <sip:bob@example.net>;x=y;tag=;z\nCall-ID: i\nCSeq: "
+                            "1 OPTIONS\n\n",
+     CALLER_SENT_BY " from " VIP,
+     "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n"
+     "From: <sip:alice@example.org>;tag=a1\n"
+     "To: \"Bob;tag=\" <sip:bob@example.net>;x=y;z;tag=$(TAG)\nCall-ID: i\nCSeq: 1 OPTIONS\n"
+     "Accept: */*\nSupported: path\nContent-Length: 0\n\n",
+     PROXY_REPLY_200_OPTIONS, 0},
     {"OPTIONS with a user is not to us", CALLER, VIP,
      HEAD("OPTIONS", "sip:x@192.0.2.10") TAIL("OPTIONS"), "$(B):5060 from " VIP, NULL, 0, 0},
     {"OPTIONS with a further Route is not to us", CALLER, VIP,

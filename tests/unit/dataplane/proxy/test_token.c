@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "dataplane/proxy/token.h"
 #include "tests/unit/dataplane/proxy/stage.h"
@@ -97,6 +98,28 @@ static void test_tampered(void **state)
     stage_free(stage);
 }
 
+/* Unreserved characters may come back as %HH and mean the same (RFC 3261 §19.1.4). */
+static void test_escaped(void **state)
+{
+    struct stage_conf conf = {0};
+    struct stage *stage = stage_new(&conf);
+    struct proxy_token token = make("192.0.2.10", "203.0.113.5", SIP_TRANSPORT_UDP, 0), read;
+    char text[PROXY_TOKEN_TEXT_MAX], escaped[3 * PROXY_TOKEN_TEXT_MAX + 1];
+    uint32_t length = proxy_token_print(stage->snapshot, &token, text);
+
+    for (uint32_t i = 0; i < length; i++)
+        sprintf(escaped + 3 * i, i % 2 ? "%%%02x" : "%%%02X", text[i]);
+    memset(&read, 0, sizeof(read));
+    assert_int_equal(proxy_token_parse(stage->snapshot, sip_slice(escaped, 3 * length), &read), 0);
+    assert_memory_equal(&read, &token, sizeof(token));
+    escaped[3 * length - 1] ^= 1;
+    assert_int_equal(proxy_token_parse(stage->snapshot, sip_slice(escaped, 3 * length), &read),
+                     -EACCES);
+    assert_int_equal(proxy_token_parse(stage->snapshot, sip_slice(escaped, 3 * length - 1), &read),
+                     -EACCES);
+    stage_free(stage);
+}
+
 /* next verifies before it signs, previous after it did; a key that is gone does not. */
 static void test_keys(void **state)
 {
@@ -125,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_tampered),
+        cmocka_unit_test(test_escaped),
         cmocka_unit_test(test_keys),
     };
 

@@ -145,6 +145,31 @@ static void test_nameaddr_bad(void **state)
     }
 }
 
+static void test_unescape(void **state)
+{
+    static const struct {
+        const char *text, *plain;
+    } texts[] = {
+        {"", ""},         {"abc", "abc"},    {"%61%62%2e%2E", "ab.."}, {"%", "%"},
+        {"a%4", "a%4"},   {"%zz", "%zz"},    {"%4g%41", "%4gA"},       {"%25%34%31", "%41"},
+        {"%%41", "%A"},   {"100%41%", "100A%"},
+    };
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct guard guard = guard_new_text(texts[i].text);
+        uint32_t whole = (uint32_t)strlen(texts[i].plain);
+
+        for (uint32_t size = 0; size <= whole + 1; size++) {
+            char plain[16] = "###############";
+
+            assert_int_equal(sip_uri_unescape(guarded(&guard), plain, size), whole);
+            assert_memory_equal(plain, texts[i].plain, size < whole ? size : whole);
+            assert_int_equal(plain[size < whole ? size : whole], '#');
+        }
+        guard_free(&guard);
+    }
+}
+
 /* What earlier parsers give back for "none": no address at all. */
 static void test_no_address(void **state)
 {
@@ -159,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_uri_bad),
         cmocka_unit_test(test_nameaddr_good),
         cmocka_unit_test(test_nameaddr_bad),
+        cmocka_unit_test(test_unescape),
         cmocka_unit_test(test_no_address),
     };
 
