@@ -45,6 +45,22 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
     }
 }
 
+struct sip_slice plan_idle_pool(const struct snapshot *s)
+{
+    for (uint32_t p = 0; p < s->pools.n; p++) {
+        bool taken = false;
+
+        for (uint32_t i = 0; i < s->backends.n && !taken; i++) {
+            const struct lb_backend *b = &snapshot_backends(s)[i];
+
+            taken = b->pool == p && b->state == LB_UP && b->weight > 0 && !b->lingering;
+        }
+        if (!taken)
+            return snapshot_text(s, snapshot_pools(s)[p].name);
+    }
+    return (struct sip_slice){NULL, 0};
+}
+
 static bool same_text(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
@@ -162,8 +178,7 @@ int plan_make(const struct plan_base *base, const struct plan_change *change, st
         status = plan_compile(base, generation, &plan);
     if (status != 0) {
         if (ret_text[0] == '\0')
-            snprintf(ret_text, PLAN_TEXT_MAX, "the snapshot cannot be made: %s",
-                     strerror(-status));
+            snprintf(ret_text, PLAN_TEXT_MAX, "the snapshot cannot be made: %s", strerror(-status));
         plan_done(&plan);
         return status;
     }

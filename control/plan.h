@@ -51,6 +51,10 @@ int plan_make(const struct plan_base *base, const struct plan_change *change, st
 /* Frees what it holds. */
 void plan_done(struct plan *plan);
 
+/* The name of a pool whose backends take no new calls, all of them; empty: there is none. The text
+ * is the snapshot's. */
+struct sip_slice plan_idle_pool(const struct snapshot *snapshot);
+
 /* "reload", "drain kam1"… for the log. */
 void plan_label(const struct plan_change *change, char *ret_text, size_t size);
 

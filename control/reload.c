@@ -73,18 +73,33 @@ static struct plan_base base_of(const struct reload *r)
         .file = r->file, .cfg = r->cfg, .state = r->state, .secret = &r->secret};
 }
 
+/* What a person should know of what now runs, after the text. */
+static void warn(const struct snapshot *snapshot, char *text)
+{
+    struct sip_slice pool = plan_idle_pool(snapshot);
+    size_t length = strlen(text);
+
+    if (pool.length > 0)
+        snprintf(text + length, PLAN_TEXT_MAX - length,
+                 "; now NO backend of pool %.*s takes new calls", (int)pool.length, pool.at);
+}
+
 /* Says how a change ended, to the log and to who asked, and takes it from the queue. */
-static void finish(struct reload *r, enum reload_status status, const char *text)
+static void finish(struct reload *r, enum reload_status status, const char *reason)
 {
     struct waiting *w = r->first;
-    struct reload_outcome outcome = {.status = status, .generation = r->generation, .text = text};
-    char label[PLAN_BACKEND_MAX + 32];
+    char label[PLAN_BACKEND_MAX + 32], text[PLAN_TEXT_MAX];
+    struct reload_outcome outcome = {.status = status, .generation = r->generation};
 
     plan_label(&w->change, label, sizeof(label));
+    snprintf(text, sizeof(text), "%s: %.700s", label, reason);
+    if (status != RELOAD_REFUSED)
+        warn(r->snapshot, text);
+    outcome.text = status == RELOAD_REFUSED ? reason : text;
     if (status == RELOAD_REFUSED)
-        log_error("%s: %s", label, text);
+        log_error("%s", text);
     else
-        log_info("%s: %s", label, text);
+        log_info("%s", text);
     r->first = w->next;
     if (r->first == NULL)
         r->last = NULL;

@@ -18,8 +18,9 @@ json_t *show_ip(const struct sip_ip *ip)
 {
     char text[SIP_IP_TEXT_MAX];
     uint32_t length = sip_ip_print(ip, text);
+    bool brackets = length > 2 && text[0] == '['; /* SIP's way to write IPv6, not the file's */
 
-    return json_stringn(text, length);
+    return json_stringn(text + brackets, length - 2u * brackets);
 }
 
 uint32_t show_slot(const struct counters_header *counters, uint32_t id)
@@ -221,8 +222,7 @@ static json_t *show_generation(const struct reload *reload)
     json_object_set_new(answer, "acknowledged", count_json(reload_acknowledged(reload)));
     json_object_set_new(answer, "used_by_workers",
                         counters == NULL ? json_null() : count_json(counters->generation));
-    json_object_set_new(answer, "dataplane",
-                        json_string(hello == NULL ? "absent" : "connected"));
+    json_object_set_new(answer, "dataplane", json_string(hello == NULL ? "absent" : "connected"));
     json_object_set_new(answer, "epoch", hello == NULL ? json_null() : epoch_json(hello->epoch));
     json_object_set_new(answer, "pid", hello == NULL ? json_null() : json_integer(hello->pid));
     json_object_set_new(answer, "refusal",

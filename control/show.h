@@ -20,7 +20,7 @@ json_t *show_answer(const struct reload *reload, const char *what);
 /* The words above, for usage texts, ending with NULL. */
 extern const char *const show_words[];
 
-/* An address with or without its port, as text. */
+/* An address as the configuration writes it: IPv6 without brackets. */
 json_t *show_ip(const struct sip_ip *ip);
 
 /* The slot that the data plane gave a backend id, or LB_NO_SLOT. */

@@ -36,23 +36,48 @@ static json_t *text_json(const char *text)
     return text == NULL ? json_null() : json_string(text);
 }
 
-static json_t *ms_json(uint64_t ms)
+struct unit {
+    uint64_t size;
+    const char *name;
+};
+
+/* A value in the greatest unit that says it whole; the last unit is 1. */
+static json_t *unit_json(uint64_t value, const struct unit *units)
 {
     char text[32];
 
-    if (ms % 1000 == 0)
-        snprintf(text, sizeof(text), "%" PRIu64 "s", ms / 1000);
-    else
-        snprintf(text, sizeof(text), "%" PRIu64 "ms", ms);
+    while (value % units->size != 0)
+        units++;
+    snprintf(text, sizeof(text), "%" PRIu64 "%s", value / units->size, units->name);
     return json_string(text);
+}
+
+static json_t *ms_json(uint64_t ms)
+{
+    static const struct unit units[] = {{3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+
+    return unit_json(ms, units);
+}
+
+static json_t *bytes_json(uint64_t bytes)
+{
+    static const struct unit units[] = {
+        {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, "B"}};
+
+    return unit_json(bytes, units);
 }
 
 static json_t *listener_json(const struct cfg_listener *listener)
 {
+    static const char *const transports[] = {
+        [SIP_TRANSPORT_UDP] = "udp", [SIP_TRANSPORT_TCP] = "tcp", [SIP_TRANSPORT_TLS] = "tls",
+        [SIP_TRANSPORT_WS] = "ws",   [SIP_TRANSPORT_WSS] = "wss",
+    };
     json_t *object = json_object();
 
     json_object_set_new(object, "transport",
-                        json_string(sip_transport_name(listener->transport)));
+                        json_string(word(transports, sizeof(transports) / sizeof(transports[0]),
+                                         listener->transport)));
     json_object_set_new(object, "address", show_ip(&listener->addr.ip));
     json_object_set_new(object, "port", json_integer(listener->addr.port));
     return object;
@@ -108,8 +133,7 @@ static json_t *key_json(const struct cfg_pool *pool, unsigned method)
 
     if (pool->keys[method] != LB_KEY_HEADER)
         return json_string(word(KEYS, LB_KEY_COUNT, pool->keys[method]));
-    snprintf(text, sizeof(text), "header:%.150s",
-             pool->key_header == NULL ? "" : pool->key_header);
+    snprintf(text, sizeof(text), "header:%.150s", pool->key_header == NULL ? "" : pool->key_header);
     return json_string(text);
 }
 
@@ -135,11 +159,11 @@ static json_t *pool_json(const struct cfg_pool *pool)
 
 static json_t *prefix_json(const struct cfg_prefix *prefix)
 {
-    char text[SIP_IP_TEXT_MAX + 8];
-    uint32_t length = sip_ip_print(&prefix->ip, text);
+    json_t *ip = show_ip(&prefix->ip);
+    json_t *text = json_sprintf("%s/%u", json_string_value(ip), (unsigned)prefix->length);
 
-    snprintf(text + length, sizeof(text) - length, "/%u", (unsigned)prefix->length);
-    return json_string(text);
+    json_decref(ip);
+    return text;
 }
 
 static json_t *port_json(const struct cfg_port *port)
@@ -157,7 +181,9 @@ static json_t *port_json(const struct cfg_port *port)
     json_object_set_new(object, "device", text_json(port->device));
     json_object_set_new(object, "tap", text_json(port->tap));
     json_object_set_new(object, "zone", json_string(word(zones, 3, port->zone)));
-    json_object_set_new(object, "frame_size", json_integer(port->frame_size));
+    json_object_set_new(object, "frame_size",
+                        port->driver == CFG_AF_PACKET ? json_integer(port->frame_size)
+                                                      : json_null());
     json_object_set_new(object, "addresses", addresses);
     json_object_set_new(object, "gateway", gateways);
     return object;
@@ -173,7 +199,7 @@ static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
     for (uint32_t i = 0; i < dataplane->n_ports; i++)
         json_array_append_new(ports, port_json(&dataplane->ports[i]));
     json_object_set_new(object, "workers", workers);
-    json_object_set_new(object, "memory", json_integer((json_int_t)dataplane->memory_bytes));
+    json_object_set_new(object, "memory", bytes_json(dataplane->memory_bytes));
     json_object_set_new(object, "hugepages", json_string(word(hugepages, 3, dataplane->hugepages)));
     json_object_set_new(object, "call_table", json_integer((json_int_t)dataplane->call_table));
     json_object_set_new(object, "socket", text_json(dataplane->socket));

@@ -13,21 +13,24 @@ enum { WORDS_MAX = 4, WEIGHT_MAX = 1000 };
 const char args_usage[] =
     "usage: tandemctl [--socket PATH] [--json] COMMAND\n"
     "  show backends     states, weights, expected shares and counts of all backends\n"
-    "  show calls        calls in progress and totals, by backend (no Call-IDs: they are not kept)\n"
+    "  show calls        calls in progress and totals, by backend (no Call-IDs: they are not "
+    "kept)\n"
     "  show services     listeners and policies\n"
-    "  show stats        every counter of the data plane, by worker\n"
+    "  show stats        the counters of the data plane, by worker\n"
     "  show config       the running configuration, defaults filled in\n"
     "  show generation   snapshot offered and acknowledged, data plane connected or absent\n"
-    "  drain B           no new calls to backend B (NAME or POOL/NAME); dialogs go on\n"
-    "  disable B         as if it were down\n"
+    "  drain B           no new calls to backend B; its dialogs go on\n"
+    "  disable B         nothing to B any more, its dialogs included\n"
     "  enable B          take calls again\n"
     "  weight B N        0 to 1000; default: what the configuration says\n"
     "  reload            read the configuration again\n"
-    "  why CALL-ID [POOL]  which backend has the call, and which rule says so\n"
+    "  why CALL-ID [POOL]\n"
+    "                    which backend has the call, and which rule says so\n"
+    "B: NAME or POOL/NAME. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
 
-static const char *const SHOWS[] = {"backends", "services", "stats", "calls", "config",
-                                    "generation"};
+static const char *const SHOWS[] = {"backends", "services", "stats",
+                                    "calls",    "config",   "generation"};
 
 /* NULL, or why not. */
 static const char *request_show(struct args *args, char **words, int n)
@@ -50,16 +53,16 @@ static const char *request_weight(struct args *args, char **words, int n)
     if (n != 3)
         return "weight needs a backend and a number";
     if (strcmp(words[2], "default") == 0) {
-        args->request = json_pack("{s:s, s:s, s:n}", "request", "weight", "backend", words[1],
-                                  "weight");
+        args->request =
+            json_pack("{s:s, s:s, s:n}", "request", "weight", "backend", words[1], "weight");
         return NULL;
     }
     errno = 0;
     weight = strtol(words[2], &end, 10);
     if (errno != 0 || *end != '\0' || end == words[2] || weight < 0 || weight > WEIGHT_MAX)
         return "weight must be a number from 0 to 1000, or default";
-    args->request = json_pack("{s:s, s:s, s:i}", "request", "weight", "backend", words[1],
-                              "weight", (int)weight);
+    args->request = json_pack("{s:s, s:s, s:i}", "request", "weight", "backend", words[1], "weight",
+                              (int)weight);
     return NULL;
 }
 

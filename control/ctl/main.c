@@ -37,6 +37,7 @@ static int connect_to(const char *path)
         return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     return fd;
 }
 
@@ -101,7 +102,7 @@ static json_t *receive_answer(int fd)
 }
 
 /* The result of a show or why. */
-static int print_result(const struct args *args, const json_t *result)
+static int print_result(const struct args *args, json_t *result)
 {
     char *text;
 
@@ -122,9 +123,9 @@ static int print_result(const struct args *args, const json_t *result)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
 }
 
-static int print_answer(const struct args *args, const json_t *answer)
+static int print_answer(const struct args *args, json_t *answer)
 {
-    const json_t *result = json_object_get(answer, "result");
+    json_t *result = json_object_get(answer, "result");
     const char *error = json_string_value(json_object_get(answer, "error"));
     const char *text = json_string_value(json_object_get(answer, "text"));
 
@@ -148,13 +149,17 @@ static int ask(const struct args *args)
 
     if (fd < 0)
         return EXIT_REFUSED;
+    /* Who does not want to hear us may have said why before it hung up. */
     status = send_request(fd, args->request);
-    if (status == 0) {
-        answer = receive_answer(fd);
-        status = answer == NULL ? -errno : 0;
-    }
+    answer = receive_answer(fd);
+    if (answer == NULL && status == 0)
+        status = -errno;
     close(fd);
-    if (status != 0) {
+    if (answer == NULL && (status == -EAGAIN || status == -EWOULDBLOCK)) {
+        fprintf(stderr, "tandemctl: tandem-control has not answered within %d s\n", ANSWER_S);
+        return EXIT_REFUSED;
+    }
+    if (answer == NULL) {
         fprintf(stderr, "tandemctl: no answer from tandem-control: %s\n", strerror(-status));
         return EXIT_REFUSED;
     }
@@ -170,7 +175,8 @@ int main(int argc, char **argv)
     int status;
 
     if (args_parse(argc, argv, &args, &reason) != 0) {
-        fprintf(stderr, "tandemctl: %s\n%s", reason, args_usage);
+        fprintf(stderr, "tandemctl: %s\n%s", reason,
+                argc == 1 ? args_usage : "tandemctl --help tells more\n");
         return EXIT_USAGE;
     }
     if (args.action == ARGS_HELP) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/ctl/table.h"
+#include "control/ctl/yaml.h"
 
 enum { COLUMNS_MAX = 32, CELL_MAX = 512 };
 
@@ -21,29 +22,44 @@ struct column {
 };
 
 static const struct column BACKENDS[] = {
-    {"POOL", "pool", COLUMN_PLAIN},         {"BACKEND", "name", COLUMN_PLAIN},
-    {"ADDRESS", "address", COLUMN_ADDRESS}, {"STATE", "state", COLUMN_PLAIN},
-    {"ADMIN", "admin", COLUMN_PLAIN},       {"HEALTH", "health", COLUMN_PLAIN},
-    {"LINGERS", "lingering", COLUMN_PLAIN}, {"WEIGHT", "weight", COLUMN_PLAIN},
-    {"SHARE", "share_expected", COLUMN_PERCENT}, {"CALLS", "calls", COLUMN_PLAIN},
-    {"NEW", "new", COLUMN_PLAIN},           {"REQUESTS", "requests", COLUMN_PLAIN},
-    {"RESPONSES", "responses", COLUMN_PLAIN}, {"SLOT", "slot", COLUMN_PLAIN},
+    {"POOL", "pool", COLUMN_PLAIN},
+    {"BACKEND", "name", COLUMN_PLAIN},
+    {"ADDRESS", "address", COLUMN_ADDRESS},
+    {"STATE", "state", COLUMN_PLAIN},
+    {"ADMIN", "admin", COLUMN_PLAIN},
+    {"HEALTH", "health", COLUMN_PLAIN},
+    {"LINGERS", "lingering", COLUMN_PLAIN},
+    {"WEIGHT", "weight", COLUMN_PLAIN},
+    {"SHARE", "share_expected", COLUMN_PERCENT},
+    {"CALLS", "calls", COLUMN_PLAIN},
+    {"NEW", "new", COLUMN_PLAIN},
+    {"REQUESTS", "requests", COLUMN_PLAIN},
+    {"RESPONSES", "responses", COLUMN_PLAIN},
+    {"SLOT", "slot", COLUMN_PLAIN},
     {NULL, NULL, COLUMN_PLAIN},
 };
 
 static const struct column CALLS[] = {
-    {"POOL", "pool", COLUMN_PLAIN},       {"BACKEND", "name", COLUMN_PLAIN},
-    {"IN PROGRESS", "calls", COLUMN_PLAIN}, {"STARTED", "started", COLUMN_PLAIN},
-    {"ENDED", "ended", COLUMN_PLAIN},     {"NEW", "new", COLUMN_PLAIN},
-    {"REQUESTS", "requests", COLUMN_PLAIN}, {"RESPONSES", "responses", COLUMN_PLAIN},
+    {"POOL", "pool", COLUMN_PLAIN},
+    {"BACKEND", "name", COLUMN_PLAIN},
+    {"IN PROGRESS", "calls", COLUMN_PLAIN},
+    {"STARTED", "started", COLUMN_PLAIN},
+    {"ENDED", "ended", COLUMN_PLAIN},
+    {"NEW", "new", COLUMN_PLAIN},
+    {"REQUESTS", "requests", COLUMN_PLAIN},
+    {"RESPONSES", "responses", COLUMN_PLAIN},
     {NULL, NULL, COLUMN_PLAIN},
 };
 
 static const struct column SERVICES[] = {
-    {"SERVICE", "name", COLUMN_PLAIN}, {"MODE", "mode", COLUMN_PLAIN},
-    {"POOL", "pool", COLUMN_PLAIN},    {"LISTEN", "listen", COLUMN_LISTENERS},
-    {"RECORD-ROUTE", "record_route", COLUMN_PLAIN}, {"PATH", "path", COLUMN_PLAIN},
-    {"NAT", "nat", COLUMN_PLAIN},      {"DOMAINS", "domains", COLUMN_LIST},
+    {"SERVICE", "name", COLUMN_PLAIN},
+    {"MODE", "mode", COLUMN_PLAIN},
+    {"POOL", "pool", COLUMN_PLAIN},
+    {"LISTEN", "listen", COLUMN_LISTENERS},
+    {"RECORD-ROUTE", "record_route", COLUMN_PLAIN},
+    {"PATH", "path", COLUMN_PLAIN},
+    {"NAT", "nat", COLUMN_PLAIN},
+    {"DOMAINS", "domains", COLUMN_LIST},
     {NULL, NULL, COLUMN_PLAIN},
 };
 
@@ -62,16 +78,18 @@ static void scalar_print(const json_t *value, char *ret, size_t size)
         snprintf(ret, size, "-");
 }
 
-/* 192.0.2.1:5060 from an object with address and port. */
+/* 192.0.2.1:5060 or [2001:db8::1]:5060 from an object with address and port. */
 static void address_print(const json_t *object, char *ret, size_t size)
 {
     const char *address = json_string_value(json_object_get(object, "address"));
+    bool v6 = address != NULL && strchr(address, ':') != NULL;
 
-    snprintf(ret, size, "%s:%" JSON_INTEGER_FORMAT, address == NULL ? "-" : address,
+    snprintf(ret, size, "%s%s%s:%" JSON_INTEGER_FORMAT, v6 ? "[" : "",
+             address == NULL ? "-" : address, v6 ? "]" : "",
              json_integer_value(json_object_get(object, "port")));
 }
 
-/* The items of a list, with commas; listeners as udp:192.0.2.10:5060. */
+/* The items of a list, with commas; listeners as udp 192.0.2.10:5060. */
 static void list_print(const json_t *list, bool listeners, char *ret, size_t size)
 {
     size_t length = 0;
@@ -142,8 +160,9 @@ static char *print_list(const json_t *list, const struct column *columns)
     return text;
 }
 
-/* One row for each counter: its sum, main's part and each worker's. */
-static bool stats_rows(struct table *table, const json_t *result, uint32_t n_workers)
+/* One row for each counter that is not 0: its sum, main's part and each worker's. */
+static bool stats_rows(struct table *table, const json_t *result, uint32_t n_workers,
+                       uint32_t *ret_zeros)
 {
     const json_t *workers = json_object_get(result, "workers");
     const json_t *main_block = json_object_get(result, "main");
@@ -152,7 +171,12 @@ static bool stats_rows(struct table *table, const json_t *result, uint32_t n_wor
     char texts[COLUMNS_MAX][32];
     json_t *sum;
 
-    json_object_foreach(sums, name, sum) {
+    json_object_foreach(sums, name, sum)
+    {
+        if (json_integer_value(sum) == 0) {
+            (*ret_zeros)++;
+            continue;
+        }
         cells[0] = name;
         scalar_print(sum, texts[1], sizeof(texts[1]));
         scalar_print(json_object_get(main_block, name), texts[2], sizeof(texts[2]));
@@ -174,82 +198,48 @@ static char *print_stats(const json_t *result)
     const char *headers[COLUMNS_MAX] = {"COUNTER", "SUM", "MAIN"};
     char names[COLUMNS_MAX][16];
     struct table *table;
+    uint32_t zeros = 0;
     char *rows = NULL, *text = NULL;
 
     if (!json_is_string(epoch))
         return strdup("the data plane is absent: nothing is counted\n");
-    if (n > COLUMNS_MAX - 3)          /* more workers than a screen has room for: --json has all */
+    if (n > COLUMNS_MAX - 3) /* more workers than a screen has room for: --json has all */
         n = COLUMNS_MAX - 3;
     for (uint32_t i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "WORKER %u", i);
         headers[3 + i] = names[i];
     }
     table = table_new(headers, 3 + n);
-    if (table != NULL && stats_rows(table, result, n))
+    if (table != NULL && stats_rows(table, result, n, &zeros))
         rows = table_text(table);
     table_free(table);
-    if (rows != NULL && asprintf(&text, "%sepoch %s%s\n", rows, json_string_value(epoch),
+    if (rows != NULL && asprintf(&text, "%sepoch %s%s\n%u counters are 0 (--json shows them)\n",
+                                 rows, json_string_value(epoch),
                                  json_is_true(json_object_get(result, "stable"))
                                      ? ""
-                                     : ", counts were still moving while they were read") < 0)
+                                     : ", counts were still moving while they were read",
+                                 zeros) < 0)
         text = NULL;
     free(rows);
     return text;
 }
 
-static void tree(FILE *out, const json_t *value, int depth);
-
-/* `key: scalar`, or `key:` and what it holds beneath. */
-static void branch(FILE *out, const char *key, const json_t *value, int depth)
+/* The members of a flat object, a line each, values aligned. */
+static char *print_pairs(const json_t *object)
 {
-    char text[CELL_MAX];
-
-    if (json_is_object(value) || json_is_array(value)) {
-        bool empty = json_object_size(value) == 0 && json_array_size(value) == 0;
-
-        fprintf(out, "%*s%s:%s\n", depth * 2, "", key, empty ? " -" : "");
-        tree(out, value, depth + 1);
-        return;
-    }
-    scalar_print(value, text, sizeof(text));
-    fprintf(out, "%*s%s: %s\n", depth * 2, "", key, text);
-}
-
-static void tree(FILE *out, const json_t *value, int depth)
-{
-    char text[CELL_MAX];
+    char *text = NULL, value[CELL_MAX];
     const char *key;
     json_t *item;
-    size_t i;
-
-    if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, item)
-            branch(out, key, item, depth);
-    } else if (json_is_array(value)) {
-        json_array_foreach(value, i, item) {
-            if (json_is_object(item) || json_is_array(item)) {
-                fprintf(out, "%*s-\n", depth * 2, "");
-                tree(out, item, depth + 1);
-            } else {
-                scalar_print(item, text, sizeof(text));
-                fprintf(out, "%*s- %s\n", depth * 2, "", text);
-            }
-        }
-    } else {
-        scalar_print(value, text, sizeof(text));
-        fprintf(out, "%*s%s\n", depth * 2, "", text);
-    }
-}
-
-char *print_tree(const json_t *value)
-{
-    char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
     if (out == NULL)
         return NULL;
-    tree(out, value, 0);
+    json_object_foreach((json_t *)(uintptr_t)object, key, item)
+    {
+        scalar_print(item, value, sizeof(value));
+        fprintf(out, "%-16s%s\n", key, value);
+    }
     if (fclose(out) != 0) {
         free(text);
         return NULL;
@@ -257,7 +247,21 @@ char *print_tree(const json_t *value)
     return text;
 }
 
-char *print_show(const char *what, const json_t *result)
+/* As a file would say it, and could: whose it is, is a comment. */
+static char *print_config(json_t *result)
+{
+    char file[CELL_MAX], *rest, *text = NULL;
+
+    scalar_print(json_object_get(result, "file"), file, sizeof(file));
+    json_object_del(result, "file");
+    rest = yaml_text(result);
+    if (rest != NULL && asprintf(&text, "# %s, defaults filled in\n%s", file, rest) < 0)
+        text = NULL;
+    free(rest);
+    return text;
+}
+
+char *print_show(const char *what, json_t *result)
 {
     if (strcmp(what, "backends") == 0)
         return print_list(result, BACKENDS);
@@ -267,7 +271,9 @@ char *print_show(const char *what, const json_t *result)
         return print_list(result, SERVICES);
     if (strcmp(what, "stats") == 0)
         return print_stats(result);
-    return print_tree(result);
+    if (strcmp(what, "config") == 0)
+        return print_config(result);
+    return print_pairs(result);
 }
 
 static void why_line(FILE *out, const char *label, const json_t *value)
@@ -318,8 +324,7 @@ char *print_why(const json_t *result)
 
     if (out == NULL)
         return NULL;
-    json_array_foreach(result, i, pool)
-        why_pool(out, pool);
+    json_array_foreach(result, i, pool) why_pool(out, pool);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

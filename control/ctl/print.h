@@ -8,13 +8,11 @@
 
 #include <jansson.h>
 
-/* The result of `show WHAT` as text for free(). NULL: no memory. */
-char *print_show(const char *what, const json_t *result);
+/* The result of `show WHAT` as text for free(); `config` takes the name of its file out of it. NULL:
+ * no memory. */
+char *print_show(const char *what, json_t *result);
 
 /* The result of `why CALL-ID`. */
 char *print_why(const json_t *result);
-
-/* Any JSON as indented `key: value` lines. */
-char *print_tree(const json_t *value);
 
 #endif

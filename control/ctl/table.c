@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP = 2 };                     /* blanks between columns */
+enum { GAP = 2 }; /* blanks between columns */
 
 struct table {
-    uint32_t n_columns, n_rows;       /* the headers are row 0 */
-    char **cells;                     /* [n_rows * n_columns] */
+    uint32_t n_columns, n_rows; /* the headers are row 0 */
+    char **cells;               /* [n_rows * n_columns] */
 };
 
 struct table *table_new(const char *const *headers, uint32_t n)
@@ -95,7 +95,7 @@ static uint32_t measure(const struct table *table, uint32_t column, bool *ret_nu
 
 static void print_row(FILE *out, const struct table *table, uint32_t row)
 {
-    uint32_t owed = 0;                /* blanks that only matter when something follows */
+    uint32_t owed = 0; /* blanks that only matter when something follows */
 
     for (uint32_t column = 0; column < table->n_columns; column++) {
         const char *cell = table->cells[row * table->n_columns + column];

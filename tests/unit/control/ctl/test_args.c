@@ -82,11 +82,26 @@ static void socket_is_named_or_the_usual_one(void **context)
 
 static void wrong_usage_is_refused(void **context)
 {
-    static const char *const lines[] = {
-        "", "--json", "show", "show nothing", "show stats calls", "drain", "drain a b", "weight a",
-        "weight a b", "weight a 1001", "weight a -1", "weight a 5x", "reload now", "why",
-        "why a b c", "halt", "--unknown reload", "reload --socket", "why a b c d e",
-        "drain \xff"};
+    static const char *const lines[] = {"",
+                                        "--json",
+                                        "show",
+                                        "show nothing",
+                                        "show stats calls",
+                                        "drain",
+                                        "drain a b",
+                                        "weight a",
+                                        "weight a b",
+                                        "weight a 1001",
+                                        "weight a -1",
+                                        "weight a 5x",
+                                        "reload now",
+                                        "why",
+                                        "why a b c",
+                                        "halt",
+                                        "--unknown reload",
+                                        "reload --socket",
+                                        "why a b c d e",
+                                        "drain \xff"};
 
     (void)context;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

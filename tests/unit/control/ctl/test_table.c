@@ -52,8 +52,15 @@ static void odd_answers_are_printed(void **context)
 {
     static const char *const words[] = {"backends", "calls", "services", "stats", "config"};
     static const char *const answers[] = {
-        "null", "[]", "{}", "[null]", "[7]", "[{}]", "[{\"name\":[1,2],\"listen\":7}]",
-        "{\"epoch\":\"1\",\"counters\":{\"x\":1},\"workers\":[null,{}]}", "[[[{\"a\":[]}]]]"};
+        "null",
+        "[]",
+        "{}",
+        "[null]",
+        "[7]",
+        "[{}]",
+        "[{\"name\":[1,2],\"listen\":7}]",
+        "{\"epoch\":\"1\",\"counters\":{\"x\":1},\"workers\":[null,{}]}",
+        "[[[{\"a\":[]}]]]"};
 
     (void)context;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
@@ -73,13 +80,14 @@ static void odd_answers_are_printed(void **context)
     }
 }
 
-static void tree_is_indented(void **context)
+static void pairs_are_aligned(void **context)
 {
-    json_t *value = json_loads("{\"a\":1,\"b\":[{\"c\":true},\"d\"],\"e\":{}}", 0, NULL);
-    char *text = print_tree(value);
+    json_t *value =
+        json_loads("{\"generation\":1,\"refusal\":null,\"dataplane\":\"absent\"}", 0, NULL);
+    char *text = print_show("generation", value);
 
     (void)context;
-    assert_string_equal(text, "a: 1\nb:\n  -\n    c: yes\n  - d\ne: -\n");
+    assert_string_equal(text, "generation      1\nrefusal         -\ndataplane       absent\n");
     free(text);
     json_decref(value);
 }
@@ -90,7 +98,7 @@ int main(void)
         cmocka_unit_test(columns_are_aligned),
         cmocka_unit_test(table_without_rows_is_its_headers),
         cmocka_unit_test(odd_answers_are_printed),
-        cmocka_unit_test(tree_is_indented),
+        cmocka_unit_test(pairs_are_aligned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
