@@ -114,7 +114,7 @@ static void begin_again(struct proxy_work *w, uint32_t transaction)
 
 static bool live_backend(const struct proxy_work *w, int32_t backend)
 {
-    return backend >= 0 && w->backends[backend].state < LB_DOWN;
+    return backend >= 0 && proxy_backend_lives(&w->backends[backend]);
 }
 
 /* A request with a To-tag: the Route set or the token may know better than the table. */

@@ -19,10 +19,11 @@ static bool check_hops(struct proxy_work *w)
     return proxy_refuse(w, PROXY_REPLY_483_HOPS);
 }
 
-static bool allowed_extension(const struct proxy_work *w, struct sip_slice tag)
+bool proxy_allows_extension(const struct snapshot *s, const struct snapshot_service *service,
+                            struct sip_slice tag)
 {
-    for (uint32_t i = 0; i < w->service->n_proxy_require; i++) {
-        if (sip_slice_equal_nocase(tag, snapshot_text(w->s, w->service->proxy_require[i])))
+    for (uint32_t i = 0; i < service->n_proxy_require; i++) {
+        if (sip_slice_equal_nocase(tag, snapshot_text(s, service->proxy_require[i])))
             return true;
     }
     return tag.length == 0;
@@ -38,7 +39,7 @@ static bool check_proxy_require(struct proxy_work *w)
         struct sip_slice rest = sip_msg_value(w->msg, field), tag;
 
         while (sip_list_next(&rest, &tag)) {
-            if (!allowed_extension(w, tag))
+            if (!proxy_allows_extension(w->s, w->service, tag))
                 return proxy_refuse(w, PROXY_REPLY_420_EXTENSION);
         }
     }

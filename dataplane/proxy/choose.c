@@ -10,10 +10,9 @@ static bool in_dialog(const struct proxy_work *w)
     return w->msg->to_tag.length > 0;
 }
 
-/* up, busy and draining backends get what belongs to them already */
 static bool serves_dialogs(const struct proxy_work *w, int32_t backend)
 {
-    return w->backends[backend].state < LB_DOWN;
+    return proxy_backend_lives(&w->backends[backend]);
 }
 
 static bool takes_new_calls(const struct proxy_work *w, int32_t backend)

@@ -100,8 +100,9 @@ uint64_t proxy_call_hash(const struct proxy_view *view, const struct proxy_input
 
 /*
  * Writes the local reply that proxy_decide asked for: all Vias (received and rport filled in),
- * From, To with a To-tag that retransmissions repeat, Call-ID, CSeq, and what the status needs
- * (Retry-After, Unsupported, Allow/Accept…), Content-Length 0. Returns its length or -ENOSPC.
+ * From, To with a To-tag that retransmissions repeat, Call-ID, CSeq, what the status needs
+ * (Retry-After, Unsupported, Accept; a proxy's 200 to OPTIONS has no Allow: RFC 3261 §11.2), and
+ * Content-Length 0. Returns its length or -ENOSPC.
  */
 int32_t proxy_reply_print(const struct proxy_view *view, const struct proxy_input *input,
                           const struct proxy_output *output, char *ret_text, size_t size);

@@ -88,14 +88,9 @@ static void put_value(struct writer *o, struct sip_slice value)
 
 static void put_number(struct writer *o, uint32_t number)
 {
-    char digits[10];
-    uint32_t at = sizeof(digits);
+    char text[SIP_NUMBER_TEXT_MAX];
 
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put(o, digits + at, sizeof(digits) - at);
+    put(o, text, sip_number_print(number, text));
 }
 
 static void put_ip(struct writer *o, const struct sip_ip *ip)
@@ -230,16 +225,6 @@ static void put_status_line(struct writer *o, const struct sip_msg *msg,
     put_text(o, "\r\n");
 }
 
-static bool lets_through(const struct snapshot *s, const struct snapshot_service *service,
-                         struct sip_slice tag)
-{
-    for (uint32_t i = 0; i < service->n_proxy_require; i++) {
-        if (sip_slice_equal_nocase(tag, snapshot_text(s, service->proxy_require[i])))
-            return true;
-    }
-    return false;
-}
-
 /* RFC 3261 §8.2.2.3: the option tags that we do not understand. */
 static void put_unsupported(struct writer *o, const struct snapshot *s,
                             const struct snapshot_service *service, const struct sip_msg *msg)
@@ -251,7 +236,7 @@ static void put_unsupported(struct writer *o, const struct snapshot *s,
         struct sip_slice rest = sip_msg_value(msg, field), tag;
 
         while (sip_list_next(&rest, &tag)) {
-            if (tag.length == 0 || lets_through(s, service, tag))
+            if (proxy_allows_extension(s, service, tag))
                 continue;
             put_text(o, before);
             put_value(o, tag);

@@ -25,7 +25,7 @@ static bool asks_for_us(const struct proxy_work *w)
 static bool any_backend_lives(const struct proxy_work *w)
 {
     for (uint32_t i = 0; i < w->pool->n_backends; i++) {
-        if (w->backends[w->pool->first_backend + i].state < LB_DOWN)
+        if (proxy_backend_lives(&w->backends[w->pool->first_backend + i]))
             return true;
     }
     return false;

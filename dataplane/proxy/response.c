@@ -36,19 +36,18 @@ static bool read_next(const struct sip_via *via, struct proxy_next_via *ret)
 
 static void pop_via(struct proxy_work *w)
 {
-    const struct sip_msg *msg = w->msg;
-    const struct sip_via *top = &msg->top_via;
+    const struct sip_via *top = &w->msg->top_via;
     struct sip_slice line;
 
     if (top->rest.length > 0) {
         struct sip_slice rest = sip_slice_trim(top->rest);
 
-        sip_edit_splice(&w->out->edit, (uint32_t)(top->whole.at - msg->buf),
+        sip_edit_splice(&w->out->edit, proxy_offset(w, top->whole.at),
                         (uint32_t)(rest.at - top->whole.at));
         return;
     }
-    line = sip_msg_line(msg, sip_msg_first(msg, SIP_VIA));
-    sip_edit_splice(&w->out->edit, (uint32_t)(line.at - msg->buf), line.length);
+    line = sip_msg_line(w->msg, sip_msg_first(w->msg, SIP_VIA));
+    sip_edit_splice(&w->out->edit, proxy_offset(w, line.at), line.length);
 }
 
 /* The address is received, else sent-by; the port rport, else sent-by's (§18.2.2, RFC 3581 §4). */

@@ -4,11 +4,6 @@
 
 enum { MAX_FORWARDS = 70 }; /* RFC 3261 §16.6 step 3 */
 
-static uint32_t offset(const struct proxy_work *w, const char *at)
-{
-    return (uint32_t)(at - w->msg->buf);
-}
-
 /* Towards a backend, as opposed to outwards. */
 static bool inward(const struct proxy_work *w)
 {
@@ -39,9 +34,9 @@ static void put_via_param(struct proxy_work *w, struct sip_slice old, const char
     const struct sip_via *via = &w->msg->top_via;
 
     if (old.length > 0)
-        sip_edit_splice(&w->out->edit, offset(w, old.at), old.length);
+        sip_edit_splice(&w->out->edit, proxy_offset(w, old.at), old.length);
     else if (length > 0)
-        sip_edit_splice(&w->out->edit, offset(w, via->whole.at) + via->whole.length, 0);
+        sip_edit_splice(&w->out->edit, proxy_offset(w, via->whole.at) + via->whole.length, 0);
     if (length > 0)
         sip_edit_put(&w->out->edit, text, length);
 }

@@ -7,14 +7,9 @@
 
 #include <errno.h>
 
-static uint32_t offset(const struct proxy_work *w, const char *at)
-{
-    return (uint32_t)(at - w->msg->buf);
-}
-
 static uint32_t end_offset(const struct proxy_work *w, struct sip_slice slice)
 {
-    return offset(w, slice.at) + slice.length;
+    return proxy_offset(w, slice.at) + slice.length;
 }
 
 bool proxy_routes_read(struct proxy_work *w)
@@ -161,7 +156,8 @@ void proxy_put_request_uri(struct proxy_work *w)
 {
     if (!w->ruri_replaced)
         return;
-    sip_edit_splice(&w->out->edit, offset(w, w->msg->request_uri.at), w->msg->request_uri.length);
+    sip_edit_splice(&w->out->edit, proxy_offset(w, w->msg->request_uri.at),
+                    w->msg->request_uri.length);
     sip_edit_put_slice(&w->out->edit, w->ruri.whole);
 }
 
@@ -173,13 +169,14 @@ static void put_route_line(struct proxy_work *w, uint32_t begin, uint32_t end)
     struct sip_slice line = sip_msg_line(w->msg, w->routes[begin].field);
 
     if (first >= last) {
-        sip_edit_splice(&w->out->edit, offset(w, line.at), line.length);
+        sip_edit_splice(&w->out->edit, proxy_offset(w, line.at), line.length);
         return;
     }
     if (first > begin) {
-        uint32_t from = offset(w, w->routes[begin].addr.whole.at);
+        uint32_t from = proxy_offset(w, w->routes[begin].addr.whole.at);
 
-        sip_edit_splice(&w->out->edit, from, offset(w, w->routes[first].addr.whole.at) - from);
+        sip_edit_splice(&w->out->edit, from,
+                        proxy_offset(w, w->routes[first].addr.whole.at) - from);
     }
     if (last < end) {
         uint32_t from = end_offset(w, w->routes[last - 1].addr.whole);
@@ -200,7 +197,7 @@ static bool put_substitute(struct proxy_work *w, const struct proxy_route *route
     if (sip_uri_parse(route->addr.uri, &uri) != 0 || !proxy_uri_addr(&uri, &addr) ||
         proxy_backend_at(w, &addr) != w->replaced)
         return false;
-    from = offset(w, uri.host.at);
+    from = proxy_offset(w, uri.host.at);
     end = end_offset(w, uri.host);
     if (uri.port != 0) {
         while (end < end_offset(w, uri.whole) &&

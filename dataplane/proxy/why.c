@@ -11,7 +11,7 @@ static bool keeps(const struct snapshot *s, uint32_t pool, int32_t backend)
     if (backend < 0)
         return false;
     b = &snapshot_backends(s)[backend];
-    return b->pool == pool && b->state < LB_DOWN;
+    return b->pool == pool && proxy_backend_lives(b);
 }
 
 void proxy_why(const struct proxy_view *view, uint32_t pool, struct sip_slice call_id,

@@ -56,6 +56,18 @@ struct proxy_work {
     int32_t replaced;   /* backend whose Routes get out->backend's address */
 };
 
+/* Up, busy and draining backends get what belongs to them already. */
+static inline bool proxy_backend_lives(const struct lb_backend *backend)
+{
+    return backend->state < LB_DOWN;
+}
+
+/* Offset in the message of a byte of it. */
+static inline uint32_t proxy_offset(const struct proxy_work *w, const char *at)
+{
+    return (uint32_t)(at - w->msg->buf);
+}
+
 /* reply.c: the verdicts that are not a forward. They return false, for `return proxy_refuse(…)`. */
 bool proxy_refuse(struct proxy_work *w, enum proxy_reason reason);
 bool proxy_drop(struct proxy_work *w, enum proxy_reason reason);
@@ -66,6 +78,9 @@ void proxy_reply_tag(const struct snapshot *s, const struct sip_msg *request,
 
 /* check.c */
 bool proxy_check(struct proxy_work *w); /* RFC 3261 §16.3 */
+/* Whether an option tag of Proxy-Require may pass; an empty element says nothing. */
+bool proxy_allows_extension(const struct snapshot *s, const struct snapshot_service *service,
+                            struct sip_slice tag);
 
 /* route.c */
 bool proxy_routes_read(struct proxy_work *w);

@@ -84,14 +84,9 @@ void sip_edit_put_slice(struct sip_edit *edit, struct sip_slice slice)
 
 void sip_edit_put_number(struct sip_edit *edit, uint32_t number)
 {
-    char digits[10];
-    uint32_t at = sizeof(digits);
+    char text[SIP_NUMBER_TEXT_MAX];
 
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    sip_edit_put(edit, digits + at, (uint32_t)sizeof(digits) - at);
+    sip_edit_put(edit, text, sip_number_print(number, text));
 }
 
 int32_t sip_edit_growth(const struct sip_edit *edit)

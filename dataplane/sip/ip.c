@@ -125,21 +125,6 @@ bool sip_host_valid(struct sip_slice text)
     return letters || parse_v4(text, &ip) == 0;
 }
 
-/* Decimal text of a number; returns its length (at most 5). */
-static uint32_t print_number(uint16_t number, char *ret_text)
-{
-    char reversed[5];
-    uint32_t digits = 0;
-
-    do {
-        reversed[digits++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    for (uint32_t i = 0; i < digits; i++)
-        ret_text[i] = reversed[digits - 1 - i];
-    return digits;
-}
-
 uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text)
 {
     char text[INET6_ADDRSTRLEN];
@@ -151,7 +136,7 @@ uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text)
         for (int group = 0; group < 4; group++) {
             if (group > 0)
                 ret_text[length++] = '.';
-            length += print_number(bytes[group], ret_text + length);
+            length += sip_number_print(bytes[group], ret_text + length);
         }
         return length;
     }
@@ -170,7 +155,7 @@ uint32_t sip_addr_print(const struct sip_addr *addr, char *ret_text)
 
     if (addr->port != 0) {
         ret_text[length++] = ':';
-        length += print_number(addr->port, ret_text + length);
+        length += sip_number_print(addr->port, ret_text + length);
     }
     return length;
 }

@@ -106,3 +106,16 @@ int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret)
     *ret = number;
     return 0;
 }
+
+uint32_t sip_number_print(uint32_t number, char *ret_text)
+{
+    char digits[SIP_NUMBER_TEXT_MAX];
+    uint32_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(ret_text, digits + at, sizeof(digits) - at);
+    return (uint32_t)sizeof(digits) - at;
+}

@@ -66,4 +66,9 @@ struct sip_slice sip_slice_trim(struct sip_slice s);
  */
 int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret);
 
+enum { SIP_NUMBER_TEXT_MAX = 10 };
+
+/* Writes a number in decimal, without a NUL. Returns its length (≤ SIP_NUMBER_TEXT_MAX). */
+uint32_t sip_number_print(uint32_t number, char *ret_text);
+
 #endif

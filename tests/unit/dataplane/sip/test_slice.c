@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of dataplane/sip/slice.c: numbers, case, white space, classes (RFC 3261 §25.1). */
+#include <stdio.h>
+
 #include "tests/unit/dataplane/sip/test_sip.h"
 
 static void test_number(void **state)
@@ -93,10 +95,24 @@ static void test_classes(void **state)
     assert_false(sip_slice_only(sip_slice_of("a 1"), SIP_CHAR_TOKEN));
 }
 
+static void test_number_print(void **state)
+{
+    static const uint32_t numbers[] = {0, 7, 10, 65535, 1000000000, UINT32_MAX};
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char text[SIP_NUMBER_TEXT_MAX + 1] = "", expected[16];
+
+        assert_int_equal(sip_number_print(numbers[i], text),
+                         snprintf(expected, sizeof(expected), "%u", numbers[i]));
+        assert_string_equal(text, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_number),
+        cmocka_unit_test(test_number_print),
         cmocka_unit_test(test_equal),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_classes),
