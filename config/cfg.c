@@ -216,6 +216,19 @@ struct cfg *cfg_load_dataplane(const char *file, struct cfg_error *ret_error)
     return load_file(file, true, ret_error);
 }
 
+uint32_t cfg_line(const char *file, const char *key)
+{
+    struct cfg_error error;
+    struct document document;
+    uint32_t line;
+
+    if (document_load(file, &document, &error) != 0)
+        return 0;
+    line = document_line(&document, key);
+    document_done(&document);
+    return line;
+}
+
 static void free_texts(char **texts, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)

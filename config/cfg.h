@@ -88,6 +88,10 @@ struct cfg *cfg_load(const char *file, struct cfg_error *ret_error);
  * whatever they hold, as long as the file is YAML (without aliases). */
 struct cfg *cfg_load_dataplane(const char *file, struct cfg_error *ret_error);
 
+/* The line of a key, as dataplane.ports[0].tap, in a file; of what holds it when it is not there
+ * itself; 0: cannot be told. */
+uint32_t cfg_line(const char *file, const char *key);
+
 void cfg_free(struct cfg *cfg);
 
 /* Whether `dataplane:` says the same in both (a reload may not change it). Names the first key

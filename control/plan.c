@@ -67,9 +67,11 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* What a running process cannot change: NULL, or the key and who must be restarted for it. */
-static const char *needs_restart(const struct cfg *old, const struct cfg *new, char *ret_key)
+static const char *needs_restart(const struct plan_base *base, const struct cfg *new, char *ret_key)
 {
-    if (!cfg_same_dataplane(old, new, ret_key))
+    const struct cfg *old = base->cfg;
+
+    if (!cfg_same_dataplane(base->dataplane != NULL ? base->dataplane : old, new, ret_key))
         return "tandem-dataplane";
     if (!same_text(old->control.socket, new->control.socket))
         strcpy(ret_key, "control.socket");
@@ -99,16 +101,19 @@ static struct cfg *load(const struct plan_base *base, char *ret_text)
 static int plan_file(const struct plan_base *base, uint64_t now_s, struct plan *plan,
                      char *ret_text)
 {
-    char key[160];
+    struct cfg_error error = {.line = 0};
     const char *who;
 
     if (plan->cfg == NULL)
         plan->cfg = load(base, ret_text);
     if (plan->cfg == NULL)
         return -EINVAL;
-    who = base->cfg == NULL ? NULL : needs_restart(base->cfg, plan->cfg, key);
+    who = base->cfg == NULL ? NULL : needs_restart(base, plan->cfg, error.key);
     if (who != NULL) {
-        snprintf(ret_text, PLAN_TEXT_MAX, "%s: %s: needs a restart of %s", base->file, key, who);
+        error.line = cfg_line(base->file, error.key);
+        snprintf(error.file, sizeof(error.file), "%s", base->file);
+        snprintf(error.reason, sizeof(error.reason), "needs a restart of %s", who);
+        cfg_error_print(&error, ret_text, PLAN_TEXT_MAX);
         return -EBUSY;
     }
     plan->state = state_adopt(base->state, plan->cfg, now_s);

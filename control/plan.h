@@ -30,6 +30,7 @@ struct plan_change {
 struct plan_base {
     const char *file;
     const struct cfg *cfg;            /* NULL: nothing yet */
+    const struct cfg *dataplane;      /* whose `dataplane:` the data plane has; NULL: cfg's */
     const struct state *state;
     const struct compile_secret *secret;
 };

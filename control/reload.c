@@ -16,20 +16,12 @@
 #include "control/begin.h"
 #include "control/linger.h"
 #include "control/log.h"
+#include "control/queue.h"
 
 /* Generations are reserved in the state file in steps, so that not each offer waits for a disk. */
 enum { GENERATION_STEP = 64 };
 /* A data plane that claims more is not believed: the number must never wrap. */
 static const uint64_t GENERATION_MAX = UINT64_MAX / 2;
-
-struct waiting {
-    struct reload *reload;
-    struct plan_change change;
-    void (*done)(void *arg, const struct reload_outcome *outcome); /* NULL: told, or cancelled */
-    void *arg;
-    struct loop_event *timer;
-    struct waiting *next;
-};
 
 struct reload {
     struct loop *loop;
@@ -39,6 +31,8 @@ struct reload {
     char state_file[PATH_MAX];
     struct compile_secret secret;
     struct cfg *cfg;
+    struct cfg *dataplane; /* its `dataplane:` is what a restarted data plane read; NULL: cfg's */
+    uint64_t hello_epoch;  /* of the data plane that was connected last; 0: none was */
     struct state *state;
     struct snapshot *snapshot;
     struct linger linger;
@@ -47,8 +41,7 @@ struct reload {
     char refusal[PLAN_TEXT_MAX];
     void (*on_ready)(void *arg); /* NULL: was called */
     void *ready_arg;
-    struct waiting *first, *last; /* the first is the one in flight, if it is a change */
-    uint32_t n_waiting;
+    struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;
     bool for_first;              /* what is in flight is the first change in the queue */
     struct loop_event *patience; /* runs while something is in flight */
@@ -69,8 +62,11 @@ static uint64_t clock_s(clockid_t clock)
 
 static struct plan_base base_of(const struct reload *r)
 {
-    return (struct plan_base){
-        .file = r->file, .cfg = r->cfg, .state = r->state, .secret = &r->secret};
+    return (struct plan_base){.file = r->file,
+                              .cfg = r->cfg,
+                              .dataplane = r->dataplane,
+                              .state = r->state,
+                              .secret = &r->secret};
 }
 
 /* What a person should know of what now runs, after the text. */
@@ -87,11 +83,10 @@ static void warn(const struct snapshot *snapshot, char *text)
 /* Says how a change ended, to the log and to who asked, and takes it from the queue. */
 static void finish(struct reload *r, enum reload_status status, const char *reason)
 {
-    struct waiting *w = r->first;
     char label[PLAN_BACKEND_MAX + 32], text[PLAN_TEXT_MAX];
     struct reload_outcome outcome = {.status = status, .generation = r->generation};
 
-    plan_label(&w->change, label, sizeof(label));
+    plan_label(queue_first(&r->queue), label, sizeof(label));
     snprintf(text, sizeof(text), "%s: %.700s", label, reason);
     if (status != RELOAD_REFUSED)
         warn(r->snapshot, text);
@@ -100,14 +95,7 @@ static void finish(struct reload *r, enum reload_status status, const char *reas
         log_error("%s", text);
     else
         log_info("%s", text);
-    r->first = w->next;
-    if (r->first == NULL)
-        r->last = NULL;
-    r->n_waiting--;
-    loop_event_free(w->timer);
-    if (w->done != NULL)
-        w->done(w->arg, &outcome);
-    free(w);
+    queue_pop(&r->queue, &outcome);
 }
 
 /* A generation greater than all before. Without a disk a change is refused, but a data plane that
@@ -170,8 +158,7 @@ static void abandon(struct reload *r, struct plan *plan)
 static void finish_pending(struct reload *r, struct plan *plan)
 {
     commit(r, plan);
-    finish(r, RELOAD_PENDING,
-           "accepted, pending: the data plane is absent and gets it when it comes");
+    finish(r, RELOAD_PENDING, "accepted, pending: no data plane answers; it gets it when it comes");
 }
 
 /* The first change in the queue as a plan whose state waits beside the state file, so that a full
@@ -183,8 +170,8 @@ static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
     int status = take_generation(r, false, &generation);
 
     if (status == 0) {
-        status = plan_make(&base, &r->first->change, NULL, generation, clock_s(CLOCK_REALTIME), ret,
-                           ret_text);
+        status = plan_make(&base, queue_first(&r->queue), NULL, generation, clock_s(CLOCK_REALTIME),
+                           ret, ret_text);
         if (status != 0)
             return status;
         ret->state->generation = r->state->generation;
@@ -242,7 +229,7 @@ static void start_first(struct reload *r)
 
 static void proceed(struct reload *r)
 {
-    while (!r->in_flight && r->first != NULL)
+    while (!r->in_flight && queue_first(&r->queue) != NULL)
         start_first(r);
 }
 
@@ -270,10 +257,30 @@ static void offer_running(struct reload *r)
     await(r, &plan, false);
 }
 
+/* A data plane that was restarted has just read its section of the file: that is what the next
+ * reload is compared with, so that what needed a restart is taken once it had it. */
+static void follow_restart(struct reload *r, uint64_t epoch)
+{
+    struct cfg_error error;
+    struct cfg *now = NULL;
+    char key[160];
+
+    if (r->hello_epoch != 0 && r->hello_epoch != epoch)
+        now = cfg_load_dataplane(r->file, &error);
+    r->hello_epoch = epoch;
+    if (now == NULL)
+        return;
+    if (!cfg_same_dataplane(r->cfg, now, key))
+        log_warning("the data plane was started with another %s than runs here: reload", key);
+    cfg_free(r->dataplane);
+    r->dataplane = now;
+}
+
 static void on_hello(void *arg, const struct msg_hello *hello)
 {
     struct reload *r = arg;
 
+    follow_restart(r, hello->epoch);
     r->acknowledged = hello->generation;
     if (hello->generation > r->generation && hello->generation < GENERATION_MAX) {
         log_warning("the data plane uses generation %" PRIu64 ", greater than any we remember",
@@ -368,58 +375,26 @@ static void on_answer(void *arg, const struct msg_answer *answer)
     proceed(r);
 }
 
-/* Who asked waited long enough; the change itself goes on. */
-static void on_late(void *arg)
-{
-    struct waiting *w = arg;
-    struct reload_outcome outcome = {
-        .status = RELOAD_LATE,
-        .text = "the data plane has not answered within 5 s; the change is still under way",
-    };
-    void (*done)(void *, const struct reload_outcome *) = w->done;
-
-    w->done = NULL;
-    log_warning("%s", outcome.text);
-    if (done != NULL)
-        done(w->arg, &outcome);
-}
-
 void reload_ask(struct reload *r, const struct plan_change *change,
                 void (*done)(void *arg, const struct reload_outcome *outcome), void *arg)
 {
-    struct waiting *w = r->n_waiting < RELOAD_QUEUE_MAX ? calloc(1, sizeof(*w)) : NULL;
+    struct reload_outcome outcome = {.status = RELOAD_REFUSED,
+                                     .text = "too many changes wait already"};
+    int status = queue_push(&r->queue, r->loop, change, done, arg);
 
-    if (w != NULL)
-        w->timer = loop_timer_new(r->loop, on_late, w);
-    if (w == NULL || w->timer == NULL) {
-        struct reload_outcome outcome = {.status = RELOAD_REFUSED,
-                                         .text = "too many changes wait already"};
-
-        free(w);
-        log_error("a change was refused: %s", outcome.text);
-        done(arg, &outcome);
+    if (status == 0) {
+        proceed(r);
         return;
     }
-    w->reload = r;
-    w->change = *change;
-    w->done = done;
-    w->arg = arg;
-    loop_timer_start(w->timer, RELOAD_ANSWER_MS);
-    if (r->last != NULL)
-        r->last->next = w;
-    else
-        r->first = w;
-    r->last = w;
-    r->n_waiting++;
-    proceed(r);
+    if (status == -ENOMEM)
+        outcome.text = "no memory";
+    log_error("a change was refused: %s", outcome.text);
+    done(arg, &outcome);
 }
 
 void reload_cancel(struct reload *r, const void *arg)
 {
-    for (struct waiting *w = r->first; w != NULL; w = w->next) {
-        if (w->arg == arg)
-            w->done = NULL;
-    }
+    queue_cancel(&r->queue, arg);
 }
 
 /* Of PLAN_FORGET: what was refused once is not asked for every second. */
@@ -462,7 +437,7 @@ static void on_tick(void *arg)
     struct reload *r = arg;
 
     loop_timer_start(r->tick, RELOAD_TICK_MS);
-    if (r->in_flight || r->first != NULL)
+    if (r->in_flight || queue_first(&r->queue) != NULL)
         return;
     if (r->again_s != 0 && clock_s(CLOCK_MONOTONIC) >= r->again_s)
         offer_running(r);
@@ -547,18 +522,13 @@ void reload_free(struct reload *r)
     if (r == NULL)
         return;
     link_free(r->link);
-    while (r->first != NULL) {
-        struct waiting *w = r->first;
-
-        r->first = w->next;
-        loop_event_free(w->timer);
-        free(w);
-    }
+    queue_done(&r->queue);
     loop_event_free(r->tick);
     loop_event_free(r->patience);
     plan_done(&r->offered);
     linger_done(&r->linger);
     cfg_free(r->cfg);
+    cfg_free(r->dataplane);
     state_free(r->state);
     free(r->snapshot);
     free(r->file);

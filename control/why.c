@@ -16,7 +16,7 @@
 /* What is asked once for all pools. */
 struct question {
     const struct snapshot *snapshot;
-    const struct lb_call_table *calls;      /* NULL: the data plane is absent */
+    const struct lb_call_table *calls; /* NULL: the data plane is absent */
     struct proxy_view view;
     uint16_t *slot_of;
     int32_t *backend_of;
@@ -39,13 +39,14 @@ static bool view_make(struct question *q, const struct counters_header *counters
     for (uint32_t slot = 0; slot < n_slots; slot++) {
         uint32_t id = counters_slot_ids(counters)[slot];
 
-        q->backend_of[slot] =
-            id == 0 ? LB_NO_BACKEND : snapshot_backend_by_id(q->snapshot, id);
+        q->backend_of[slot] = id == 0 ? LB_NO_BACKEND : snapshot_backend_by_id(q->snapshot, id);
         if (q->backend_of[slot] != LB_NO_BACKEND)
             q->slot_of[q->backend_of[slot]] = (uint16_t)slot;
     }
-    q->view = (struct proxy_view){.snapshot = q->snapshot, .slot_of = q->slot_of,
-                                  .backend_of = q->backend_of, .n_slots = n_slots};
+    q->view = (struct proxy_view){.snapshot = q->snapshot,
+                                  .slot_of = q->slot_of,
+                                  .backend_of = q->backend_of,
+                                  .n_slots = n_slots};
     return true;
 }
 
@@ -105,10 +106,9 @@ static json_t *call_json(const struct question *q, const struct proxy_why *why)
                         json_string(lb_call_state_name((enum lb_call_state)why->call.state)));
     json_object_set_new(object, "slot", json_integer(why->call.slot));
     json_object_set_new(object, "backend", name_json(q, why->call_backend));
-    json_object_set_new(object, "last_seen_s",
-                        json_integer(q->now_s > why->call.seen_s
-                                         ? (json_int_t)(q->now_s - why->call.seen_s)
-                                         : 0));
+    json_object_set_new(
+        object, "last_seen_s",
+        json_integer(q->now_s > why->call.seen_s ? (json_int_t)(q->now_s - why->call.seen_s) : 0));
     json_object_set_new(object, "challenged", json_boolean(why->call.challenged));
     return object;
 }
@@ -157,6 +157,7 @@ static json_t *pool_json(const struct question *q, uint32_t index, const char *c
     json_object_set_new(object, "rule",
                         why.rule == PROXY_RULE_NONE ? json_null()
                                                     : json_string(proxy_rule_name(why.rule)));
+    json_object_set_new(object, "call_table", json_string(q->calls == NULL ? "absent" : "asked"));
     json_object_set_new(object, "call", call_json(q, &why));
     json_object_set_new(object, "note", note == NULL ? json_null() : json_string(note));
     return object;

@@ -238,7 +238,7 @@ static char *print_pairs(const json_t *object)
     json_object_foreach((json_t *)(uintptr_t)object, key, item)
     {
         scalar_print(item, value, sizeof(value));
-        fprintf(out, "%-16s%s\n", key, value);
+        fprintf(out, "%-18s%s\n", key, value);
     }
     if (fclose(out) != 0) {
         free(text);
@@ -290,22 +290,29 @@ static void why_line(FILE *out, const char *label, const json_t *value)
 static void why_pool(FILE *out, const json_t *pool)
 {
     const json_t *call = json_object_get(pool, "call");
-    char name[128], backend[128];
+    const char *table = json_string_value(json_object_get(pool, "call_table"));
+    const json_t *note = json_object_get(pool, "note");
+    const char *backend = json_string_value(json_object_get(pool, "backend"));
+    char name[128], text[CELL_MAX];
 
     scalar_print(json_object_get(pool, "pool"), name, sizeof(name));
-    scalar_print(json_object_get(pool, "backend"), backend, sizeof(backend));
-    fprintf(out, "pool %s: %s%s\n", name,
-            strcmp(backend, "-") == 0 ? "no backend can be told" : "backend ",
-            strcmp(backend, "-") == 0 ? "" : backend);
-    why_line(out, "chosen by", json_object_get(pool, "rule"));
-    why_line(out, "note", json_object_get(pool, "note"));
+    scalar_print(note, text, sizeof(text));
+    if (backend == NULL && json_is_string(note)) {
+        fprintf(out, "pool %s: %s\n", name, text);
+    } else {
+        fprintf(out, "pool %s: %s%s\n", name, backend == NULL ? "no backend" : "backend ",
+                backend == NULL ? "" : backend);
+        why_line(out, "chosen by", json_object_get(pool, "rule"));
+        why_line(out, "note", note);
+    }
     why_line(out, "key", json_object_get(pool, "key"));
     why_line(out, "hash", json_object_get(pool, "hash"));
     why_line(out, "table position", json_object_get(pool, "table_position"));
     why_line(out, "table says", json_object_get(pool, "table_backend"));
     why_line(out, "slot", json_object_get(pool, "slot"));
     if (!json_is_object(call)) {
-        fprintf(out, "  %-16s%s\n", "call table", "does not know it");
+        fprintf(out, "  %-16s%s\n", "call table",
+                table != NULL && strcmp(table, "absent") == 0 ? "not asked" : "does not know it");
         return;
     }
     why_line(out, "call table", json_object_get(call, "state"));

@@ -162,6 +162,15 @@ static void broken_file_is_refused_without_an_offer(void **context)
     }
     assert_int_equal(fake.n_offers, 1);
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "x", LB_UP).status, RELOAD_REFUSED);
+    /* A data plane that was restarted has read the memory: now it is no change any more. */
+    fake_stop(&fake);
+    fake_start(&fake);
+    fake.counters->epoch = ++fake.hello.epoch;
+    fake_until(&fake, &fake.n_offers, 2);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_FILE, "", 0).status, RELOAD_DONE);
+    assert_true(reload_cfg(reload)->dataplane.memory_bytes == UINT64_C(512) << 20);
+    fake_configure(&fake, A "," B, "");
+    assert_int_equal(fake_ask(&fake, reload, PLAN_FILE, "", 0).status, RELOAD_REFUSED);
     reload_free(reload);
     fake_teardown(&fake);
 }
