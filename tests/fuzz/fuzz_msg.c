@@ -40,7 +40,7 @@ static void fuzz_params(struct sip_slice params)
         must(sip_param_find(params, param.name, &value, &whole));
         must_lie_in(whole, params);
         if (rest.length > 4096)
-            break;   /* finding each of many parameters is quadratic by nature */
+            break; /* finding each of many parameters is quadratic by nature */
     }
 }
 
@@ -163,7 +163,7 @@ static void fuzz_edit(const uint8_t *data, size_t size)
         sip_edit_splice(&edit, at, data[i + 2] % 32);
         sip_edit_put(&edit, (const char *)data, data[i + 3] < size ? data[i + 3] : 0);
         if (edit.overflow)
-            edit.overflow = false;   /* refused by itself; the edit so far stays whole */
+            edit.overflow = false; /* refused by itself; the edit so far stays whole */
     }
     copied = sip_edit_copy(&edit, (const char *)data, size, copy, capacity);
     memcpy(frame + ROOM, data, size);

@@ -19,9 +19,12 @@ enum { FILE_BYTES_MAX = 65535, MUTATIONS_DEFAULT = 200, PATH_BYTES = 4096 };
 
 /* What mutations put in: the bytes at which grammars turn. */
 static const char *const scraps[] = {
-    "\r\n", "\n", "\r", " ", "\t", ";", ";;", ",", ":", "\"", "\\", "<", ">", "@", "[", "]", "=",
-    "%00", "\r\n ", "\r\n\r\n", "SIP/2.0", "Via: ", "v:", "l: 99999999999", "Call-ID: ", "tag=",
-    "branch=", ";rport", ";received=", "4294967296", "-1", "sip:", "[::1]", "\xff\xc0",
+    "\r\n",      "\n",       "\r",      " ",        "\t",         ";",
+    ";;",        ",",        ":",       "\"",       "\\",         "<",
+    ">",         "@",        "[",       "]",        "=",          "%00",
+    "\r\n ",     "\r\n\r\n", "SIP/2.0", "Via: ",    "v:",         "l: 99999999999",
+    "Call-ID: ", "tag=",     "branch=", ";rport",   ";received=", "4294967296",
+    "-1",        "sip:",     "[::1]",   "\xff\xc0",
 };
 
 struct replay {
@@ -74,8 +77,8 @@ static size_t mutate(struct replay *replay, uint8_t *data, size_t size)
     case 1:
         return replace(data, size, at, length, "", 0);
     case 2:
-        return at;   /* cut off */
-    case 3:   /* bytes of its own again elsewhere */
+        return at; /* cut off */
+    case 3:        /* bytes of its own again elsewhere */
         if (length > size - at)
             length = size - at;
         memcpy(chunk, data + at, length);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fuzz target of proxy/: decides about the bytes as a message from an outside peer, from a backend
+ * and from a backend over IPv6, under two configurations, and checks what must hold of any
+ * decision.
+ *
+ * What an engine cannot guess, since it is signed, one byte stands for: 1 for a token, 2 for our
+ * Via and the one below it, as the INVITE f1 got them.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/dataplane/proxy/invariants.h"
+
+enum { INPUT_MAX = 60000, ROOM = 65535, BYTE_TOKEN = 1, BYTE_VIAS = 2 };
+
+static const char invite[] = "INVITE sip:bob@example.net SIP/2.0\n"
+                             "Via: SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bK1;rport\n"
+                             "Max-Forwards: 70\nFrom: <sip:a@example.org>;tag=a1\n"
+                             "To: <sip:bob@example.net>\nCall-ID: f1\nCSeq: 1 INVITE\n\n";
+
+static const struct stage_conf confs[] = {
+    {.with_v6 = true},
+    {.share = LB_SHARE_DIALOGS,
+     .key = LB_KEY_AOR,
+     .nat = SNAPSHOT_NAT_ALWAYS,
+     .health = {LB_DOWN, LB_UP, LB_BUSY, LB_UP}},
+};
+
+static const char *const peers[][2] = {{"203.0.113.5:5060", "192.0.2.10:5060"},
+                                       {"10.0.0.12:999", "192.0.2.10:5070"},
+                                       {"[fd00::14]:5060", "[2001:db8:5::10]:5060"}};
+
+struct signed_texts {
+    char token[128], vias[512];
+};
+
+static void learn(struct signed_texts *ret)
+{
+    struct stage *stage = stage_new(&confs[0]);
+    const char *via, *token;
+
+    stage_send(stage, peers[0][0], peers[0][1], invite);
+    stage->out[stage->out_length] = '\0';
+    via = strstr(stage->out, "Via: ");
+    token = strstr(stage->out, "<sip:t1.");
+    if (via == NULL || token == NULL)
+        abort();
+    snprintf(ret->token, sizeof(ret->token), "%.*s", (int)strcspn(token + 5, "@"), token + 5);
+    snprintf(ret->vias, sizeof(ret->vias),
+             "%.*s\r\nVia: SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bK1;rport=5060;"
+             "received=203.0.113.5",
+             (int)strcspn(via, "\r"), via);
+    stage_free(stage);
+}
+
+static size_t expand(const struct signed_texts *texts, const uint8_t *data, size_t size,
+                     char ret[ROOM])
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        const char *text = data[i] == BYTE_TOKEN  ? texts->token
+                           : data[i] == BYTE_VIAS ? texts->vias
+                                                  : NULL;
+        size_t more = text != NULL ? strlen(text) : 1;
+
+        if (more > ROOM - length)
+            break;
+        memcpy(ret + length, text != NULL ? text : (const char *)&data[i], more);
+        length += more;
+    }
+    return length;
+}
+
+/* Made once, for it takes long; the call table is empty for each input, so that findings repeat. */
+static struct stage *clean_stage(size_t conf)
+{
+    static struct stage *stages[sizeof(confs) / sizeof(confs[0])];
+
+    if (stages[conf] == NULL)
+        stages[conf] = stage_new(&confs[conf]);
+    memset(stages[conf]->calls, 0, lb_call_table_bytes(STAGE_CALLS));
+    lb_call_table_init(stages[conf]->calls, STAGE_CALLS);
+    return stages[conf];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct signed_texts texts;
+    static char message[ROOM];
+    static struct proxy_output first;
+    size_t length;
+
+    if (texts.token[0] == '\0')
+        learn(&texts);
+    length = expand(&texts, data, size < INPUT_MAX ? size : INPUT_MAX, message);
+    for (size_t conf = 0; conf < sizeof(confs) / sizeof(confs[0]); conf++) {
+        struct stage *stage = clean_stage(conf);
+
+        for (size_t peer = 0; peer < sizeof(peers) / sizeof(peers[0]); peer++) {
+            stage_decide(stage, peers[peer][0], peers[peer][1], message, length);
+            invariants_check(stage);
+            first = stage->output;
+            proxy_decide(&stage->view, &stage->input, &stage->output);
+            invariants_check_again(stage, &first);
+        }
+    }
+    return 0;
+}

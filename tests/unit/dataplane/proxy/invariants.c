@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold of a decision. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "tests/unit/dataplane/proxy/invariants.h"
+
+enum { OUT = 80000 };
+
+void invariants_check(struct stage *stage)
+{
+    static char copy[OUT], place[OUT], reply[OUT];
+    const struct proxy_output *o = &stage->output;
+    const struct sip_msg *msg = &stage->msg;
+    int32_t length, in_place, start;
+    struct sip_msg again;
+
+    assert_true(o->reason < PROXY_REASON_COUNT && o->rule < PROXY_RULE_COUNT);
+    assert_true(o->backend >= -1 && o->backend < (int32_t)stage->snapshot->backends.n);
+    if (o->verdict == PROXY_FORWARD) {
+        length = sip_edit_copy(&o->edit, msg->buf, msg->length, copy, sizeof(copy));
+        assert_true(length > 0);
+        assert_true(o->to.peer.port != 0 && o->to.local.port != 0);
+        /* What we send is a message, of the same transaction. */
+        if (sip_msg_index(copy, (size_t)length, &again) != SIP_OK &&
+            again.error != SIP_ERR_TOO_MANY_FIELDS)
+            fail_msg("sent: %s\n%.*s", sip_error_phrase(again.error), length, copy);
+        assert_true(sip_slice_equal(again.call_id, msg->call_id) && again.cseq == msg->cseq);
+        memcpy(place + OUT / 4, msg->buf, msg->length);
+        in_place =
+            sip_edit_in_place(&o->edit, place + OUT / 4, msg->length, OUT / 4, OUT / 4, &start);
+        assert_int_equal(in_place, length);
+        assert_memory_equal(place + OUT / 4 + start, copy, length);
+    } else if (o->verdict == PROXY_REPLY) {
+        assert_true(o->status >= 200 && msg->method != SIP_ACK);
+        length = proxy_reply_print(&stage->view, &stage->input, o, reply, sizeof(reply));
+        assert_true(length > 0);
+        assert_int_equal(
+            proxy_reply_print(&stage->view, &stage->input, o, copy, (size_t)length - 1), -ENOSPC);
+        for (int32_t i = 0; i < length; i++)
+            assert_true((unsigned char)reply[i] >= ' ' || reply[i] == '\r' || reply[i] == '\n');
+    }
+}
+
+void invariants_check_again(const struct stage *stage, const struct proxy_output *first)
+{
+    const struct proxy_output *again = &stage->output;
+
+    assert_int_equal(first->verdict, again->verdict);
+    assert_int_equal(first->reason, again->reason);
+    assert_int_equal(first->backend, again->backend);
+    assert_memory_equal(&first->to, &again->to, sizeof(first->to));
+    assert_int_equal(first->edit.n, again->edit.n);
+    assert_memory_equal(first->edit.splices, again->edit.splices,
+                        first->edit.n * sizeof(first->edit.splices[0]));
+    assert_int_equal(first->edit.used, again->edit.used);
+    assert_memory_equal(first->edit.text, again->edit.text, first->edit.used);
+}
