@@ -9,7 +9,8 @@
  * flags; a torn pair of the two can only make a retransmission look new or live a little longer.
  *
  * Who wins the swap that begins, ends or expires a call adds to its own started[slot] or
- * ended[slot]; readers sum over writers and clamp at 0. A call is counted while it is BEGUN or LIVE.
+ * ended[slot]; readers sum over writers and clamp at 0. A call is counted while it is BEGUN or
+ * LIVE.
  */
 #ifndef TANDEM_LB_CALL_TABLE_H
 #define TANDEM_LB_CALL_TABLE_H
@@ -20,55 +21,57 @@
 
 enum lb_call_state {
     LB_CALL_FREE,
-    LB_CALL_BEGUN,            /* INVITE seen, no final answer yet */
-    LB_CALL_LIVE,             /* a dialog: 2xx to INVITE seen, or a request with a To-tag */
-    LB_CALL_ENDED,            /* BYE, CANCEL or a final failure: kept for retransmissions, not counted */
-    LB_CALL_OTHER,            /* a transaction that is no call (REGISTER, OPTIONS, MESSAGE…) */
-    LB_CALL_SUBSCRIPTION,     /* SUBSCRIBE, REFER, PUBLISH: lives long, is not counted as a call */
+    LB_CALL_BEGUN, /* INVITE seen, no final answer yet */
+    LB_CALL_LIVE,  /* a dialog: 2xx to INVITE seen, or a request with a To-tag */
+    LB_CALL_ENDED, /* BYE, CANCEL or a final failure: kept for retransmissions, not counted */
+    LB_CALL_OTHER, /* a transaction that is no call (REGISTER, OPTIONS, MESSAGE…) */
+    LB_CALL_SUBSCRIPTION, /* SUBSCRIBE, REFER, PUBLISH: lives long, is not counted as a call */
     LB_CALL_STATE_COUNT,
 };
 
 /* Seconds an entry of a state lives after it was last seen. */
 enum {
-    LB_CALL_BEGUN_S = 240,        /* Timer C is more than 3 minutes (RFC 3261 §16.6) */
-    LB_CALL_LIVE_S = 6 * 3600,    /* a dialog without a message for so long has a Route set, or is dead */
-    LB_CALL_ENDED_S = 40,         /* Timers B, F, H: 32 s */
+    LB_CALL_BEGUN_S = 240, /* Timer C is more than 3 minutes (RFC 3261 §16.6) */
+    LB_CALL_LIVE_S =
+        6 * 3600,         /* a dialog without a message for so long has a Route set, or is dead */
+    LB_CALL_ENDED_S = 40, /* Timers B, F, H: 32 s */
     LB_CALL_OTHER_S = 40,
     LB_CALL_SUBSCRIPTION_S = 2 * 3600,
-    LB_CALL_CHALLENGE_S = 32,     /* the request after a 401 or 407 comes within */
+    LB_CALL_CHALLENGE_S = 32, /* the request after a 401 or 407 comes within */
 };
 
 enum { LB_SLOTS_MAX = 65535, LB_NO_SLOT = 0xffff };
 
 /* One writer's counts for each slot: calls begun, calls over. Plain memory of its owner. */
 struct lb_call_counts {
-    uint64_t *started;        /* [n_slots] */
-    uint64_t *ended;          /* [n_slots] */
+    uint64_t *started; /* [n_slots] */
+    uint64_t *ended;   /* [n_slots] */
     uint32_t n_slots;
 };
 
-struct lb_call_table;         /* lies at the start of the memory it was made in; no pointers inside */
+struct lb_call_table; /* lies at the start of the memory it was made in; no pointers inside */
 
 /* An entry as it was read. */
 struct lb_call {
-    uint64_t word;            /* as read, for the swap */
+    uint64_t word; /* as read, for the swap */
     uint32_t position;
     uint32_t seen_s;
-    uint32_t transaction;     /* 24 bits: hash of the last transaction noted */
+    uint32_t transaction; /* 24 bits: hash of the last transaction noted */
     uint16_t slot;
-    uint8_t state;            /* enum lb_call_state */
-    bool challenged;          /* a 401 or 407 was the last answer */
+    uint8_t state;   /* enum lb_call_state */
+    bool challenged; /* a 401 or 407 was the last answer */
 };
 
 /* Bytes for at least that many entries (rounded up to a power of two of sets of 8).
  * 0: more than 2^32. */
 size_t lb_call_table_bytes(uint64_t entries);
 
-/* Makes an empty table in zeroed, 128-byte aligned memory of lb_call_table_bytes(entries). NULL when
- * the memory is not aligned or the entries are too many. */
+/* Makes an empty table in zeroed, 128-byte aligned memory of lb_call_table_bytes(entries). NULL
+ * when the memory is not aligned or the entries are too many. */
 struct lb_call_table *lb_call_table_init(void *memory, uint64_t entries);
 
-/* The table that lies in `memory`; NULL when header and size do not agree. For readers elsewhere. */
+/* The table that lies in `memory`; NULL when header and size do not agree. For readers elsewhere.
+ */
 const struct lb_call_table *lb_call_table_open(const void *memory, size_t size);
 
 uint64_t lb_call_table_entries(const struct lb_call_table *table);

@@ -124,7 +124,7 @@ static void take_entry(struct taker *taker, uint16_t *table, uint32_t size)
  */
 static void tree_set(uint64_t *tree, uint32_t leaves, uint32_t rank, uint64_t time)
 {
-    uint32_t node = leaves + rank;
+    size_t node = (size_t)leaves + rank;
 
     tree[node] = time << RANK_BITS | rank;
     for (node /= 2; node > 0; node /= 2) {

@@ -14,23 +14,24 @@
 enum { LB_MAGLEV_NONE = 0xffff };
 
 struct lb_member {
-    uint32_t id;              /* the backend's id: the same on every node and for ever */
-    uint32_t weight;          /* relative; 0: gets nothing */
-    uint16_t index;           /* what the table's entries say for it; < LB_MAGLEV_NONE */
+    uint32_t id;     /* the backend's id: the same on every node and for ever */
+    uint32_t weight; /* relative; 0: gets nothing */
+    uint16_t index;  /* what the table's entries say for it; < LB_MAGLEV_NONE */
 };
 
 /*
  * A prime table size for n members (≤ 83,885): at least 100 entries each, so that shares differ by
- * < 1 %. Few sizes, far apart: a table of another size is another table, and nearly all entries move.
+ * < 1 %. Few sizes, far apart: a table of another size is another table, and nearly all entries
+ * move.
  */
 uint32_t lb_maglev_size(uint32_t n_members);
 
 /*
  * Fills table[size] (size prime) with member indices, or LB_MAGLEV_NONE throughout when no member
- * has weight. Depends on key, ids and weights only, not on the members' order. Shares are exact to an
- * entry, and who has weight gets one at least. Allocates scratch;
- * control only. Returns 0, -ENOMEM or -EINVAL (two members with one id, too many members, an index
- * out of range, size not prime or less than n); the table is then untouched.
+ * has weight. Depends on key, ids and weights only, not on the members' order. Shares are exact to
+ * an entry, and who has weight gets one at least. Allocates scratch; control only. Returns 0,
+ * -ENOMEM or -EINVAL (two members with one id, too many members, an index out of range, size not
+ * prime or less than n); the table is then untouched.
  */
 int lb_maglev_build(const struct lb_key *key, const struct lb_member *members, uint32_t n,
                     uint16_t *ret_table, uint32_t size);

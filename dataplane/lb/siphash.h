@@ -19,9 +19,9 @@ uint64_t lb_siphash24(const struct lb_key *key, const void *data, size_t length)
 /* The same in pieces: the result is that of the concatenated input. Lives on the stack. */
 struct lb_siphash {
     uint64_t v0, v1, v2, v3;
-    uint64_t tail;          /* bytes that do not fill a word yet */
+    uint64_t tail; /* bytes that do not fill a word yet */
     uint64_t length;
-    uint8_t c, d;           /* rounds */
+    uint8_t c, d; /* rounds */
 };
 
 void lb_siphash13_init(struct lb_siphash *h, const struct lb_key *key);

@@ -14,11 +14,11 @@
 enum lb_slot_use { LB_SLOT_FREE, LB_SLOT_USED, LB_SLOT_RETIRED, LB_SLOT_SWEEPING };
 
 struct lb_slots {
-    uint32_t n;               /* slots in all, ≤ LB_SLOTS_MAX */
-    uint32_t *ids;            /* [n] backend id */
-    uint8_t *use;             /* [n] enum lb_slot_use */
-    uint16_t *index;          /* slots by hash of id, or LB_NO_SLOT; scratch of lb_slots_assign */
-    uint32_t index_mask;      /* its places, a power of two ≥ 2n, minus 1 */
+    uint32_t n;          /* slots in all, ≤ LB_SLOTS_MAX */
+    uint32_t *ids;       /* [n] backend id */
+    uint8_t *use;        /* [n] enum lb_slot_use */
+    uint16_t *index;     /* slots by hash of id, or LB_NO_SLOT; scratch of lb_slots_assign */
+    uint32_t index_mask; /* its places, a power of two ≥ 2n, minus 1 */
 };
 
 /* `n` slots, all free. NULL: no memory, or n > LB_SLOTS_MAX. One owner, one thread. */
@@ -32,8 +32,8 @@ void lb_slots_free(struct lb_slots *slots);
 int lb_slots_assign(struct lb_slots *slots, const uint32_t *ids, uint32_t n_ids,
                     uint16_t *ret_slots);
 
-/* A sweep begins: RETIRED → SWEEPING. It ended, used[slot] entries were seen: SWEEPING and 0 → FREE,
- * SWEEPING and more → RETIRED. */
+/* A sweep begins: RETIRED → SWEEPING. It ended, used[slot] entries were seen: SWEEPING and 0 →
+ * FREE, SWEEPING and more → RETIRED. */
 void lb_slots_sweep_begin(struct lb_slots *slots);
 void lb_slots_sweep_end(struct lb_slots *slots, const uint32_t *used);
 

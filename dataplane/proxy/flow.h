@@ -8,9 +8,9 @@
 #include "dataplane/sip/ip.h"
 
 struct proxy_flow {
-    struct sip_addr local;        /* our address and port */
+    struct sip_addr local; /* our address and port */
     struct sip_addr peer;
-    uint8_t transport;            /* enum sip_transport */
+    uint8_t transport; /* enum sip_transport */
 };
 
 bool proxy_flow_equal(const struct proxy_flow *a, const struct proxy_flow *b);

@@ -22,70 +22,71 @@ enum proxy_reason {
     PROXY_REPLY_200_OPTIONS,
     PROXY_REPLY_400_MALFORMED,
     PROXY_REPLY_403_TOKEN,
-    PROXY_REPLY_404_NO_ROUTE,          /* from a backend, and nowhere to go */
+    PROXY_REPLY_404_NO_ROUTE, /* from a backend, and nowhere to go */
     PROXY_REPLY_416_SCHEME,
     PROXY_REPLY_420_EXTENSION,
     PROXY_REPLY_430_FLOW,
     PROXY_REPLY_482_LOOP,
     PROXY_REPLY_483_HOPS,
     PROXY_REPLY_503_NO_BACKEND,
-    PROXY_REPLY_503_DRAINING,          /* OPTIONS to a node that drains */
+    PROXY_REPLY_503_DRAINING, /* OPTIONS to a node that drains */
     PROXY_REPLY_505_VERSION,
-    PROXY_DROP_KEEPALIVE,              /* absorbed, nobody's fault */
+    PROXY_DROP_KEEPALIVE, /* absorbed, nobody's fault */
     PROXY_DROP_NOT_SIP,
     PROXY_DROP_MALFORMED_RESPONSE,
-    PROXY_DROP_ACK,                    /* would have been answered, but ACK never is; or is ours to absorb */
-    PROXY_DROP_VIA_NOT_OURS,           /* response whose top Via is another's */
-    PROXY_DROP_VIA_MAC,                /* …claims to be ours and does not verify */
-    PROXY_DROP_VIA_NONE_LEFT,          /* response with nobody behind us */
-    PROXY_DROP_UNANSWERABLE,           /* malformed beyond an answer */
-    PROXY_DROP_TOO_MANY_EDITS,         /* edits do not fit the edit list */
-    PROXY_PUNT_NAME,                   /* next hop is a name: control resolves it */
+    PROXY_DROP_ACK,           /* would have been answered, but ACK never is; or is ours to absorb */
+    PROXY_DROP_VIA_NOT_OURS,  /* response whose top Via is another's */
+    PROXY_DROP_VIA_MAC,       /* …claims to be ours and does not verify */
+    PROXY_DROP_VIA_NONE_LEFT, /* response with nobody behind us */
+    PROXY_DROP_UNANSWERABLE,  /* malformed beyond an answer */
+    PROXY_DROP_TOO_MANY_EDITS, /* edits do not fit the edit list */
+    PROXY_PUNT_NAME,           /* next hop is a name: control resolves it */
     PROXY_REASON_COUNT,
 };
 
 /* Which rule of DESIGN section 3 chose the target. */
 enum proxy_rule {
     PROXY_RULE_NONE,
-    PROXY_RULE_ROUTE,                  /* 2: next Route or Request-URI is a backend's address */
-    PROXY_RULE_TOKEN,                  /* 3: the popped token names a backend */
-    PROXY_RULE_CALL,                   /* 4: the call table knows the Call-ID */
-    PROXY_RULE_REPLACES,               /* 5: Replaces, Join, Target-Dialog */
-    PROXY_RULE_TABLE,                  /* 6: the pool's table */
-    PROXY_RULE_FLOW,                   /* outwards: the token's flow */
-    PROXY_RULE_NEXT_HOP,               /* outwards: address of the next Route or Request-URI */
-    PROXY_RULE_VIA,                    /* a response: next Via */
+    PROXY_RULE_ROUTE,    /* 2: next Route or Request-URI is a backend's address */
+    PROXY_RULE_TOKEN,    /* 3: the popped token names a backend */
+    PROXY_RULE_CALL,     /* 4: the call table knows the Call-ID */
+    PROXY_RULE_REPLACES, /* 5: Replaces, Join, Target-Dialog */
+    PROXY_RULE_TABLE,    /* 6: the pool's table */
+    PROXY_RULE_FLOW,     /* outwards: the token's flow */
+    PROXY_RULE_NEXT_HOP, /* outwards: address of the next Route or Request-URI */
+    PROXY_RULE_VIA,      /* a response: next Via */
     PROXY_RULE_COUNT,
 };
 
 /* What a worker reads besides the message: one snapshot and how its backends map to slots. */
 struct proxy_view {
     const struct snapshot *snapshot;
-    const uint16_t *slot_of;           /* [backends.n] slot of a snapshot backend */
-    const int32_t *backend_of;         /* [n_slots] index in the snapshot of a slot's id, or LB_NO_BACKEND */
+    const uint16_t *slot_of; /* [backends.n] slot of a snapshot backend */
+    const int32_t
+        *backend_of; /* [n_slots] index in the snapshot of a slot's id, or LB_NO_BACKEND */
     uint32_t n_slots;
 };
 
 struct proxy_input {
     const struct sip_msg *msg;
-    struct proxy_flow from;            /* local = the listener's address and port */
-    uint32_t listener;                 /* index in the snapshot */
-    bool inside;                       /* the frame may come from a backend (port zone, MAC) */
-    uint32_t now_s;                    /* seconds of the call table */
+    struct proxy_flow from; /* local = the listener's address and port */
+    uint32_t listener;      /* index in the snapshot */
+    bool inside;            /* the frame may come from a backend (port zone, MAC) */
+    uint32_t now_s;         /* seconds of the call table */
     struct lb_call_table *calls;
-    struct lb_call_counts *counts;     /* the caller's own */
+    struct lb_call_counts *counts; /* the caller's own */
 };
 
 struct proxy_output {
     enum proxy_verdict verdict;
     enum proxy_reason reason;
     enum proxy_rule rule;
-    uint16_t status;                   /* of a reply */
-    uint16_t retry_after_s;            /* of a 503; 0: none */
-    int32_t sender;                    /* backend index of the sender, or LB_NO_BACKEND: outside */
-    int32_t backend;                   /* backend index it goes to, or LB_NO_BACKEND */
-    struct proxy_flow to;              /* where to send: forward and reply */
-    struct sip_edit edit;              /* of a forwarded message */
+    uint16_t status;        /* of a reply */
+    uint16_t retry_after_s; /* of a 503; 0: none */
+    int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */
+    int32_t backend;        /* backend index it goes to, or LB_NO_BACKEND */
+    struct proxy_flow to;   /* where to send: forward and reply */
+    struct sip_edit edit;   /* of a forwarded message */
 };
 
 /*
@@ -95,7 +96,8 @@ struct proxy_output {
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
                   struct proxy_output *ret);
 
-/* The call-table hash that proxy_decide will look up, for prefetching; 0 when there is no Call-ID. */
+/* The call-table hash that proxy_decide will look up, for prefetching; 0 when there is no Call-ID.
+ */
 uint64_t proxy_call_hash(const struct proxy_view *view, const struct proxy_input *input);
 
 /*
@@ -109,19 +111,19 @@ int32_t proxy_reply_print(const struct proxy_view *view, const struct proxy_inpu
 
 /* snake_case, stable: names of counters and metrics. */
 const char *proxy_reason_name(enum proxy_reason reason);
-const char *proxy_rule_name(enum proxy_rule rule);       /* "rule 4: the call table knows the Call-ID" */
+const char *proxy_rule_name(enum proxy_rule rule); /* "rule 4: the call table knows the Call-ID" */
 
 /* The answer to `why CALL-ID` for one pool, without changing anything. */
 struct proxy_why {
-    uint64_t hash;                     /* of pool and Call-ID: the call table's */
-    uint64_t key_hash;                 /* of the pool's INVITE key, when that is the Call-ID */
+    uint64_t hash;     /* of pool and Call-ID: the call table's */
+    uint64_t key_hash; /* of the pool's INVITE key, when that is the Call-ID */
     uint32_t table_position;
-    int32_t table_backend;             /* rule 6's choice now; LB_NO_BACKEND */
+    int32_t table_backend; /* rule 6's choice now; LB_NO_BACKEND */
     bool in_table;
-    struct lb_call call;               /* when in_table */
+    struct lb_call call; /* when in_table */
     int32_t call_backend;
-    enum proxy_rule rule;              /* PROXY_RULE_CALL or PROXY_RULE_TABLE, or NONE (key not the Call-ID) */
-    int32_t backend;                   /* the outcome */
+    enum proxy_rule rule; /* PROXY_RULE_CALL or PROXY_RULE_TABLE, or NONE (key not the Call-ID) */
+    int32_t backend;      /* the outcome */
 };
 
 void proxy_why(const struct proxy_view *view, uint32_t pool, struct sip_slice call_id,

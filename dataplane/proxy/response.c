@@ -82,8 +82,8 @@ static bool verify(struct proxy_work *w, struct sip_via *ret_via, struct proxy_n
 void proxy_response(struct proxy_work *w)
 {
     struct proxy_flow *to = &w->out->to;
-    struct proxy_next_via next;
-    struct sip_via via;
+    struct proxy_next_via next = {0};
+    struct sip_via via = {0};
 
     if (!verify(w, &via, &next, to))
         return;

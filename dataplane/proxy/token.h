@@ -14,13 +14,13 @@
 enum proxy_pair { PROXY_PAIR_NONE, PROXY_PAIR_TOP, PROXY_PAIR_BOTTOM };
 
 struct proxy_token {
-    struct proxy_flow flow;       /* of the outside peer */
-    uint32_t backend;             /* id of the backend that serves the dialog; 0: none (Path) */
-    uint16_t backend_port;        /* of that backend; its source port when it sent the request */
-    uint8_t pair;                 /* enum proxy_pair */
+    struct proxy_flow flow; /* of the outside peer */
+    uint32_t backend;       /* id of the backend that serves the dialog; 0: none (Path) */
+    uint16_t backend_port;  /* of that backend; its source port when it sent the request */
+    uint8_t pair;           /* enum proxy_pair */
 };
 
-enum { PROXY_TOKEN_TEXT_MAX = 80 };   /* base64url, without a NUL */
+enum { PROXY_TOKEN_TEXT_MAX = 80 }; /* base64url, without a NUL */
 
 /* Writes the text, signed with the current key. Returns its length (≤ PROXY_TOKEN_TEXT_MAX). */
 uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *token,

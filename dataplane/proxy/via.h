@@ -17,9 +17,9 @@ enum { PROXY_SIP_PORT = 5060, PROXY_SIPS_PORT = 5061 };
 /* What the sender's Via says after we filled in received and rport. */
 struct proxy_next_via {
     struct sip_slice sent_by_host;
-    uint16_t sent_by_port;        /* the transport's default when none is written */
-    struct sip_ip received;       /* all zero: no received */
-    uint16_t rport;               /* 0: none */
+    uint16_t sent_by_port;  /* the transport's default when none is written */
+    struct sip_ip received; /* all zero: no received */
+    uint16_t rport;         /* 0: none */
 };
 
 /* Puts `Via: SIP/2.0/UDP …CRLF` into an open splice: sent-by = `to->local`, ingress = `from`. */
@@ -38,7 +38,8 @@ int proxy_via_verify(const struct snapshot *s, const struct sip_msg *response,
 /* The port of sent-by, or its transport's default: backends add and remove that one. */
 uint16_t proxy_via_port(const struct sip_via *via);
 
-/* Whether a via-parm is one of ours: sent-by a listener's, with our parameter. For loop detection. */
+/* Whether a via-parm is one of ours: sent-by a listener's, with our parameter. For loop detection.
+ */
 bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via);
 
 #endif

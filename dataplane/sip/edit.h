@@ -13,22 +13,22 @@
 
 enum {
     SIP_EDIT_SPLICES = 32,
-    SIP_EDIT_TEXT = 4096,     /* bytes of inserted text in all */
+    SIP_EDIT_TEXT = 4096, /* bytes of inserted text in all */
 };
 
 struct sip_splice {
-    uint32_t at;              /* offset in the unedited message */
-    uint32_t removed;         /* bytes taken out there */
-    uint32_t text;            /* offset in sip_edit.text of what is put in */
+    uint32_t at;      /* offset in the unedited message */
+    uint32_t removed; /* bytes taken out there */
+    uint32_t text;    /* offset in sip_edit.text of what is put in */
     uint32_t length;
 };
 
 struct sip_edit {
     uint32_t n;
-    uint32_t used;            /* bytes of text */
-    uint32_t open;            /* index of the splice that sip_edit_put* writes to */
-    bool overflow;            /* a splice or text did not fit: apply refuses */
-    struct sip_splice splices[SIP_EDIT_SPLICES];   /* ascending by `at`, never overlapping */
+    uint32_t used; /* bytes of text */
+    uint32_t open; /* index of the splice that sip_edit_put* writes to */
+    bool overflow; /* a splice or text did not fit: apply refuses */
+    struct sip_splice splices[SIP_EDIT_SPLICES]; /* ascending by `at`, never overlapping */
     char text[SIP_EDIT_TEXT];
 };
 
@@ -41,7 +41,7 @@ void sip_edit_init(struct sip_edit *edit);
  */
 void sip_edit_splice(struct sip_edit *edit, uint32_t at, uint32_t removed);
 void sip_edit_put(struct sip_edit *edit, const char *text, uint32_t length);
-void sip_edit_put_text(struct sip_edit *edit, const char *text);       /* NUL-terminated */
+void sip_edit_put_text(struct sip_edit *edit, const char *text); /* NUL-terminated */
 void sip_edit_put_slice(struct sip_edit *edit, struct sip_slice slice);
 void sip_edit_put_number(struct sip_edit *edit, uint32_t number);
 
@@ -60,8 +60,9 @@ int32_t sip_edit_copy(const struct sip_edit *edit, const char *in, size_t length
  * free bytes before buf when they suffice, else what follows the first splice moves into
  * `tailroom` after it. *ret_start is the offset from buf of the new first byte: below 0 when the
  * message grew into the headroom, above 0 when it shrank (the front moves back then, since it is
- * the shorter part of nearly every message), 0 when its front stayed. Returns the new length, -ENOSPC (neither room suffices; buffer untouched) or
- * -EOVERFLOW. Text spliced in must not lie in buf. No allocation.
+ * the shorter part of nearly every message), 0 when its front stayed. Returns the new length,
+ * -ENOSPC (neither room suffices; buffer untouched) or -EOVERFLOW. Text spliced in must not lie in
+ * buf. No allocation.
  */
 int32_t sip_edit_in_place(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
                           size_t tailroom, int32_t *ret_start);

@@ -14,33 +14,51 @@ static enum sip_field_id verified(struct sip_slice name, const char *text, enum 
 static enum sip_field_id parse_compact(char letter)
 {
     switch (letter) {
-    case 'v': return SIP_VIA;
-    case 'i': return SIP_CALL_ID;
-    case 'f': return SIP_FROM;
-    case 't': return SIP_TO;
-    case 'l': return SIP_CONTENT_LENGTH;
-    case 'm': return SIP_CONTACT;
-    case 'k': return SIP_SUPPORTED;
-    case 'r': return SIP_REFER_TO;
-    default: return SIP_FIELD_OTHER;
+    case 'v':
+        return SIP_VIA;
+    case 'i':
+        return SIP_CALL_ID;
+    case 'f':
+        return SIP_FROM;
+    case 't':
+        return SIP_TO;
+    case 'l':
+        return SIP_CONTENT_LENGTH;
+    case 'm':
+        return SIP_CONTACT;
+    case 'k':
+        return SIP_SUPPORTED;
+    case 'r':
+        return SIP_REFER_TO;
+    default:
+        return SIP_FIELD_OTHER;
     }
 }
 
 static enum sip_field_id parse_short(struct sip_slice name, char first)
 {
     switch (name.length) {
-    case 1: return parse_compact(first);
-    case 2: return verified(name, "to", SIP_TO);
-    case 3: return verified(name, "via", SIP_VIA);
+    case 1:
+        return parse_compact(first);
+    case 2:
+        return verified(name, "to", SIP_TO);
+    case 3:
+        return verified(name, "via", SIP_VIA);
     case 4:
         switch (first) {
-        case 'f': return verified(name, "from", SIP_FROM);
-        case 'c': return verified(name, "cseq", SIP_CSEQ);
-        case 'p': return verified(name, "path", SIP_PATH);
-        default: return verified(name, "join", SIP_JOIN);
+        case 'f':
+            return verified(name, "from", SIP_FROM);
+        case 'c':
+            return verified(name, "cseq", SIP_CSEQ);
+        case 'p':
+            return verified(name, "path", SIP_PATH);
+        default:
+            return verified(name, "join", SIP_JOIN);
         }
-    case 5: return verified(name, "route", SIP_ROUTE);
-    default: return SIP_FIELD_OTHER;
+    case 5:
+        return verified(name, "route", SIP_ROUTE);
+    default:
+        return SIP_FIELD_OTHER;
     }
 }
 
@@ -57,21 +75,31 @@ enum sip_field_id sip_field_parse(struct sip_slice name)
     switch (name.length) {
     case 7:
         switch (first) {
-        case 'c': return third == 'l' ? verified(name, "call-id", SIP_CALL_ID)
-                                      : verified(name, "contact", SIP_CONTACT);
-        case 'e': return verified(name, "expires", SIP_EXPIRES);
-        default: return verified(name, "require", SIP_REQUIRE);
+        case 'c':
+            return third == 'l' ? verified(name, "call-id", SIP_CALL_ID)
+                                : verified(name, "contact", SIP_CONTACT);
+        case 'e':
+            return verified(name, "expires", SIP_EXPIRES);
+        default:
+            return verified(name, "require", SIP_REQUIRE);
         }
-    case 8: return third == 'f' ? verified(name, "refer-to", SIP_REFER_TO)
-                                : verified(name, "replaces", SIP_REPLACES);
-    case 9: return verified(name, "supported", SIP_SUPPORTED);
-    case 11: return verified(name, "retry-after", SIP_RETRY_AFTER);
-    case 12: return first == 'm' ? verified(name, "max-forwards", SIP_MAX_FORWARDS)
-                                 : verified(name, "record-route", SIP_RECORD_ROUTE);
-    case 13: return first == 'p' ? verified(name, "proxy-require", SIP_PROXY_REQUIRE)
-                                 : verified(name, "target-dialog", SIP_TARGET_DIALOG);
-    case 14: return verified(name, "content-length", SIP_CONTENT_LENGTH);
-    default: return SIP_FIELD_OTHER;
+    case 8:
+        return third == 'f' ? verified(name, "refer-to", SIP_REFER_TO)
+                            : verified(name, "replaces", SIP_REPLACES);
+    case 9:
+        return verified(name, "supported", SIP_SUPPORTED);
+    case 11:
+        return verified(name, "retry-after", SIP_RETRY_AFTER);
+    case 12:
+        return first == 'm' ? verified(name, "max-forwards", SIP_MAX_FORWARDS)
+                            : verified(name, "record-route", SIP_RECORD_ROUTE);
+    case 13:
+        return first == 'p' ? verified(name, "proxy-require", SIP_PROXY_REQUIRE)
+                            : verified(name, "target-dialog", SIP_TARGET_DIALOG);
+    case 14:
+        return verified(name, "content-length", SIP_CONTENT_LENGTH);
+    default:
+        return SIP_FIELD_OTHER;
     }
 }
 
@@ -165,7 +193,7 @@ bool sip_list_next(struct sip_slice *rest, struct sip_slice *ret_element)
             break;
     }
     if (i > rest->length)
-        i = rest->length;   /* a backslash was the last byte */
+        i = rest->length; /* a backslash was the last byte */
     *ret_element = sip_slice_trim(sip_slice(rest->at, i));
     i += i < rest->length;
     *rest = sip_slice(rest->at + i, rest->length - i);

@@ -141,7 +141,7 @@ uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text)
         return length;
     }
     if (inet_ntop(AF_INET6, ip->bytes, text, sizeof(text)) == NULL)
-        return 0;   /* cannot happen: the buffer holds the longest text */
+        return 0; /* cannot happen: the buffer holds the longest text */
     length = (uint32_t)strlen(text);
     ret_text[0] = '[';
     memcpy(ret_text + 1, text, length);

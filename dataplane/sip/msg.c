@@ -13,9 +13,9 @@
 
 static const uint64_t LOW_BITS = 0x0101010101010101;
 static const uint64_t HIGH_BITS = 0x8080808080808080;
-static const uint64_t CSEQ_MAX = 0x7fffffff;            /* RFC 3261 §8.1.1.5: below 2^31 */
-static const uint64_t CONTENT_LENGTH_MAX = 0x7fffffff;  /* what int32_t holds */
-static const uint64_t MAX_FORWARDS_MAX = 255;           /* RFC 3261 §20.22 */
+static const uint64_t CSEQ_MAX = 0x7fffffff;           /* RFC 3261 §8.1.1.5: below 2^31 */
+static const uint64_t CONTENT_LENGTH_MAX = 0x7fffffff; /* what int32_t holds */
+static const uint64_t MAX_FORWARDS_MAX = 255;          /* RFC 3261 §20.22 */
 
 /* What is left of the header section, and the last field of each id so far (index + 1). */
 struct scan {
@@ -28,9 +28,9 @@ struct scan {
 enum line_kind { LINE_FIELD, LINE_EMPTY, LINE_CUT };
 
 struct line {
-    struct sip_slice text;   /* without its CRLF; folds inside */
-    bool broken;             /* a CR that ends no line is inside, or a NUL without a backslash
-                                before it (quoted-pair may hold one: RFC 4475 §3.1.1.2) */
+    struct sip_slice text; /* without its CRLF; folds inside */
+    bool broken;           /* a CR that ends no line is inside, or a NUL without a backslash
+                              before it (quoted-pair may hold one: RFC 4475 §3.1.1.2) */
 };
 
 static void fault(struct sip_msg *msg, enum sip_error error)
@@ -180,8 +180,7 @@ static uint32_t last_word(struct sip_slice text)
 
 static bool begins_sip(struct sip_slice text)
 {
-    return text.length >= 4 &&
-           sip_slice_equal_nocase(sip_slice(text.at, 4), sip_slice_of("SIP/"));
+    return text.length >= 4 && sip_slice_equal_nocase(sip_slice(text.at, 4), sip_slice_of("SIP/"));
 }
 
 /* True when the first line is one of SIP, malformed or not; sets kind. */

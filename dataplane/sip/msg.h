@@ -62,67 +62,67 @@ enum sip_field_id {
 /* What is wrong with a message: the first fault found. sip_error_phrase says it in words. */
 enum sip_error {
     SIP_OK,
-    SIP_ERR_KEEPALIVE,        /* CRLF, NULs or `jaK` only: not a message (RFC 5626 §4.4.1) */
-    SIP_ERR_NOT_SIP,          /* no SIP start-line at all: cannot even be answered */
-    SIP_ERR_VERSION,          /* request whose version is SIP/ but not 2.0 → 505 */
-    SIP_ERR_START_LINE,       /* malformed start-line of what is otherwise SIP */
-    SIP_ERR_STATUS,           /* status code out of 100..699 */
-    SIP_ERR_HEADER,           /* a header line without a name, a colon; a bare CR; a NUL
-                                 that is no quoted-pair's */
-    SIP_ERR_HEADER_END,       /* the header section is cut off: see open_end */
-    SIP_ERR_TOO_MANY_FIELDS,  /* more than SIP_FIELDS_MAX remembered fields */
-    SIP_ERR_DUPLICATE,        /* two different values where one is allowed */
-    SIP_ERR_MISSING,          /* Via, From, To, Call-ID or CSeq missing */
-    SIP_ERR_VIA,              /* top Via does not parse */
+    SIP_ERR_KEEPALIVE,       /* CRLF, NULs or `jaK` only: not a message (RFC 5626 §4.4.1) */
+    SIP_ERR_NOT_SIP,         /* no SIP start-line at all: cannot even be answered */
+    SIP_ERR_VERSION,         /* request whose version is SIP/ but not 2.0 → 505 */
+    SIP_ERR_START_LINE,      /* malformed start-line of what is otherwise SIP */
+    SIP_ERR_STATUS,          /* status code out of 100..699 */
+    SIP_ERR_HEADER,          /* a header line without a name, a colon; a bare CR; a NUL
+                                that is no quoted-pair's */
+    SIP_ERR_HEADER_END,      /* the header section is cut off: see open_end */
+    SIP_ERR_TOO_MANY_FIELDS, /* more than SIP_FIELDS_MAX remembered fields */
+    SIP_ERR_DUPLICATE,       /* two different values where one is allowed */
+    SIP_ERR_MISSING,         /* Via, From, To, Call-ID or CSeq missing */
+    SIP_ERR_VIA,             /* top Via does not parse */
     SIP_ERR_CALL_ID,
-    SIP_ERR_CSEQ,             /* not a number below 2^31 and a method */
-    SIP_ERR_CSEQ_METHOD,      /* another method than the start-line's */
+    SIP_ERR_CSEQ,        /* not a number below 2^31 and a method */
+    SIP_ERR_CSEQ_METHOD, /* another method than the start-line's */
     SIP_ERR_FROM,
     SIP_ERR_TO,
-    SIP_ERR_MAX_FORWARDS,     /* not 0..255 */
-    SIP_ERR_CONTENT_LENGTH,   /* not a number, or negative */
-    SIP_ERR_BODY_SHORT,       /* datagram ends before Content-Length does (RFC 3261 §18.3) */
-    SIP_ERR_CONTACT,          /* first Contact does not parse */
+    SIP_ERR_MAX_FORWARDS,   /* not 0..255 */
+    SIP_ERR_CONTENT_LENGTH, /* not a number, or negative */
+    SIP_ERR_BODY_SHORT,     /* datagram ends before Content-Length does (RFC 3261 §18.3) */
+    SIP_ERR_CONTACT,        /* first Contact does not parse */
     SIP_ERROR_COUNT,
 };
 
 enum {
-    SIP_FIELDS_MAX = 120,     /* remembered fields a message; Max-Forwards bounds Vias to 70 */
-    SIP_MSG_MAX = 65535,      /* bytes: an IP datagram's limit */
+    SIP_FIELDS_MAX = 120, /* remembered fields a message; Max-Forwards bounds Vias to 70 */
+    SIP_MSG_MAX = 65535,  /* bytes: an IP datagram's limit */
 };
 
 /* One remembered header field; offsets from the message's first byte. */
 struct sip_field {
-    uint16_t line;            /* first byte of the name */
-    uint16_t value;           /* first byte of the value, leading white space skipped */
-    uint16_t value_length;    /* trailing white space and CRLF left out; folds are inside */
-    uint8_t id;               /* enum sip_field_id */
-    uint8_t next;             /* index of the next field of this id; 0: none (0 is a first) */
+    uint16_t line;         /* first byte of the name */
+    uint16_t value;        /* first byte of the value, leading white space skipped */
+    uint16_t value_length; /* trailing white space and CRLF left out; folds are inside */
+    uint8_t id;            /* enum sip_field_id */
+    uint8_t next;          /* index of the next field of this id; 0: none (0 is a first) */
 };
 
 struct sip_msg {
     const char *buf;
-    uint32_t length;          /* bytes of the message: header section and body, not what follows */
-    uint8_t kind;             /* enum sip_kind; known as soon as the start-line was readable */
-    uint8_t error;            /* enum sip_error: the first fault, SIP_OK when there is none */
-    uint8_t method;           /* enum sip_method of a request; of CSeq in a response */
+    uint32_t length; /* bytes of the message: header section and body, not what follows */
+    uint8_t kind;    /* enum sip_kind; known as soon as the start-line was readable */
+    uint8_t error;   /* enum sip_error: the first fault, SIP_OK when there is none */
+    uint8_t method;  /* enum sip_method of a request; of CSeq in a response */
     uint8_t n_fields;
-    uint16_t status;          /* responses: 100..699 */
-    uint16_t headers;         /* offset of the first header field */
-    uint16_t body;            /* offset of the first byte after the empty line */
-    int16_t max_forwards;     /* -1: absent */
-    int32_t content_length;   /* -1: absent */
-    uint32_t cseq;            /* sequence number */
-    struct sip_slice method_text;   /* as in the start-line (requests) or CSeq (responses) */
-    struct sip_slice request_uri;   /* requests */
+    uint16_t status;              /* responses: 100..699 */
+    uint16_t headers;             /* offset of the first header field */
+    uint16_t body;                /* offset of the first byte after the empty line */
+    int16_t max_forwards;         /* -1: absent */
+    int32_t content_length;       /* -1: absent */
+    uint32_t cseq;                /* sequence number */
+    struct sip_slice method_text; /* as in the start-line (requests) or CSeq (responses) */
+    struct sip_slice request_uri; /* requests */
     struct sip_slice call_id;
-    struct sip_slice from_uri, to_uri;   /* without brackets and parameters of the field */
-    struct sip_slice from_tag, to_tag;   /* length 0: none */
-    bool open_end;            /* the datagram ended after a whole header line, without the empty
-                                 line and a body: let through, as proxies in the field do */
-    bool via_ok;              /* top_via was parsed (also when a later fault set error) */
+    struct sip_slice from_uri, to_uri; /* without brackets and parameters of the field */
+    struct sip_slice from_tag, to_tag; /* length 0: none */
+    bool open_end; /* the datagram ended after a whole header line, without the empty
+                      line and a body: let through, as proxies in the field do */
+    bool via_ok;   /* top_via was parsed (also when a later fault set error) */
     struct sip_via top_via;
-    uint8_t first[SIP_FIELD_COUNT];      /* index in fields + 1; 0: none */
+    uint8_t first[SIP_FIELD_COUNT]; /* index in fields + 1; 0: none */
     struct sip_field fields[SIP_FIELDS_MAX];
 };
 
@@ -167,7 +167,7 @@ bool sip_msg_has_token(const struct sip_msg *msg, enum sip_field_id id, struct s
 
 const char *sip_error_phrase(enum sip_error error);
 const char *sip_method_name(enum sip_method method);
-enum sip_method sip_method_parse(struct sip_slice text);   /* methods are case-sensitive (§7.1) */
-const char *sip_status_phrase(uint16_t status);            /* of the statuses that we send */
+enum sip_method sip_method_parse(struct sip_slice text); /* methods are case-sensitive (§7.1) */
+const char *sip_status_phrase(uint16_t status);          /* of the statuses that we send */
 
 #endif

@@ -27,11 +27,21 @@ static const char *const error_phrases[SIP_ERROR_COUNT] = {
 };
 
 static const char *const method_names[SIP_METHOD_COUNT] = {
-    [SIP_METHOD_UNKNOWN] = "unknown", [SIP_INVITE] = "INVITE",       [SIP_ACK] = "ACK",
-    [SIP_BYE] = "BYE",                [SIP_CANCEL] = "CANCEL",       [SIP_OPTIONS] = "OPTIONS",
-    [SIP_REGISTER] = "REGISTER",      [SIP_PRACK] = "PRACK",         [SIP_SUBSCRIBE] = "SUBSCRIBE",
-    [SIP_NOTIFY] = "NOTIFY",          [SIP_PUBLISH] = "PUBLISH",     [SIP_INFO] = "INFO",
-    [SIP_REFER] = "REFER",            [SIP_MESSAGE] = "MESSAGE",     [SIP_UPDATE] = "UPDATE",
+    [SIP_METHOD_UNKNOWN] = "unknown",
+    [SIP_INVITE] = "INVITE",
+    [SIP_ACK] = "ACK",
+    [SIP_BYE] = "BYE",
+    [SIP_CANCEL] = "CANCEL",
+    [SIP_OPTIONS] = "OPTIONS",
+    [SIP_REGISTER] = "REGISTER",
+    [SIP_PRACK] = "PRACK",
+    [SIP_SUBSCRIBE] = "SUBSCRIBE",
+    [SIP_NOTIFY] = "NOTIFY",
+    [SIP_PUBLISH] = "PUBLISH",
+    [SIP_INFO] = "INFO",
+    [SIP_REFER] = "REFER",
+    [SIP_MESSAGE] = "MESSAGE",
+    [SIP_UPDATE] = "UPDATE",
 };
 
 static const struct {
@@ -78,18 +88,30 @@ enum sip_method sip_method_parse(struct sip_slice text)
     if (text.length < 3)
         return SIP_METHOD_UNKNOWN;
     switch (text.at[0]) {
-    case 'A': return verified(text, SIP_ACK);
-    case 'B': return verified(text, SIP_BYE);
-    case 'C': return verified(text, SIP_CANCEL);
-    case 'I': return verified(text, text.at[2] == 'V' ? SIP_INVITE : SIP_INFO);
-    case 'M': return verified(text, SIP_MESSAGE);
-    case 'N': return verified(text, SIP_NOTIFY);
-    case 'O': return verified(text, SIP_OPTIONS);
-    case 'P': return verified(text, text.at[1] == 'R' ? SIP_PRACK : SIP_PUBLISH);
-    case 'R': return verified(text, text.at[2] == 'G' ? SIP_REGISTER : SIP_REFER);
-    case 'S': return verified(text, SIP_SUBSCRIBE);
-    case 'U': return verified(text, SIP_UPDATE);
-    default: return SIP_METHOD_UNKNOWN;
+    case 'A':
+        return verified(text, SIP_ACK);
+    case 'B':
+        return verified(text, SIP_BYE);
+    case 'C':
+        return verified(text, SIP_CANCEL);
+    case 'I':
+        return verified(text, text.at[2] == 'V' ? SIP_INVITE : SIP_INFO);
+    case 'M':
+        return verified(text, SIP_MESSAGE);
+    case 'N':
+        return verified(text, SIP_NOTIFY);
+    case 'O':
+        return verified(text, SIP_OPTIONS);
+    case 'P':
+        return verified(text, text.at[1] == 'R' ? SIP_PRACK : SIP_PUBLISH);
+    case 'R':
+        return verified(text, text.at[2] == 'G' ? SIP_REGISTER : SIP_REFER);
+    case 'S':
+        return verified(text, SIP_SUBSCRIBE);
+    case 'U':
+        return verified(text, SIP_UPDATE);
+    default:
+        return SIP_METHOD_UNKNOWN;
     }
 }
 

@@ -34,13 +34,13 @@ static inline bool sip_slice_equal(struct sip_slice a, struct sip_slice b)
 
 /* What a byte may be part of; a byte may be several of these. */
 enum sip_char {
-    SIP_CHAR_TOKEN = 1,       /* token (RFC 3261 §25.1) */
-    SIP_CHAR_HOST = 2,        /* host name: letters, digits, '-', '.' and, as the field has it, '_' */
+    SIP_CHAR_TOKEN = 1, /* token (RFC 3261 §25.1) */
+    SIP_CHAR_HOST = 2,  /* host name: letters, digits, '-', '.' and, as the field has it, '_' */
     SIP_CHAR_DIGIT = 4,
-    SIP_CHAR_LWS = 8,         /* SP, HTAB, CR, LF */
-    SIP_CHAR_VISIBLE = 16,    /* '!' to '~' and the bytes of UTF-8 above ASCII */
-    SIP_CHAR_STOP = 32,       /* ends a bare parameter name or value: ; , " < > */
-    SIP_CHAR_SCHEME = 64,     /* a URI's scheme: letters, digits, '+', '-', '.' */
+    SIP_CHAR_LWS = 8,      /* SP, HTAB, CR, LF */
+    SIP_CHAR_VISIBLE = 16, /* '!' to '~' and the bytes of UTF-8 above ASCII */
+    SIP_CHAR_STOP = 32,    /* ends a bare parameter name or value: ; , " < > */
+    SIP_CHAR_SCHEME = 64,  /* a URI's scheme: letters, digits, '+', '-', '.' */
     SIP_CHAR_ALPHA = 128,
 };
 

@@ -44,8 +44,8 @@ static enum sip_scheme scheme_of(struct sip_slice name)
 /* host [":" port]: the whole slice. */
 static int parse_hostport(struct sip_slice text, struct sip_uri *uri)
 {
-    uint32_t host = text.length > 0 && text.at[0] == '[' ? find_char(text, ']') + 1
-                                                         : find_char(text, ':');
+    uint32_t host =
+        text.length > 0 && text.at[0] == '[' ? find_char(text, ']') + 1 : find_char(text, ':');
     uint64_t port;
 
     if (host > text.length || !sip_host_valid(front(text, host)))
@@ -161,7 +161,7 @@ static int64_t display_end(struct sip_slice s)
 
     for (uint32_t i = 0; i < s.length; i++) {
         if (s.at[i] == '\\')
-            i++;   /* outside quotes too: phones write \"name\" */
+            i++; /* outside quotes too: phones write \"name\" */
         else if (s.at[i] == '"')
             quoted = !quoted;
         else if (!quoted && s.at[i] == '>')

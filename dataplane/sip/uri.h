@@ -5,17 +5,23 @@
 
 #include "dataplane/sip/ip.h"
 
-enum sip_scheme { SIP_SCHEME_OTHER, SIP_SCHEME_SIP, SIP_SCHEME_SIPS, SIP_SCHEME_TEL, SIP_SCHEME_URN };
+enum sip_scheme {
+    SIP_SCHEME_OTHER,
+    SIP_SCHEME_SIP,
+    SIP_SCHEME_SIPS,
+    SIP_SCHEME_TEL,
+    SIP_SCHEME_URN
+};
 
 struct sip_uri {
     struct sip_slice whole;
-    struct sip_slice user;      /* without password; length 0: none. Without a host: what
-                                   follows the scheme's ':', in tel: up to the first ';' */
-    struct sip_slice host;      /* brackets kept; length 0 for tel:, urn: and other schemes */
-    struct sip_slice params;    /* from the first ';' up to '?'; length 0: none */
-    struct sip_slice headers;   /* after '?'; length 0: none */
-    uint16_t port;              /* 0: none written */
-    uint8_t scheme;             /* enum sip_scheme */
+    struct sip_slice user;    /* without password; length 0: none. Without a host: what
+                                 follows the scheme's ':', in tel: up to the first ';' */
+    struct sip_slice host;    /* brackets kept; length 0 for tel:, urn: and other schemes */
+    struct sip_slice params;  /* from the first ';' up to '?'; length 0: none */
+    struct sip_slice headers; /* after '?'; length 0: none */
+    uint16_t port;            /* 0: none written */
+    uint8_t scheme;           /* enum sip_scheme */
 };
 
 /*
@@ -32,10 +38,10 @@ int sip_uri_parse(struct sip_slice text, struct sip_uri *ret);
 uint32_t sip_uri_unescape(struct sip_slice text, char *ret_text, uint32_t size);
 
 struct sip_nameaddr {
-    struct sip_slice whole;     /* this element, up to its comma or end, trimmed */
-    struct sip_slice rest;      /* what follows its comma; length 0: none */
-    struct sip_slice uri;       /* between the brackets, or the bare addr-spec */
-    struct sip_slice params;    /* of the field, after '>' (or of a bare addr-spec); from ';' */
+    struct sip_slice whole;  /* this element, up to its comma or end, trimmed */
+    struct sip_slice rest;   /* what follows its comma; length 0: none */
+    struct sip_slice uri;    /* between the brackets, or the bare addr-spec */
+    struct sip_slice params; /* of the field, after '>' (or of a bare addr-spec); from ';' */
     bool bracketed;
 };
 

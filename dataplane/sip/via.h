@@ -6,18 +6,18 @@
 #include "dataplane/sip/ip.h"
 
 struct sip_via {
-    struct sip_slice whole;           /* this via-parm, up to its comma or end, trimmed */
-    struct sip_slice rest;            /* what follows its comma in the same field; length 0: none */
+    struct sip_slice whole; /* this via-parm, up to its comma or end, trimmed */
+    struct sip_slice rest;  /* what follows its comma in the same field; length 0: none */
     struct sip_slice transport_text;
-    struct sip_slice host;            /* of sent-by, brackets kept */
-    struct sip_slice params;          /* from the first ';' to the end of whole; may be empty */
-    struct sip_slice branch;          /* value; length 0: none */
-    struct sip_slice received;        /* value; length 0: none */
-    struct sip_slice received_param;  /* from its ';' to its end, for replacing; length 0: none */
-    struct sip_slice rport;           /* value; length 0: none or without value */
-    struct sip_slice rport_param;     /* from its ';' to its end; length 0: absent */
-    uint16_t port;                    /* of sent-by; 0: none written */
-    uint8_t transport;                /* enum sip_transport */
+    struct sip_slice host;           /* of sent-by, brackets kept */
+    struct sip_slice params;         /* from the first ';' to the end of whole; may be empty */
+    struct sip_slice branch;         /* value; length 0: none */
+    struct sip_slice received;       /* value; length 0: none */
+    struct sip_slice received_param; /* from its ';' to its end, for replacing; length 0: none */
+    struct sip_slice rport;          /* value; length 0: none or without value */
+    struct sip_slice rport_param;    /* from its ';' to its end; length 0: absent */
+    uint16_t port;                   /* of sent-by; 0: none written */
+    uint8_t transport;               /* enum sip_transport */
 };
 
 /*
@@ -30,9 +30,9 @@ int sip_via_parse(struct sip_slice value, struct sip_via *ret);
 
 /* One parameter of a `;name[=value]` list. */
 struct sip_param {
-    struct sip_slice whole;           /* from its ';' to its value's end */
+    struct sip_slice whole; /* from its ';' to its value's end */
     struct sip_slice name;
-    struct sip_slice value;           /* length 0: none; quotes are kept */
+    struct sip_slice value; /* length 0: none; quotes are kept */
 };
 
 /*

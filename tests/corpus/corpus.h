@@ -17,7 +17,7 @@ enum { CORPUS_COLUMNS = 12, CORPUS_LINE = 65536, CORPUS_PATH = 4096, CORPUS_MESS
 struct corpus_table {
     FILE *file;
     char line[CORPUS_LINE];
-    const char *column[CORPUS_COLUMNS];   /* of the row last read; "" for those it lacks */
+    const char *column[CORPUS_COLUMNS]; /* of the row last read; "" for those it lacks */
 };
 
 /* Reads the next row. False at the end, and the file is closed then. */

@@ -50,8 +50,7 @@ static const struct {
     {"jain-sip-torture/t092.sip", METHOD},
     {"embedded/sofia-sip/torture_sip_c_001.sip", METHOD},
     {"embedded/sofia-sip/torture_sip_c_011.sip", CUT},
-    {"embedded/sofia-sip/torture_sip_c_015.sip",
-     "§25.1: a parameter without a name (as badinv01)"},
+    {"embedded/sofia-sip/torture_sip_c_015.sip", "§25.1: a parameter without a name (as badinv01)"},
     {"embedded/sofia-sip/torture_sip_c_016.sip", METHOD},
     {"embedded/sofia-sip/torture_sip_c_017.sip", METHOD},
     {"embedded/resiprocate/SipTortureTests_cxx_008.sip", METHOD},
@@ -201,8 +200,7 @@ static bool check_verdict(const char *dir, const struct corpus_table *table)
         good = wrong(file, "let through, must be 400", &outcome);
     if (strcmp(verdict, "505") == 0 && outcome.msg.error != SIP_ERR_VERSION)
         good = wrong(file, "must be 505", &outcome);
-    if (strcmp(verdict, "416") == 0 &&
-        (outcome.refused || outcome.uri.scheme != SIP_SCHEME_OTHER))
+    if (strcmp(verdict, "416") == 0 && (outcome.refused || outcome.uri.scheme != SIP_SCHEME_OTHER))
         good = wrong(file, "must be 416", &outcome);
     if (strcmp(verdict, "drop") == 0 &&
         (outcome.msg.kind != SIP_RESPONSE || (is_ours && outcome.refused)))

@@ -213,73 +213,75 @@ static void test_fill_via(void **state)
     }
 }
 
+struct header_case {
+    const char *name, *method, *more;
+    struct stage_conf conf;
+    const char *record_route, *path, *supported;
+};
+
+static const struct header_case header_cases[] = {
+    {"INVITE", "INVITE", "", {0}, "R", "", ""},
+    {"SUBSCRIBE", "SUBSCRIBE", "", {0}, "R", "", ""},
+    {"REFER", "REFER", "", {0}, "R", "", ""},
+    {"NOTIFY", "NOTIFY", "", {0}, "R", "", ""},
+    {"unknown", "FOO", "", {0}, "R", "", ""},
+    {"MESSAGE", "MESSAGE", "", {0}, "", "", ""},
+    {"PUBLISH", "PUBLISH", "", {0}, "", "", ""},
+    {"BYE", "BYE", "", {0}, "", "", ""},
+    {"record_route: false", "INVITE", "", {.no_record_route = true}, "", "", ""},
+    {"path: always", "REGISTER", "", {.path = SNAPSHOT_PATH_ALWAYS}, "", "P", "S"},
+    {"path: always, supported",
+     "REGISTER",
+     "k: timer,  PATH\n",
+     {.path = SNAPSHOT_PATH_ALWAYS},
+     "",
+     "P",
+     ""},
+    {"path: supported, not",
+     "REGISTER",
+     "Supported: pathology\n",
+     {.path = SNAPSHOT_PATH_SUPPORTED},
+     "",
+     "",
+     ""},
+    {"path: supported",
+     "REGISTER",
+     "Supported: path\n",
+     {.path = SNAPSHOT_PATH_SUPPORTED},
+     "",
+     "P",
+     ""},
+    {"path: never", "REGISTER", "Supported: path\n", {.path = SNAPSHOT_PATH_NEVER}, "", "", ""},
+};
+
 /* Which requests get Record-Route and Path, by configuration. */
 static void test_headers(void **state)
 {
-    static const struct {
-        const char *name, *method, *more;
-        struct stage_conf conf;
-        const char *record_route, *path, *supported;
-    } cases[] = {
-        {"INVITE", "INVITE", "", {0}, "R", "", ""},
-        {"SUBSCRIBE", "SUBSCRIBE", "", {0}, "R", "", ""},
-        {"REFER", "REFER", "", {0}, "R", "", ""},
-        {"NOTIFY", "NOTIFY", "", {0}, "R", "", ""},
-        {"unknown", "FOO", "", {0}, "R", "", ""},
-        {"MESSAGE", "MESSAGE", "", {0}, "", "", ""},
-        {"PUBLISH", "PUBLISH", "", {0}, "", "", ""},
-        {"BYE", "BYE", "", {0}, "", "", ""},
-        {"record_route: false", "INVITE", "", {.no_record_route = true}, "", "", ""},
-        {"path: always", "REGISTER", "", {.path = SNAPSHOT_PATH_ALWAYS}, "", "P", "S"},
-        {"path: always, supported",
-         "REGISTER",
-         "k: timer,  PATH\n",
-         {.path = SNAPSHOT_PATH_ALWAYS},
-         "",
-         "P",
-         ""},
-        {"path: supported, not",
-         "REGISTER",
-         "Supported: pathology\n",
-         {.path = SNAPSHOT_PATH_SUPPORTED},
-         "",
-         "",
-         ""},
-        {"path: supported",
-         "REGISTER",
-         "Supported: path\n",
-         {.path = SNAPSHOT_PATH_SUPPORTED},
-         "",
-         "P",
-         ""},
-        {"path: never", "REGISTER", "Supported: path\n", {.path = SNAPSHOT_PATH_NEVER}, "", "", ""},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct stage *stage = stage_new(&cases[i].conf);
+    for (size_t i = 0; i < sizeof(header_cases) / sizeof(header_cases[0]); i++) {
+        struct stage *stage = stage_new(&header_cases[i].conf);
         char in[512], out[1024];
 
         snprintf(in, sizeof(in),
                  "%s " BOB " SIP/2.0\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n%s"
                  "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 %s\n\n",
-                 cases[i].method, cases[i].more, cases[i].method);
-        snprintf(out, sizeof(out),
-                 "%s " BOB
-                 " SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)\n%s%s%s"
-                 "Max-Forwards: 70\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n%s"
-                 "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 %s\n\n",
-                 cases[i].method,
-                 *cases[i].record_route ? "Record-Route: <sip:$(R)@192.0.2.10:5060;lr>\n" : "",
-                 *cases[i].path ? "Path: <sip:$(P)@192.0.2.10:5060;lr>\n" : "",
-                 *cases[i].supported ? "Supported: path\n" : "", cases[i].more, cases[i].method);
+                 header_cases[i].method, header_cases[i].more, header_cases[i].method);
+        snprintf(
+            out, sizeof(out),
+            "%s " BOB " SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BR);tdm=$(M)\n%s%s%s"
+            "Max-Forwards: 70\nVia: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK-1\n%s"
+            "From: <sip:a@b>;tag=1\nTo: <sip:x@y>\nCall-ID: i\nCSeq: 1 %s\n\n",
+            header_cases[i].method,
+            *header_cases[i].record_route ? "Record-Route: <sip:$(R)@192.0.2.10:5060;lr>\n" : "",
+            *header_cases[i].path ? "Path: <sip:$(P)@192.0.2.10:5060;lr>\n" : "",
+            *header_cases[i].supported ? "Supported: path\n" : "", header_cases[i].more,
+            header_cases[i].method);
         stage_send(stage, CALLER, VIP, in);
         if (!stage_match(stage, out, stage->out, stage->out_length))
-            fail_msg("%s", cases[i].name);
+            fail_msg("%s", header_cases[i].name);
         stage_free(stage);
     }
 }
 
-/* More edits than fit are refused, not cut. */
 /* A datagram that ends after its last header line is let through, and leaves complete. */
 static void test_headers_without_end(void **state)
 {
@@ -296,6 +298,7 @@ static void test_headers_without_end(void **state)
     stage_free(stage);
 }
 
+/* More edits than fit are refused, not cut. */
 static void test_too_many_edits(void **state)
 {
     struct stage_conf conf = {0};

@@ -66,13 +66,27 @@ static void test_names(void **state)
 static void test_other_names(void **state)
 {
     static const char *const others[] = {
-        "", "x", "c", "e", "s", "biku", "Privacy", "Subject", "Event", "Allow-Events", "Content-Type",
-        "Content-Encoding", "P-Asserted-Identity", "Session-Expires", "User-Agent", "Proxy-Authorization",
+        "",
+        "x",
+        "c",
+        "e",
+        "s",
+        "biku",
+        "Privacy",
+        "Subject",
+        "Event",
+        "Allow-Events",
+        "Content-Type",
+        "Content-Encoding",
+        "P-Asserted-Identity",
+        "Session-Expires",
+        "User-Agent",
+        "Proxy-Authorization",
     };
 
     for (size_t i = 0; i < COUNT(others); i++)
         expect_id(others[i], strlen(others[i]), SIP_FIELD_OTHER);
-    for (int c = 0; c < 256; c++) {   /* one byte: the compact forms and nothing else */
+    for (int c = 0; c < 256; c++) { /* one byte: the compact forms and nothing else */
         char letter = (char)c;
         bool known = c != 0 && strchr("viftlmkrVIFTLMKR", c) != NULL;
 
@@ -159,9 +173,16 @@ static void test_walk(void **state)
 static void test_find_named(void **state)
 {
     static const char *const cases[][2] = {
-        {"X-KEY", "first"},     {"x-keys", "wrong"}, {"Folded", "one\r\n  two"}, {"X-Ke", ""},
-        {"X-Body", ""},         {"To", "sip:b"},     {"", ""},                   {"Require", ""},
-        {"one", ""},            {"CSeq", "1 OPTIONS"},
+        {"X-KEY", "first"},
+        {"x-keys", "wrong"},
+        {"Folded", "one\r\n  two"},
+        {"X-Ke", ""},
+        {"X-Body", ""},
+        {"To", "sip:b"},
+        {"", ""},
+        {"Require", ""},
+        {"one", ""},
+        {"CSeq", "1 OPTIONS"},
     };
     struct guard guard = guard_new(message, sizeof(message) - 1);
     struct sip_msg msg;
@@ -175,8 +196,8 @@ static void test_find_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), cmocka_unit_test(test_other_names),
-        cmocka_unit_test(test_list),  cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_other_names),
+        cmocka_unit_test(test_list),       cmocka_unit_test(test_walk),
         cmocka_unit_test(test_find_named),
     };
 

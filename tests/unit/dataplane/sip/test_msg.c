@@ -19,18 +19,18 @@ static const struct {
     enum sip_kind kind;
 } cases[] = {
     {REQ MUST END, SIP_OK, SIP_REQUEST},
-    {"\r\n\r\n" REQ MUST END, SIP_OK, SIP_REQUEST},                        /* §7.5 */
-    {"OPTIONS sip:b sip/2.0\r\n" MUST END, SIP_OK, SIP_REQUEST},           /* §7.1 */
+    {"\r\n\r\n" REQ MUST END, SIP_OK, SIP_REQUEST},              /* §7.5 */
+    {"OPTIONS sip:b sip/2.0\r\n" MUST END, SIP_OK, SIP_REQUEST}, /* §7.1 */
     {"SIP/2.0 200 OK\r\n" MUST END, SIP_OK, SIP_RESPONSE},
-    {"SIP/2.0 100 \r\n" MUST END, SIP_OK, SIP_RESPONSE},                   /* RFC 4475 §3.1.1.13 */
-    {REQ MUST, SIP_OK, SIP_REQUEST},                                       /* no empty line, no body */
+    {"SIP/2.0 100 \r\n" MUST END, SIP_OK, SIP_RESPONSE}, /* RFC 4475 §3.1.1.13 */
+    {REQ MUST, SIP_OK, SIP_REQUEST},                     /* no empty line, no body */
     {REQ MUST "Content-Length: 0\r\n", SIP_OK, SIP_REQUEST},
     {REQ MUST "\"X\": y\r\n" END, SIP_ERR_HEADER, SIP_REQUEST},
     {REQ MUST "Subject: \"\\\a\"\r\n" END, SIP_OK, SIP_REQUEST},
     /* not SIP */
     {"", SIP_ERR_KEEPALIVE, SIP_NONE},
     {"\r\n", SIP_ERR_KEEPALIVE, SIP_NONE},
-    {"\r\n\r\n", SIP_ERR_KEEPALIVE, SIP_NONE},                             /* RFC 5626 §4.4.1 */
+    {"\r\n\r\n", SIP_ERR_KEEPALIVE, SIP_NONE}, /* RFC 5626 §4.4.1 */
     {"jaK", SIP_ERR_KEEPALIVE, SIP_NONE},
     {"jaKx", SIP_ERR_NOT_SIP, SIP_NONE},
     {"GET / HTTP/1.1\r\n\r\n", SIP_ERR_NOT_SIP, SIP_NONE},
@@ -38,7 +38,7 @@ static const struct {
     {"OPTIONS sip:b SIP/2.0", SIP_ERR_NOT_SIP, SIP_NONE},
     {" \r\nx", SIP_ERR_NOT_SIP, SIP_NONE},
     /* start-line */
-    {"OPTIONS sip:b SIP/7.0\r\n" MUST END, SIP_ERR_VERSION, SIP_REQUEST},   /* RFC 4475 §3.1.2.16 */
+    {"OPTIONS sip:b SIP/7.0\r\n" MUST END, SIP_ERR_VERSION, SIP_REQUEST}, /* RFC 4475 §3.1.2.16 */
     {"OPTIONS sip:b SIP/2.00\r\n" MUST END, SIP_ERR_VERSION, SIP_REQUEST},
     {"OPTIONS sip:b SIP/2\r\n" MUST END, SIP_ERR_START_LINE, SIP_REQUEST},
     {"OPTIONS sip:b SIP/\r\n" MUST END, SIP_ERR_START_LINE, SIP_REQUEST},
@@ -54,7 +54,7 @@ static const struct {
     {"SIP/2.0 99 Low\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE},
     {"SIP/2.0 099 Low\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE},
     {"SIP/2.0 700 High\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE},
-    {"SIP/2.0 4294967301 x\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE},    /* §3.1.2.19 */
+    {"SIP/2.0 4294967301 x\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE}, /* §3.1.2.19 */
     {"SIP/2.0 2x0 OK\r\n" MUST END, SIP_ERR_STATUS, SIP_RESPONSE},
     {"SIP/2.0 200\r\n" MUST END, SIP_ERR_START_LINE, SIP_RESPONSE},
     /* header section */
@@ -63,7 +63,7 @@ static const struct {
     {REQ " folded\r\n" MUST END, SIP_ERR_HEADER, SIP_REQUEST},
     {REQ MUST "X: a\rb\r\n" END, SIP_ERR_HEADER, SIP_REQUEST},
     {REQ MUST "X: a\r\r\n" END, SIP_ERR_HEADER, SIP_REQUEST},
-    {REQ MUST "X : a\r\n" END, SIP_OK, SIP_REQUEST},                       /* HCOLON, §25.1 */
+    {REQ MUST "X : a\r\n" END, SIP_OK, SIP_REQUEST}, /* HCOLON, §25.1 */
     {REQ MUST "X\t:\r\n\ta\r\n" END, SIP_OK, SIP_REQUEST},
     {REQ MUST "X\r\n : a\r\n" END, SIP_ERR_HEADER, SIP_REQUEST},
     {REQ MUST "X: cut", SIP_ERR_HEADER_END, SIP_REQUEST},
@@ -77,7 +77,7 @@ static const struct {
     {REQ VIA FROM TO ID END, SIP_ERR_MISSING, SIP_REQUEST},
     {REQ MUST MUST END, SIP_OK, SIP_REQUEST},
     {REQ MUST "i: d\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST},
-    {REQ MUST "i: C@192.0.2.1\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST},   /* §8.1.1.4 */
+    {REQ MUST "i: C@192.0.2.1\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST}, /* §8.1.1.4 */
     {REQ MUST "CSeq: 8 OPTIONS\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST},
     {REQ MUST "f: <sip:x@y>;tag=2\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST},
     {REQ MUST "t: <sip:x@y>\r\n" END, SIP_ERR_DUPLICATE, SIP_REQUEST},
@@ -88,10 +88,10 @@ static const struct {
     {REQ "Via: SIP/2.0/UDP h;;\r\n" FROM TO ID SEQ END, SIP_ERR_VIA, SIP_REQUEST},
     {REQ VIA FROM TO "Call-ID:\r\n" SEQ END, SIP_ERR_CALL_ID, SIP_REQUEST},
     {REQ VIA FROM TO "Call-ID: a b\r\n" SEQ END, SIP_ERR_CALL_ID, SIP_REQUEST},
-    {REQ VIA FROM TO ID "CSeq: 2147483647 OPTIONS\r\n" END, SIP_OK, SIP_REQUEST},   /* §8.1.1.5 */
+    {REQ VIA FROM TO ID "CSeq: 2147483647 OPTIONS\r\n" END, SIP_OK, SIP_REQUEST}, /* §8.1.1.5 */
     {REQ VIA FROM TO ID "CSeq: 2147483648 OPTIONS\r\n" END, SIP_ERR_CSEQ, SIP_REQUEST},
     {REQ VIA FROM TO ID "CSeq: 36893488147419103232 OPTIONS\r\n" END, SIP_ERR_CSEQ, SIP_REQUEST},
-    {REQ VIA FROM TO ID "CSeq: 0009\r\n  OPTIONS\r\n" END, SIP_OK, SIP_REQUEST},    /* §3.1.1.1 */
+    {REQ VIA FROM TO ID "CSeq: 0009\r\n  OPTIONS\r\n" END, SIP_OK, SIP_REQUEST}, /* §3.1.1.1 */
     {REQ VIA FROM TO ID "CSeq: 7OPTIONS\r\n" END, SIP_ERR_CSEQ, SIP_REQUEST},
     {REQ VIA FROM TO ID "CSeq: 7\r\n" END, SIP_ERR_CSEQ, SIP_REQUEST},
     {REQ VIA FROM TO ID "CSeq: OPTIONS\r\n" END, SIP_ERR_CSEQ, SIP_REQUEST},
@@ -108,14 +108,14 @@ static const struct {
     {REQ MUST "Content-Length: -999\r\n" END, SIP_ERR_CONTENT_LENGTH, SIP_REQUEST}, /* §3.1.2.3 */
     {REQ MUST "Content-Length: 2147483648\r\n" END, SIP_ERR_CONTENT_LENGTH, SIP_REQUEST},
     {REQ MUST "Content-Length: 2147483647\r\n" END, SIP_ERR_BODY_SHORT, SIP_REQUEST},
-    {REQ MUST "Content-Length: 3\r\n" END "xx", SIP_ERR_BODY_SHORT, SIP_REQUEST},  /* §18.3 */
+    {REQ MUST "Content-Length: 3\r\n" END "xx", SIP_ERR_BODY_SHORT, SIP_REQUEST}, /* §18.3 */
     {REQ MUST "Contact: <sip:x>;;\r\n" END, SIP_ERR_CONTACT, SIP_REQUEST},
     {REQ MUST "Contact: *\r\n" END, SIP_OK, SIP_REQUEST},
 };
 
 static void test_errors(void **state)
 {
-    bool seen[SIP_ERROR_COUNT] = {[SIP_ERR_TOO_MANY_FIELDS] = true};   /* test_many_fields */
+    bool seen[SIP_ERROR_COUNT] = {[SIP_ERR_TOO_MANY_FIELDS] = true}; /* test_many_fields */
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct guard guard = guard_new_text(cases[i].text);
@@ -146,7 +146,7 @@ static void test_nul(void **state)
         {REQ MUST "X: \"\\\0\"\r\n\r\n", sizeof(REQ MUST "X: \"\\?\"\r\n\r\n") - 1, SIP_OK},
         {"OPTIONS sip:\0 SIP/2.0\r\n" MUST END, sizeof("OPTIONS sip:? SIP/2.0\r\n" MUST END) - 1,
          SIP_ERR_START_LINE},
-        {REQ MUST END "\0\0", sizeof(REQ MUST END) + 1, SIP_OK},           /* bodies are bytes */
+        {REQ MUST END "\0\0", sizeof(REQ MUST END) + 1, SIP_OK}, /* bodies are bytes */
     };
 
     for (size_t i = 0; i < COUNT(nuls); i++) {
@@ -186,15 +186,15 @@ static void test_request(void **state)
     expect_slice("branch", msg.top_via.branch, "z9hG4bK9ikj8");
     assert_memory_equal(guard.at + msg.headers, "TO :", 4);
     assert_memory_equal(guard.at + msg.body, "bodyTRAILING", 12);
-    assert_int_equal(msg.length, msg.body + 4);   /* §18.3: what follows is ignored */
+    assert_int_equal(msg.length, msg.body + 4); /* §18.3: what follows is ignored */
     assert_false(msg.open_end);
     guard_free(&guard);
 }
 
 static void test_response(void **state)
 {
-    struct guard guard = guard_new_text("SIP/2.0 486 Busy Here\r\n" VIA FROM TO ID
-                                        "CSeq: 9 NOVEL\r\n\r\nrest");
+    struct guard guard =
+        guard_new_text("SIP/2.0 486 Busy Here\r\n" VIA FROM TO ID "CSeq: 9 NOVEL\r\n\r\nrest");
     struct sip_msg msg;
 
     assert_int_equal(sip_msg_index(guard.at, guard.length, &msg), SIP_OK);
@@ -278,7 +278,7 @@ static void test_many_fields(void **state)
     assert_int_equal(sip_msg_index(text, length, &msg), SIP_ERR_TOO_MANY_FIELDS);
     assert_int_equal(msg.n_fields, SIP_FIELDS_MAX);
     expect_slice("call-id", msg.call_id, "c@192.0.2.1");
-    length = repeat(text, REQ MUST, "X:y\r\n", 10000);   /* others are not remembered */
+    length = repeat(text, REQ MUST, "X:y\r\n", 10000); /* others are not remembered */
     assert_int_equal(sip_msg_index(text, length, &msg), SIP_OK);
     length = repeat(text, REQ MUST "X: y\r\n", " fold\r\n", 8000);
     assert_int_equal(sip_msg_index(text, length, &msg), SIP_OK);
@@ -289,8 +289,8 @@ static void test_sizes(void **state)
 {
     static char text[200000];
     struct sip_msg msg;
-    size_t length = repeat(text, REQ MUST, "X: 45678901234567890123456789012345678901234567\r\n",
-                           1400);
+    size_t length =
+        repeat(text, REQ MUST, "X: 45678901234567890123456789012345678901234567\r\n", 1400);
 
     assert_true(length > SIP_MSG_MAX);
     assert_int_equal(sip_msg_index(text, length, &msg), SIP_ERR_HEADER_END);
@@ -303,10 +303,10 @@ static void test_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),      cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_request),     cmocka_unit_test(test_response),
-        cmocka_unit_test(test_goes_on),     cmocka_unit_test(test_open_end),
-        cmocka_unit_test(test_cut),         cmocka_unit_test(test_many_fields),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_request), cmocka_unit_test(test_response),
+        cmocka_unit_test(test_goes_on), cmocka_unit_test(test_open_end),
+        cmocka_unit_test(test_cut),     cmocka_unit_test(test_many_fields),
         cmocka_unit_test(test_sizes),
     };
 

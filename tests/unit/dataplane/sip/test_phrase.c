@@ -6,8 +6,9 @@
 
 static void test_methods(void **state)
 {
-    static const char *const others[] = {"", "I", "IN", "invite", "INVITED", "INVIT", "RE%47ISTER",
-                                         "REGISTE", "PUB", "UNKNOWN", "unknown", "SUBSCRIB\xc5"};
+    static const char *const others[] = {"",        "I",       "IN",         "invite",
+                                         "INVITED", "INVIT",   "RE%47ISTER", "REGISTE",
+                                         "PUB",     "UNKNOWN", "unknown",    "SUBSCRIB\xc5"};
 
     for (int m = SIP_INVITE; m < SIP_METHOD_COUNT; m++) {
         struct guard guard = guard_new_text(sip_method_name((enum sip_method)m));
@@ -15,7 +16,7 @@ static void test_methods(void **state)
         assert_int_equal(sip_method_parse(guarded(&guard)), m);
         guard_free(&guard);
     }
-    for (size_t i = 0; i < COUNT(others); i++) {   /* case-sensitive: RFC 3261 §7.1 */
+    for (size_t i = 0; i < COUNT(others); i++) { /* case-sensitive: RFC 3261 §7.1 */
         struct guard guard = guard_new_text(others[i]);
 
         assert_int_equal(sip_method_parse(guarded(&guard)), SIP_METHOD_UNKNOWN);

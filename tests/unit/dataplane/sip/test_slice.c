@@ -14,7 +14,7 @@ static void test_number(void **state)
     } cases[] = {
         {"0", 0, 0, 0},
         {"70", 255, 0, 70},
-        {"0068", 255, 0, 68},                                /* RFC 4475 §3.1.1.1 */
+        {"0068", 255, 0, 68}, /* RFC 4475 §3.1.1.1 */
         {"255", 255, 0, 255},
         {"256", 255, -ERANGE, 0},
         {"18446744073709551615", UINT64_MAX, 0, UINT64_MAX},
@@ -33,8 +33,7 @@ static void test_number(void **state)
         struct guard guard = guard_new_text(cases[i].text);
         uint64_t number = 4711;
 
-        assert_int_equal(sip_slice_number(guarded(&guard), cases[i].max, &number),
-                         cases[i].result);
+        assert_int_equal(sip_slice_number(guarded(&guard), cases[i].max, &number), cases[i].result);
         assert_true(number == (cases[i].result == 0 ? cases[i].number : 4711));
         guard_free(&guard);
     }
@@ -55,8 +54,9 @@ static void test_equal(void **state)
 static void test_trim(void **state)
 {
     static const char *const cases[][2] = {
-        {"", ""},          {" ", ""},      {"a", "a"}, {" \t\r\n a b \r\n ", "a b"}, {"a\t", "a"},
-        {"\r\n\r\n\r\n", ""},
+        {"", ""},     {" ", ""},
+        {"a", "a"},   {" \t\r\n a b \r\n ", "a b"},
+        {"a\t", "a"}, {"\r\n\r\n\r\n", ""},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -67,7 +67,8 @@ static void test_trim(void **state)
     }
 }
 
-/* RFC 3261 §25.1: token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~") */
+/* RFC 3261 §25.1: token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~")
+ */
 static void test_classes(void **state)
 {
     static const char marks[] = "-.!%*_+`'~";
@@ -82,8 +83,7 @@ static void test_classes(void **state)
         assert_int_equal(sip_char_is((char)c, SIP_CHAR_SCHEME),
                          alphanum || c == '-' || c == '.' || c == '+');
         assert_int_equal(sip_char_is((char)c, SIP_CHAR_DIGIT), c >= '0' && c <= '9');
-        assert_int_equal(sip_char_is((char)c, SIP_CHAR_ALPHA),
-                         alphanum && !(c >= '0' && c <= '9'));
+        assert_int_equal(sip_char_is((char)c, SIP_CHAR_ALPHA), alphanum && !(c >= '0' && c <= '9'));
         assert_int_equal(sip_char_is((char)c, SIP_CHAR_VISIBLE), c > ' ' && c != 0x7f);
         assert_int_equal(sip_char_is((char)c, SIP_CHAR_STOP),
                          c != 0 && strchr(";,\"<>", c) != NULL);
@@ -111,10 +111,8 @@ static void test_number_print(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_number),
-        cmocka_unit_test(test_number_print),
-        cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_number),  cmocka_unit_test(test_number_print),
+        cmocka_unit_test(test_equal),   cmocka_unit_test(test_trim),
         cmocka_unit_test(test_classes),
     };
 

@@ -12,16 +12,17 @@ static const struct {
     const char *params, *headers;
 } good[] = {
     {"sip:example.com", SIP_SCHEME_SIP, NULL, "example.com", 0, NULL, NULL},
-    {"SIPS:alice@example.com:5061;transport=tcp?Subject=x", SIP_SCHEME_SIPS, "alice",
-     "example.com", 5061, ";transport=tcp", "Subject=x"},
+    {"SIPS:alice@example.com:5061;transport=tcp?Subject=x", SIP_SCHEME_SIPS, "alice", "example.com",
+     5061, ";transport=tcp", "Subject=x"},
     {"sip:alice:secret@192.0.2.1", SIP_SCHEME_SIP, "alice", "192.0.2.1", 0, NULL, NULL},
     {"sip:user;par=u%40example.net@example.com", SIP_SCHEME_SIP, "user;par=u%40example.net",
-     "example.com", 0, NULL, NULL},                                 /* RFC 4475 §3.1.1.13 */
+     "example.com", 0, NULL, NULL}, /* RFC 4475 §3.1.1.13 */
     {"sip:null-%00-null@example.com", SIP_SCHEME_SIP, "null-%00-null", "example.com", 0, NULL,
-     NULL},                                                          /* RFC 4475 §3.1.1.4 */
-    {"sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com",
+     NULL}, /* RFC 4475 §3.1.1.4 */
+    {"sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/"
+     ";;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com",
      SIP_SCHEME_SIP, "1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*", "example.com", 0, NULL,
-     NULL},                                                          /* RFC 4475 §3.1.1.2 */
+     NULL}, /* RFC 4475 §3.1.1.2 */
     {"sip:*31#123@example.com", SIP_SCHEME_SIP, "*31#123", "example.com", 0, NULL, NULL},
     {"sip:[2001:db8::10:5070]", SIP_SCHEME_SIP, NULL, "[2001:db8::10:5070]", 0, NULL, NULL},
     {"sip:a@[2001:db8::10]:5070;lr", SIP_SCHEME_SIP, "a", "[2001:db8::10]", 5070, ";lr", NULL},
@@ -31,18 +32,49 @@ static const struct {
     {"tel:+358-555;phone-context=x", SIP_SCHEME_TEL, "+358-555", NULL, 0, ";phone-context=x", NULL},
     {"urn:service:sos", SIP_SCHEME_URN, "service:sos", NULL, 0, NULL, NULL},
     {"nobodyKnowsThisScheme:totallyopaquecontent", SIP_SCHEME_OTHER, "totallyopaquecontent", NULL,
-     0, NULL, NULL},                                                 /* RFC 4475 §3.3.2 */
+     0, NULL, NULL}, /* RFC 4475 §3.3.2 */
     {"soap.beep://192.0.2.103:3002", SIP_SCHEME_OTHER, "//192.0.2.103:3002", NULL, 0, NULL, NULL},
 };
 
 static const char *const bad[] = {
-    "", "sip", "sip:", ":x", "example.com", "1sip:x", "s p:x", "sip:@example.com",
-    "sip:a@", "sip:a@:5060", "sip::5060", "sip:a@b:", "sip:a@b:0", "sip:a@b:65536", "sip:a@b:5x",
-    "sip:a@b:5060x", "sip:a b@c", "sip:a@b c", "sip:a@b\t", "sip:a@b\r\n", "<sip:a@b>",
-    "sip:a@b>", "sip:<a@b", "sip:a\"b@c", "sip:a@b@c", "sip:a@b;x=c@d", "sip:192.0.2.256",
-    "sip:2001:db8::10",                                              /* RFC 5118 §4.2 */
-    "sip:user@[2001:db8:::192.0.2.1]", "sip:[2001:db8::1", "sip:[::1]x", "sip:a@b\x7f",
-    "tel:", "tel:;x", "tel:a b", "urn:<x>", "x:\x01", "sip:a@%62",
+    "",
+    "sip",
+    "sip:",
+    ":x",
+    "example.com",
+    "1sip:x",
+    "s p:x",
+    "sip:@example.com",
+    "sip:a@",
+    "sip:a@:5060",
+    "sip::5060",
+    "sip:a@b:",
+    "sip:a@b:0",
+    "sip:a@b:65536",
+    "sip:a@b:5x",
+    "sip:a@b:5060x",
+    "sip:a b@c",
+    "sip:a@b c",
+    "sip:a@b\t",
+    "sip:a@b\r\n",
+    "<sip:a@b>",
+    "sip:a@b>",
+    "sip:<a@b",
+    "sip:a\"b@c",
+    "sip:a@b@c",
+    "sip:a@b;x=c@d",
+    "sip:192.0.2.256",
+    "sip:2001:db8::10", /* RFC 5118 §4.2 */
+    "sip:user@[2001:db8:::192.0.2.1]",
+    "sip:[2001:db8::1",
+    "sip:[::1]x",
+    "sip:a@b\x7f",
+    "tel:",
+    "tel:;x",
+    "tel:a b",
+    "urn:<x>",
+    "x:\x01",
+    "sip:a@%62",
 };
 
 static void test_uri_good(void **state)
@@ -87,30 +119,49 @@ static const struct {
     {"<sip:a@b>", "sip:a@b", NULL, "<sip:a@b>", NULL, true},
     {" \"Mr. X\" <sip:a@b;lr>;tag=1 ", "sip:a@b;lr", ";tag=1", "\"Mr. X\" <sip:a@b;lr>;tag=1", NULL,
      true},
-    {"sip:a@b;tag=1;x", "sip:a@b", ";tag=1;x", "sip:a@b;tag=1;x", NULL, false},   /* §20.10 */
+    {"sip:a@b;tag=1;x", "sip:a@b", ";tag=1;x", "sip:a@b;tag=1;x", NULL, false}, /* §20.10 */
     {"sip:a@b", "sip:a@b", NULL, "sip:a@b", NULL, false},
     {"*", "*", NULL, "*", NULL, false},
     {"Bell Ltd. <sip:a@b> ; q = 0.5", "sip:a@b", "; q = 0.5", "Bell Ltd. <sip:a@b> ; q = 0.5", NULL,
      true},
     {"\"a, <b> \\\"c\" <sip:a,b@c>;x=\",\" ,\r\n <sip:d>;y, <sip:e>", "sip:a,b@c", ";x=\",\"",
      "\"a, <b> \\\"c\" <sip:a,b@c>;x=\",\"", "<sip:d>;y, <sip:e>", true},
-    {"<  sip:a@b  >", "sip:a@b", NULL, "<  sip:a@b  >", NULL, true},       /* RFC 4475 §3.1.2.14 */
+    {"<  sip:a@b  >", "sip:a@b", NULL, "<  sip:a@b  >", NULL, true}, /* RFC 4475 §3.1.2.14 */
     {"\\\"arik\\\" <sip:a@b>;tag=1", "sip:a@b", ";tag=1", "\\\"arik\\\" <sip:a@b>;tag=1", NULL,
-     true},                                                                 /* seen in phones */
+     true}, /* seen in phones */
     {"<sip:a@b>;+sip.instance=\"<urn:uuid:0>\";reg-id=1", "sip:a@b",
      ";+sip.instance=\"<urn:uuid:0>\";reg-id=1",
-     "<sip:a@b>;+sip.instance=\"<urn:uuid:0>\";reg-id=1", NULL, true},      /* RFC 5626 */
+     "<sip:a@b>;+sip.instance=\"<urn:uuid:0>\";reg-id=1", NULL, true}, /* RFC 5626 */
     {"sip:a@b,sip:c@d", "sip:a@b", NULL, "sip:a@b", "sip:c@d", false},
     {"<http://x>", "http://x", NULL, "<http://x>", NULL, true},
 };
 
 static const char *const bad_addresses[] = {
-    "", " ", "Bell", "\"Mr. J. User <sip:j@example.com>",                    /* RFC 4475 §3.1.2.6 */
-    "<sip:a@b", "sip:a@b>", "<>", "< >", "<<sip:a@b>>", "<sip:a@b>>", "<sip:a@b>x",
-    "\"Joe\" <sip:joe@example.org>;;;;",                                    /* RFC 4475 §3.1.2.1 */
-    "<sip:a@b>;", "<sip:a@b>,", "<sip:a@b>, ,<sip:c>", ",<sip:a@b>", "<sip:a@b>;x=\"y",
-    "Bell, Alexander <sip:a@b>;tag=43",                                     /* RFC 4475 §3.1.2.15 */
-    "a b:c", "sip:a\"b\"@c", "sip:", "*;", "\"a\" sip:b@c", "<sip:a@b>;x=<y>", "a<sip:b\\",
+    "",
+    " ",
+    "Bell",
+    "\"Mr. J. User <sip:j@example.com>", /* RFC 4475 §3.1.2.6 */
+    "<sip:a@b",
+    "sip:a@b>",
+    "<>",
+    "< >",
+    "<<sip:a@b>>",
+    "<sip:a@b>>",
+    "<sip:a@b>x",
+    "\"Joe\" <sip:joe@example.org>;;;;", /* RFC 4475 §3.1.2.1 */
+    "<sip:a@b>;",
+    "<sip:a@b>,",
+    "<sip:a@b>, ,<sip:c>",
+    ",<sip:a@b>",
+    "<sip:a@b>;x=\"y",
+    "Bell, Alexander <sip:a@b>;tag=43", /* RFC 4475 §3.1.2.15 */
+    "a b:c",
+    "sip:a\"b\"@c",
+    "sip:",
+    "*;",
+    "\"a\" sip:b@c",
+    "<sip:a@b>;x=<y>",
+    "a<sip:b\\",
 };
 
 static void test_nameaddr_good(void **state)
@@ -150,9 +201,9 @@ static void test_unescape(void **state)
     static const struct {
         const char *text, *plain;
     } texts[] = {
-        {"", ""},         {"abc", "abc"},    {"%61%62%2e%2E", "ab.."}, {"%", "%"},
-        {"a%4", "a%4"},   {"%zz", "%zz"},    {"%4g%41", "%4gA"},       {"%25%34%31", "%41"},
-        {"%%41", "%A"},   {"100%41%", "100A%"},
+        {"", ""},       {"abc", "abc"},       {"%61%62%2e%2E", "ab.."}, {"%", "%"},
+        {"a%4", "a%4"}, {"%zz", "%zz"},       {"%4g%41", "%4gA"},       {"%25%34%31", "%41"},
+        {"%%41", "%A"}, {"100%41%", "100A%"},
     };
 
     for (size_t i = 0; i < COUNT(texts); i++) {
@@ -180,12 +231,9 @@ static void test_no_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uri_good),
-        cmocka_unit_test(test_uri_bad),
-        cmocka_unit_test(test_nameaddr_good),
-        cmocka_unit_test(test_nameaddr_bad),
-        cmocka_unit_test(test_unescape),
-        cmocka_unit_test(test_no_address),
+        cmocka_unit_test(test_uri_good),      cmocka_unit_test(test_uri_bad),
+        cmocka_unit_test(test_nameaddr_good), cmocka_unit_test(test_nameaddr_bad),
+        cmocka_unit_test(test_unescape),      cmocka_unit_test(test_no_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
