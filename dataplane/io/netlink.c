@@ -35,11 +35,27 @@ void io_netlink_close(struct io_netlink *netlink)
     netlink->socket = NULL;
 }
 
+/* Takes the mark off messages of a dump under which the table changed; whether one bore it. libmnl
+ * would stop at the first, and leave the rest in the socket for the next request to stumble over. */
+static bool take_interruption(void *buffer, size_t length)
+{
+    struct nlmsghdr *message = buffer;
+    int left = (int)length;
+    bool interrupted = false;
+
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        interrupted |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+        message->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
+    }
+    return interrupted;
+}
+
 /* Receives the answer to the request of this sequence number, to its end. */
 static int answer(struct io_netlink *netlink, unsigned int sequence, mnl_cb_t visit, void *context)
 {
-    char buffer[IO_NETLINK_BUFFER_BYTES];
+    _Alignas(struct nlmsghdr) char buffer[IO_NETLINK_BUFFER_BYTES];
     unsigned int port = mnl_socket_get_portid(netlink->socket);
+    bool interrupted = false;
     int more = MNL_CB_OK;
 
     while (more > MNL_CB_STOP) {
@@ -49,9 +65,15 @@ static int answer(struct io_netlink *netlink, unsigned int sequence, mnl_cb_t vi
             continue;   /* a signal of the TAP driver */
         if (length < 0)
             return -errno;
+        if (length >= (ssize_t)sizeof(struct nlmsghdr) &&
+            ((const struct nlmsghdr *)(const void *)buffer)->nlmsg_seq != sequence)
+            continue;   /* the rest of an answer that was given up */
+        interrupted |= take_interruption(buffer, (size_t)length);
         more = mnl_cb_run(buffer, (size_t)length, sequence, port, visit, context);
     }
-    return more < 0 ? -errno : 0;
+    if (more < 0)
+        return -errno;
+    return interrupted ? -EINTR : 0;
 }
 
 static int request(struct io_netlink *netlink, struct nlmsghdr *message, mnl_cb_t visit,
