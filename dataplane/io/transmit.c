@@ -18,6 +18,7 @@
 enum {
     TX_ROOM = 2 * IO_BURST,
     TX_ATTEMPTS = 8,              /* calls without progress before the rest is dropped */
+    VLAN_BYTES = 4,
     FRAGMENTS_MAX = 128,          /* 65,535 bytes in the smallest MTU */
 };
 
@@ -151,8 +152,11 @@ static void put_fragments(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf,
 
 void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
 {
-    if (likely(mbuf->pkt_len <= (uint32_t)IO_ETHER_BYTES + tx->ports[port].mtu &&
-               mbuf->nb_segs == 1)) {
+    uint32_t room = (uint32_t)IO_ETHER_BYTES + tx->ports[port].mtu;
+
+    if (kind == IO_KIND_TAP)
+        room += VLAN_BYTES;       /* of an interface that an operator put on the TAP */
+    if (likely(mbuf->pkt_len <= room && mbuf->nb_segs == 1)) {
         append(tx, port, mbuf, kind);
     } else if (kind == IO_KIND_TAP || mbuf->nb_segs != 1) {
         tx->counts.too_long[kind]++;
