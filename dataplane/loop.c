@@ -328,7 +328,7 @@ int loop_run(struct loop *loop)
 
 static int open_timer(struct loop *loop)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000 * 1000};
+    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
     const struct itimerspec every = {.it_interval = tick, .it_value = tick};
 
     loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -155,6 +155,12 @@ static int start_calls(struct plane *plane)
         error = memory_new("tandem-calls", bytes, true, &plane->calls);
     if (error < 0 && (!rte_eal_has_hugepages() || cfg->hugepages != CFG_HUGEPAGES_ON))
         error = memory_new("tandem-calls", bytes, false, &plane->calls);
+    if (error < 0 && cfg->hugepages == CFG_HUGEPAGES_ON) {
+        snprintf(plane->reason, sizeof(plane->reason),
+                 "hugepages: the call table needs %zuMiB of them besides `memory`: %s",
+                 (bytes >> 20) + 1, strerror(-error));
+        return error;
+    }
     if (error < 0)
         return fail(plane, error, "dataplane.call_table");
     plane->shared.calls = lb_call_table_init(plane->calls.at, cfg->call_table);

@@ -111,7 +111,7 @@ static int visit_threads(int signal_number)
 
 static int drop_in_others(void)
 {
-    const struct timespec pause = {.tv_nsec = CHECK_PAUSE_MS * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = CHECK_PAUSE_MS * 1000000L};
     const struct sigaction action = {.sa_handler = drop_in_thread, .sa_flags = SA_RESTART};
     struct sigaction before;
     int left;

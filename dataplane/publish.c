@@ -138,7 +138,7 @@ void publish_reap(struct publish *p)
 /* Lets workers finish with what was replaced, for a bounded time. True when none is left. */
 static bool wait_for_workers(struct publish *p)
 {
-    const struct timespec pause = {.tv_nsec = GRACE_POLL_US * 1000};
+    const struct timespec pause = {.tv_nsec = GRACE_POLL_US * 1000L};
 
     publish_reap(p);
     for (uint32_t i = 0; i < GRACE_POLLS && p->n_retired > 0; i++) {
