@@ -91,8 +91,7 @@ static const char *parse_object(const json_t *object, struct admin_request *requ
     return parse_change(object, verb, &request->change);
 }
 
-int admin_parse(const char *line, size_t length, struct admin_request *ret,
-                const char **ret_reason)
+int admin_parse(const char *line, size_t length, struct admin_request *ret, const char **ret_reason)
 {
     struct admin_request request = {0};
     const char *reason = "not a JSON object";
@@ -152,8 +151,8 @@ static void handle_why(struct admin_client *client, struct reload *reload,
                        const struct admin_request *request)
 {
     char text[PLAN_TEXT_MAX];
-    json_t *result = why_answer(reload, request->call_id,
-                                request->pool[0] == '\0' ? NULL : request->pool, text);
+    json_t *result =
+        why_answer(reload, request->call_id, request->pool[0] == '\0' ? NULL : request->pool, text);
 
     if (result == NULL)
         answer_error(client, text);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/totals.h"
+
 void linger_done(struct linger *linger)
 {
     free(linger->watched);
@@ -46,29 +48,19 @@ static bool follow(struct linger *linger, const struct state *state, uint64_t mo
     return true;
 }
 
-/* The slot of a backend id, or n_slots. */
-static uint32_t slot_of(const struct counters_header *counters, uint32_t id)
-{
-    uint32_t slot = 0;
-
-    while (slot < counters->n_slots && counters_slot_ids(counters)[slot] != id)
-        slot++;
-    return slot;
-}
-
 /* Brings one up to date and says whether it was idle for long enough. */
-static bool is_idle(struct linger_watched *watched, const struct counters_header *counters,
-                    uint64_t mono_s)
+static bool is_idle(struct linger_watched *watched, const struct state *state,
+                    const struct counters_header *counters, uint64_t mono_s)
 {
-    uint32_t slot = slot_of(counters, watched->id);
+    uint32_t slot = totals_slot(counters, watched->id);
     uint64_t started, ended, messages;
 
-    if (slot == counters->n_slots) {  /* no slot, nothing is known */
+    if (slot == LB_NO_SLOT) { /* no slot, nothing is known */
         watched->since_s = mono_s;
         return false;
     }
-    started = counters_slot_sum(counters, slot, COUNTERS_SLOT_STARTED);
-    ended = counters_slot_sum(counters, slot, COUNTERS_SLOT_ENDED);
+    started = totals_of(state, counters, watched->id, slot, COUNTERS_SLOT_STARTED);
+    ended = totals_of(state, counters, watched->id, slot, COUNTERS_SLOT_ENDED);
     messages = counters_slot_sum(counters, slot, COUNTERS_SLOT_REQUESTS) +
                counters_slot_sum(counters, slot, COUNTERS_SLOT_RESPONSES);
     if (started > ended || messages != watched->messages) {
@@ -96,7 +88,7 @@ uint32_t linger_pick(struct linger *linger, const struct state *state, uint64_t 
             pick = b->id;
         else if (counters == NULL || b->epoch == 0 || counters->epoch != b->epoch)
             watched->since_s = mono_s;
-        else if (is_idle(watched, counters, mono_s))
+        else if (is_idle(watched, state, counters, mono_s))
             pick = b->id;
     }
     return pick;

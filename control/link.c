@@ -23,13 +23,13 @@ struct link {
     struct loop *loop;
     struct link_conf conf;
     struct sockaddr_un address;
-    struct loop_event *timer;         /* to connect again, or to wait for HELLO */
+    struct loop_event *timer; /* to connect again, or to wait for HELLO */
     struct loop_event *watch;
-    int fd;                           /* -1: not connected */
+    int fd; /* -1: not connected */
     bool has_hello;
-    bool complained;                  /* said once that nobody is there */
+    bool complained; /* said once that nobody is there */
     struct msg_hello hello;
-    const void *counters;             /* mapped shared, read-only; hello.counters_size */
+    const void *counters; /* mapped shared, read-only; hello.counters_size */
     int calls_fd;
 };
 
@@ -145,7 +145,7 @@ static const char *take_hello(struct link *link, const struct msg_hello *hello, 
     link->calls_fd = fds[1];
     link->hello = *hello;
     link->has_hello = true;
-    close(fds[0]);                    /* the mapping keeps the memory */
+    close(fds[0]); /* the mapping keeps the memory */
     return NULL;
 }
 
@@ -172,8 +172,8 @@ static void receive_hello(struct link *link, const struct msg_hello *hello, int 
     link->conf.on_hello(link->conf.arg, &link->hello);
 }
 
-static void receive_answer(struct link *link, struct msg_answer *answer, int size,
-                           const int *fds, uint32_t n_fds)
+static void receive_answer(struct link *link, struct msg_answer *answer, int size, const int *fds,
+                           uint32_t n_fds)
 {
     for (uint32_t i = 0; i < n_fds; i++)
         close(fds[i]);
@@ -216,7 +216,7 @@ struct link *link_new(struct loop *loop, const struct link_conf *conf)
         return NULL;
     link->loop = loop;
     link->conf = *conf;
-    link->conf.socket = NULL;         /* address has it */
+    link->conf.socket = NULL; /* address has it */
     link->fd = link->calls_fd = -1;
     link->address.sun_family = AF_UNIX;
     link->timer = loop_timer_new(loop, connect_now, link);
@@ -233,7 +233,7 @@ void link_free(struct link *link)
 {
     if (link == NULL)
         return;
-    link->has_hello = false;          /* nobody is to be told */
+    link->has_hello = false; /* nobody is to be told */
     if (link->timer != NULL)
         drop(link);
     loop_event_free(link->timer);
@@ -253,8 +253,10 @@ const struct msg_hello *link_hello(const struct link *link)
 
 int link_offer(struct link *link, const struct snapshot *snapshot)
 {
-    struct msg_offer offer = {.magic = MSG_MAGIC, .kind = MSG_OFFER,
-                              .generation = snapshot->generation, .size = snapshot->size};
+    struct msg_offer offer = {.magic = MSG_MAGIC,
+                              .kind = MSG_OFFER,
+                              .generation = snapshot->generation,
+                              .size = snapshot->size};
     int fd, status;
 
     if (!link->has_hello)
@@ -306,8 +308,7 @@ struct counters_header *link_counters(const struct link *link)
  */
 static void *map_private(int fd, size_t size)
 {
-    void *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
     volatile char *header = memory;
 
     if (memory != MAP_FAILED)

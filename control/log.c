@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1024 };       /* a longer line is cut */
+enum { LINE_MAX_BYTES = 1024 }; /* a longer line is cut */
 
 static void write_line(const char *severity, const char *format, va_list args)
 {
@@ -24,7 +24,8 @@ static void write_line(const char *severity, const char *format, va_list args)
             line[length] = '?';
     }
     line[length++] = '\n';
-    /* One write a line, so that lines of several processes do not mix. Nobody to tell of a failure. */
+    /* One write a line, so that lines of several processes do not mix. Nobody to tell of a failure.
+     */
     if (write(STDERR_FILENO, line, length) < 0)
         return;
 }

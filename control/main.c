@@ -44,7 +44,7 @@ static void notify(const char *text)
         return;
     memcpy(address.sun_path, path, length);
     if (*path == '@')
-        address.sun_path[0] = '\0';   /* an abstract socket */
+        address.sun_path[0] = '\0'; /* an abstract socket */
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -63,7 +63,7 @@ static void on_ready(void *arg)
 
 static void on_outcome(void *arg, const struct reload_outcome *outcome)
 {
-    (void)arg;                        /* reload has logged it */
+    (void)arg; /* reload has logged it */
     (void)outcome;
 }
 
@@ -108,10 +108,10 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     control->reload = reload_new(control->loop, file, cfg, on_ready, NULL, ret_text);
     if (control->reload == NULL)
         return -EINVAL;
-    cfg = NULL;                       /* reload's now */
-    control->admin = admin_new(control->loop, control->reload,
-                               reload_cfg(control->reload)->control.socket,
-                               reload_cfg(control->reload)->control.socket_group, ret_text);
+    cfg = NULL; /* reload's now */
+    control->admin =
+        admin_new(control->loop, control->reload, reload_cfg(control->reload)->control.socket,
+                  reload_cfg(control->reload)->control.socket_group, ret_text);
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||
         control->interrupt == NULL)
         return -EINVAL;
@@ -172,7 +172,7 @@ static int run(const char *file)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN);         /* whoever reads the log may leave */
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may leave */
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("tandem-control %s\n", TANDEM_VERSION);
         return EXIT_SUCCESS;

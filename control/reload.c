@@ -17,6 +17,7 @@
 #include "control/linger.h"
 #include "control/log.h"
 #include "control/queue.h"
+#include "control/totals.h"
 
 /* Generations are reserved in the state file in steps, so that not each offer waits for a disk. */
 enum { GENERATION_STEP = 64 };
@@ -43,10 +44,11 @@ struct reload {
     void *ready_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;
-    bool for_first;              /* what is in flight is the first change in the queue */
-    struct loop_event *patience; /* runs while something is in flight */
-    uint64_t again_s;            /* what runs was refused: when it is offered again; 0: not */
-    uint64_t forget_s;           /* nobody is forgotten before, since that was refused */
+    bool for_first;                 /* what is in flight is the first change in the queue */
+    struct loop_event *patience;    /* runs while something is in flight */
+    struct counters_header *before; /* the counters when it was offered, for totals.h; or NULL */
+    uint64_t again_s;               /* what runs was refused: when it is offered again; 0: not */
+    uint64_t forget_s;              /* nobody is forgotten before, since that was refused */
     struct plan offered;
 };
 
@@ -185,13 +187,24 @@ static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
     return status;
 }
 
-/* What was offered is in flight, until its answer comes, the data plane goes or patience ends. */
-static void await(struct reload *r, const struct plan *plan, bool for_first)
+/* Offers a plan, which is r's then, and in flight until its answer comes, the data plane goes or
+ * patience ends. 0, -ENOTCONN, or why it could not be offered; then the plan stays the caller's. */
+static int offer(struct reload *r, const struct plan *plan, bool for_first)
 {
+    struct counters_header *before = link_counters(r->link);
+    int status = link_offer(r->link, plan->snapshot);
+
+    if (status != 0) {
+        free(before);
+        return status;
+    }
+    free(r->before);
+    r->before = before;
     r->offered = *plan;
     r->in_flight = true;
     r->for_first = for_first;
     loop_timer_start(r->patience, RELOAD_PATIENCE_MS);
+    return 0;
 }
 
 /* It accepted a connection and an offer and says nothing: changes must not queue for ever. */
@@ -215,15 +228,13 @@ static void start_first(struct reload *r)
         finish(r, RELOAD_REFUSED, text);
         return;
     }
-    status = link_offer(r->link, plan.snapshot);
+    status = offer(r, &plan, true);
     if (status == -ENOTCONN) {
         finish_pending(r, &plan);
     } else if (status != 0) {
         abandon(r, &plan);
         snprintf(text, sizeof(text), "the snapshot cannot be offered: %s", strerror(-status));
         finish(r, RELOAD_REFUSED, text);
-    } else {
-        await(r, &plan, true);
     }
 }
 
@@ -248,13 +259,12 @@ static void offer_running(struct reload *r)
         log_error("%s", text);
         return;
     }
-    status = link_offer(r->link, plan.snapshot);
+    status = offer(r, &plan, false);
     if (status != 0) {
         log_error("the snapshot cannot be offered: %s", strerror(-status));
         plan_done(&plan);
-        return;
+        r->again_s = clock_s(CLOCK_MONOTONIC) + RELOAD_AGAIN_S;
     }
-    await(r, &plan, false);
 }
 
 /* A data plane that was restarted has just read its section of the file: that is what the next
@@ -314,6 +324,21 @@ static void on_gone(void *arg)
     proceed(r);
 }
 
+/* Slots were given anew with the ACK. */
+static void rebase_totals(struct reload *r)
+{
+    struct counters_header *now = link_counters(r->link);
+    int status = 0;
+
+    if (totals_rebase(r->state, r->before, now))
+        status = state_save(r->state, r->state_file);
+    if (status != 0)
+        log_error("%s: %s", r->state_file, strerror(-status));
+    free(now);
+    free(r->before);
+    r->before = NULL;
+}
+
 static void on_acknowledged(struct reload *r)
 {
     char text[64];
@@ -324,9 +349,11 @@ static void on_acknowledged(struct reload *r)
     snprintf(text, sizeof(text), "generation %" PRIu64 " in effect", r->acknowledged);
     if (r->for_first) {
         commit(r, &r->offered);
+        rebase_totals(r);
         finish(r, RELOAD_DONE, text);
     } else {
         adopt(r, &r->offered);
+        rebase_totals(r);
         log_info("offer to the data plane: %s", text);
     }
     if (r->on_ready != NULL) {
@@ -526,6 +553,7 @@ void reload_free(struct reload *r)
     loop_event_free(r->tick);
     loop_event_free(r->patience);
     plan_done(&r->offered);
+    free(r->before);
     linger_done(&r->linger);
     cfg_free(r->cfg);
     cfg_free(r->dataplane);

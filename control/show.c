@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "control/show_config.h"
+#include "control/totals.h"
 
 enum { STATS_TRIES = 5, STATS_PAUSE_NS = 1000000 };
 
@@ -23,36 +24,42 @@ json_t *show_ip(const struct sip_ip *ip)
     return json_stringn(text + brackets, length - 2u * brackets);
 }
 
-uint32_t show_slot(const struct counters_header *counters, uint32_t id)
-{
-    for (uint32_t slot = 0; counters != NULL && slot < counters->n_slots; slot++) {
-        if (counters_slot_ids(counters)[slot] == id)
-            return slot;
-    }
-    return LB_NO_SLOT;
-}
-
 /* Values are far below 2^63, where jansson's integers end; a broken one wraps, it never traps. */
 static json_t *count_json(uint64_t value)
 {
     return json_integer((json_int_t)value);
 }
 
-static json_t *slot_json(const struct counters_header *counters, uint32_t slot,
-                         enum counters_slot what)
+/* A backend's slot and whatever is needed to read its counts. */
+struct counted {
+    const struct state *state;
+    const struct counters_header *counters; /* NULL: the data plane is absent */
+    uint32_t id, slot;
+};
+
+static struct counted counted_of(const struct reload *reload,
+                                 const struct counters_header *counters, uint32_t id)
 {
-    return slot == LB_NO_SLOT ? json_null() : count_json(counters_slot_sum(counters, slot, what));
+    return (struct counted){reload_state(reload), counters, id, totals_slot(counters, id)};
 }
 
-/* Calls in progress: who began less who ended; the two are read apart, so clamp at 0. */
-static json_t *calls_json(const struct counters_header *counters, uint32_t slot)
+static json_t *total_json(const struct counted *c, enum counters_slot what)
+{
+    return c->slot == LB_NO_SLOT
+               ? json_null()
+               : count_json(totals_of(c->state, c->counters, c->id, c->slot, what));
+}
+
+/* Calls in progress: who began less who ended; the two are read apart, so clamp at 0. What was
+ * before the base is over: its difference is what was miscounted. */
+static json_t *calls_json(const struct counted *c)
 {
     uint64_t started, ended;
 
-    if (slot == LB_NO_SLOT)
+    if (c->slot == LB_NO_SLOT)
         return json_null();
-    started = counters_slot_sum(counters, slot, COUNTERS_SLOT_STARTED);
-    ended = counters_slot_sum(counters, slot, COUNTERS_SLOT_ENDED);
+    started = totals_of(c->state, c->counters, c->id, c->slot, COUNTERS_SLOT_STARTED);
+    ended = totals_of(c->state, c->counters, c->id, c->slot, COUNTERS_SLOT_ENDED);
     return count_json(started > ended ? started - ended : 0);
 }
 
@@ -74,20 +81,21 @@ static double share_of(const struct snapshot *s, const struct lb_pool *pool, uin
     return (double)n / pool->table_size;
 }
 
-static void add_counts(json_t *object, const struct counters_header *counters, uint32_t slot)
+static void add_counts(json_t *object, const struct counted *c)
 {
-    json_object_set_new(object, "calls", calls_json(counters, slot));
-    json_object_set_new(object, "requests", slot_json(counters, slot, COUNTERS_SLOT_REQUESTS));
-    json_object_set_new(object, "new", slot_json(counters, slot, COUNTERS_SLOT_NEW));
-    json_object_set_new(object, "responses", slot_json(counters, slot, COUNTERS_SLOT_RESPONSES));
+    json_object_set_new(object, "calls", calls_json(c));
+    json_object_set_new(object, "requests", total_json(c, COUNTERS_SLOT_REQUESTS));
+    json_object_set_new(object, "new", total_json(c, COUNTERS_SLOT_NEW));
+    json_object_set_new(object, "responses", total_json(c, COUNTERS_SLOT_RESPONSES));
 }
 
-static json_t *backend_json(const struct snapshot *s, uint32_t index,
+static json_t *backend_json(const struct reload *reload, uint32_t index,
                             const struct counters_header *counters)
 {
+    const struct snapshot *s = reload_snapshot(reload);
     const struct lb_backend *b = &snapshot_backends(s)[index];
     const struct lb_pool *pool = &snapshot_pools(s)[b->pool];
-    uint32_t slot = show_slot(counters, b->id);
+    const struct counted c = counted_of(reload, counters, b->id);
     json_t *object = json_object();
 
     json_object_set_new(object, "pool", text_json(s, pool->name));
@@ -99,9 +107,9 @@ static json_t *backend_json(const struct snapshot *s, uint32_t index,
     json_object_set_new(object, "health", json_string(state_word(b->health)));
     json_object_set_new(object, "weight", json_integer(b->weight));
     json_object_set_new(object, "lingering", json_boolean(b->lingering));
-    add_counts(object, counters, slot);
+    add_counts(object, &c);
     json_object_set_new(object, "slot",
-                        slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)slot));
+                        c.slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)c.slot));
     json_object_set_new(object, "share_expected",
                         json_real(share_of(s, pool, index - pool->first_backend)));
     return object;
@@ -114,7 +122,7 @@ static json_t *show_backends(const struct reload *reload)
     json_t *list = json_array();
 
     for (uint32_t i = 0; i < s->backends.n; i++)
-        json_array_append_new(list, backend_json(s, i, counters));
+        json_array_append_new(list, backend_json(reload, i, counters));
     free(counters);
     return list;
 }
@@ -128,14 +136,14 @@ static json_t *show_calls(const struct reload *reload)
 
     for (uint32_t i = 0; i < s->backends.n; i++) {
         const struct lb_backend *b = &snapshot_backends(s)[i];
-        uint32_t slot = show_slot(counters, b->id);
+        const struct counted c = counted_of(reload, counters, b->id);
         json_t *object = json_object();
 
         json_object_set_new(object, "pool", text_json(s, snapshot_pools(s)[b->pool].name));
         json_object_set_new(object, "name", text_json(s, b->name));
-        json_object_set_new(object, "started", slot_json(counters, slot, COUNTERS_SLOT_STARTED));
-        json_object_set_new(object, "ended", slot_json(counters, slot, COUNTERS_SLOT_ENDED));
-        add_counts(object, counters, slot);
+        json_object_set_new(object, "started", total_json(&c, COUNTERS_SLOT_STARTED));
+        json_object_set_new(object, "ended", total_json(&c, COUNTERS_SLOT_ENDED));
+        add_counts(object, &c);
         json_array_append_new(list, object);
     }
     free(counters);

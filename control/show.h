@@ -23,7 +23,4 @@ extern const char *const show_words[];
 /* An address as the configuration writes it: IPv6 without brackets. */
 json_t *show_ip(const struct sip_ip *ip);
 
-/* The slot that the data plane gave a backend id, or LB_NO_SLOT. */
-uint32_t show_slot(const struct counters_header *counters, uint32_t id);
-
 #endif

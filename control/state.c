@@ -77,6 +77,12 @@ static int append(struct state *state, const char *pool, const struct cfg_backen
     return 0;
 }
 
+static void carry_base(struct state_backend *b, const struct state_backend *from)
+{
+    b->base_epoch = from->base_epoch;
+    memcpy(b->base, from->base, sizeof(b->base));
+}
+
 /* Appends what the configuration does not say: the operator's word, and since when it lingers. */
 static void carry(struct state_backend *b, const struct state_backend *from)
 {
@@ -85,6 +91,7 @@ static void carry(struct state_backend *b, const struct state_backend *from)
     b->lingering = from->lingering;
     b->left_s = from->left_s;
     b->epoch = from->epoch;
+    carry_base(b, from);
 }
 
 /* An empty state with room for n backends, and the numbers of another. */
@@ -150,6 +157,7 @@ static int adopt_configured(struct state *next, const struct state *state, const
                 continue;
             b->admin = old->admin;
             b->weight = old->weight;
+            carry_base(b, old);
         }
     }
     return 0;

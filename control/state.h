@@ -8,6 +8,7 @@
 #define TANDEM_CONTROL_STATE_H
 
 #include "config/compile.h"
+#include "config/counters.h"
 
 enum { STATE_WEIGHT_CONFIGURED = UINT32_MAX, STATE_FILE_MAX = 64 << 20 /* bytes */ };
 
@@ -20,6 +21,8 @@ struct state_backend {
     bool lingering;               /* left the configuration… */
     uint64_t left_s;              /* …at this CLOCK_REALTIME second (it must survive a reboot) */
     uint64_t epoch;               /* …while the data plane's counters had this epoch; 0: unknown */
+    uint64_t base_epoch;          /* of the counters that base belongs to; 0: none */
+    uint64_t base[COUNTERS_SLOT_COUNT];   /* what its slot had counted for others: totals.h */
 };
 
 struct state {

@@ -27,13 +27,28 @@ static json_t *u64_json(uint64_t value)
     return json_string(text);
 }
 
-static int u64_read(const json_t *object, const char *key, uint64_t *ret)
+static int u64_value(const json_t *value, uint64_t *ret)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = json_string_value(value);
 
     if (text == NULL)
         return -EBADMSG;
     return sip_slice_number(sip_slice_of(text), UINT64_MAX, ret) == 0 ? 0 : -EBADMSG;
+}
+
+static int u64_read(const json_t *object, const char *key, uint64_t *ret)
+{
+    return u64_value(json_object_get(object, key), ret);
+}
+
+static void base_set(json_t *object, const struct state_backend *b)
+{
+    json_t *base = json_array();
+
+    for (int what = 0; what < COUNTERS_SLOT_COUNT; what++)
+        json_array_append_new(base, u64_json(b->base[what]));
+    json_object_set_new(object, "base_epoch", u64_json(b->base_epoch));
+    json_object_set_new(object, "base", base);
 }
 
 static json_t *backend_json(const struct state_backend *b)
@@ -45,10 +60,10 @@ static json_t *backend_json(const struct state_backend *b)
     address[sip_ip_print(&b->backend.addr.ip, address)] = '\0';
     for (uint32_t i = 0; i < b->backend.n_ports; i++)
         json_array_append_new(ports, json_integer(b->backend.ports[i]));
-    object = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:s}", "pool", b->pool, "name",
-                       b->backend.name, "address", address, "port", (int)b->backend.addr.port,
-                       "weight", (int)b->backend.weight, "ports", ports, "admin",
-                       state_word(b->admin));
+    object =
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:s}", "pool", b->pool, "name", b->backend.name,
+                  "address", address, "port", (int)b->backend.addr.port, "weight",
+                  (int)b->backend.weight, "ports", ports, "admin", state_word(b->admin));
     if (object == NULL)
         return NULL;
     if (b->weight != STATE_WEIGHT_CONFIGURED)
@@ -57,6 +72,8 @@ static json_t *backend_json(const struct state_backend *b)
         json_object_set_new(object, "left_s", u64_json(b->left_s));
         json_object_set_new(object, "epoch", u64_json(b->epoch));
     }
+    if (b->base_epoch != 0)
+        base_set(object, b);
     return object;
 }
 
@@ -183,10 +200,22 @@ static int number_read(const json_t *object, const char *key, json_int_t max, ui
 {
     const json_t *value = json_object_get(object, key);
 
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > max)
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > max)
         return -EBADMSG;
     *ret = (uint32_t)json_integer_value(value);
+    return 0;
+}
+
+static int base_read(struct state_backend *b, const json_t *object)
+{
+    const json_t *base = json_object_get(object, "base");
+
+    if (u64_read(object, "base_epoch", &b->base_epoch) != 0)
+        return -EBADMSG;
+    for (size_t what = 0; what < COUNTERS_SLOT_COUNT; what++) {
+        if (u64_value(json_array_get(base, what), &b->base[what]) != 0)
+            return -EBADMSG;
+    }
     return 0;
 }
 
@@ -244,6 +273,8 @@ static int word_read(struct state_backend *b, const json_t *object)
     b->weight = STATE_WEIGHT_CONFIGURED;
     if (json_object_get(object, "admin_weight") != NULL &&
         number_read(object, "admin_weight", WEIGHT_MAX, &b->weight) != 0)
+        return -EBADMSG;
+    if (json_object_get(object, "base_epoch") != NULL && base_read(b, object) != 0)
         return -EBADMSG;
     b->lingering = json_object_get(object, "left_s") != NULL;
     if (!b->lingering)

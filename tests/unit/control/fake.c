@@ -167,6 +167,8 @@ static void on_offer(void *arg)
     close(offered);
     if (fake->answer == 1)
         return;
+    if (fake->give_id != 0)
+        counters_slot_ids(fake->counters)[fake->give_slot] = fake->give_id;
     answer.generation = offer.generation;
     snprintf(answer.reason, sizeof(answer.reason), "%s", fake->reason ? fake->reason : "");
     assert_int_equal(msg_send(fake->fd, &answer, sizeof(answer), NULL, 0), 0);

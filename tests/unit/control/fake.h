@@ -31,6 +31,7 @@ struct fake {
     int hello_fds;                        /* how many descriptors go with it: 2 */
     int32_t answer;                       /* status of its answers; 1: none */
     const char *reason;
+    uint32_t give_slot, give_id;          /* before its next answer: this slot gets this id; 0: none */
     /* What came. */
     uint32_t n_connections, n_offers, n_ends;
     uint64_t generation;                  /* of the last offer */

@@ -73,11 +73,53 @@ static void backends_have_states_shares_and_counts(void **context)
     assert_true(json_real_value(json_object_get(a, "share_expected")) > 0.74);
     assert_true(json_real_value(json_object_get(a, "share_expected")) < 0.76);
     json_decref(list);
-    count(&fake, COUNTERS_SLOT_ENDED, 1, 99);     /* more ended than begun: 0, not 2^64 */
+    count(&fake, COUNTERS_SLOT_ENDED, 1, 99); /* more ended than begun: 0, not 2^64 */
     list = show_answer(reload, "calls");
     assert_int_equal(number(json_array_get(list, 1), "calls"), 0);
     assert_int_equal(number(json_array_get(list, 1), "ended"), 111);
     json_decref(list);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+/* A slot's old backend goes, another gets the slot: what the old one counted is not the new one's,
+ * over a restart of control too. */
+static void slot_given_to_another_backend_starts_at_zero(void **context)
+{
+    struct fake fake;
+    struct reload *reload = connected(&fake);
+    struct fake_outcome outcome;
+    uint32_t ready = 0;
+    json_t *list, *c;
+
+    (void)context;
+    count(&fake, COUNTERS_SLOT_REQUESTS, 1, 70);
+    count(&fake, COUNTERS_SLOT_REQUESTS, 2, 7);
+    count(&fake, COUNTERS_SLOT_STARTED, 1, 9);
+    count(&fake, COUNTERS_SLOT_ENDED, 1, 9);
+    counters_slot_ids(fake.counters)[SLOT_B] = 0; /* swept: b is gone */
+    fake_configure(&fake, A ", {name: c, address: 10.0.0.3}", "");
+    fake.give_slot = SLOT_B;
+    fake.give_id = snapshot_backend_id(sip_slice_of("p"), sip_slice_of("c"));
+    outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(outcome.status, RELOAD_DONE);
+    count(&fake, COUNTERS_SLOT_REQUESTS, 2, 12);
+    count(&fake, COUNTERS_SLOT_STARTED, 2, 1);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        list = show_answer(reload, "calls");
+        c = json_array_get(list, 1);
+        assert_string_equal(text(c, "name"), "c");
+        assert_int_equal(number(c, "requests"), 5);
+        assert_int_equal(number(c, "started"), 1);
+        assert_int_equal(number(c, "ended"), 0);
+        assert_int_equal(number(c, "calls"), 1);
+        json_decref(list);
+        if (restarted != 0)
+            break;
+        reload_free(reload);
+        reload = fake_reload(&fake, &ready);
+        fake_until(&fake, &ready, 1);
+    }
     reload_free(reload);
     fake_teardown(&fake);
 }
@@ -181,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_have_states_shares_and_counts),
+        cmocka_unit_test(slot_given_to_another_backend_starts_at_zero),
         cmocka_unit_test(stats_are_summed_and_known_to_be_still),
         cmocka_unit_test(generation_says_who_is_there),
         cmocka_unit_test(why_tells_table_from_call_table),
