@@ -23,7 +23,7 @@ enum lb_call_state {
     LB_CALL_FREE,
     LB_CALL_BEGUN, /* INVITE seen, no final answer yet */
     LB_CALL_LIVE,  /* a dialog: 2xx to INVITE seen, or a request with a To-tag */
-    LB_CALL_ENDED, /* BYE, CANCEL or a final failure: kept for retransmissions, not counted */
+    LB_CALL_ENDED, /* BYE answered, or a final failure: kept for retransmissions, not counted */
     LB_CALL_OTHER, /* a transaction that is no call (REGISTER, OPTIONS, MESSAGE…) */
     LB_CALL_SUBSCRIPTION, /* SUBSCRIBE, REFER, PUBLISH: lives long, is not counted as a call */
     LB_CALL_STATE_COUNT,
@@ -87,7 +87,7 @@ bool lb_call_find(const struct lb_call_table *table, uint64_t hash, uint32_t now
                   struct lb_call *ret);
 
 /*
- * Puts an entry, or changes the one of this hash whatever it said. When its sets are full, the
+ * Puts an entry, or changes the one of this hash whatever it said. When its set is full, the
  * most expendable entry goes (expired, then ENDED, OTHER, SUBSCRIPTION, BEGUN, LIVE; within one
  * the longest unseen) and is counted as over. Counts what begins and ends. Returns the entry as
  * it then is in *ret; when another thread won a race for the same hash, what that one put.

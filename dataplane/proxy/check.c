@@ -50,14 +50,17 @@ static bool check_proxy_require(struct proxy_work *w)
 static bool check_loop(struct proxy_work *w)
 {
     const struct sip_field *field = sip_msg_first(w->msg, SIP_VIA);
-    uint32_t own = 0;
+    struct sip_slice rest = w->msg->top_via.rest; /* the top one was read already */
+    uint32_t own = proxy_via_is_ours(w->s, &w->msg->top_via);
 
-    for (; field != NULL; field = sip_msg_next(w->msg, field)) {
-        struct sip_slice rest = sip_msg_value(w->msg, field);
+    while (field != NULL) {
         struct sip_via via;
 
         for (; rest.length > 0 && sip_via_parse(rest, &via) == 0; rest = via.rest)
             own += proxy_via_is_ours(w->s, &via);
+        field = sip_msg_next(w->msg, field);
+        if (field != NULL)
+            rest = sip_msg_value(w->msg, field);
     }
     return own > PROXY_OWN_VIAS_MAX ? proxy_refuse(w, PROXY_REPLY_482_LOOP) : true;
 }

@@ -29,7 +29,7 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
 /*
  * Reads and verifies one (by the key that its key id names: next, current or previous). Returns 0;
  * -ENOENT when the text is no token at all (another user part); -EACCES when it looks like one but
- * does not verify. *ret untouched on failure.
+ * does not verify. Characters that come as %HH count as themselves. *ret untouched on failure.
  */
 int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct proxy_token *ret);
 

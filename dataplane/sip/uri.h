@@ -26,8 +26,9 @@ struct sip_uri {
 
 /*
  * Parses a whole slice as a URI. For sip and sips the host must be an IPv4 address, a bracketed
- * IPv6 address or a host name by §25 characters; anything but white space and angle brackets may
- * follow another scheme's colon. Returns 0 or -EINVAL, *ret untouched then. No allocation.
+ * IPv6 address or a host name by §25 characters; anything but white space, quotes and angle
+ * brackets may follow another scheme's colon. Returns 0 or -EINVAL, *ret untouched then. No
+ * allocation.
  */
 int sip_uri_parse(struct sip_slice text, struct sip_uri *ret);
 
