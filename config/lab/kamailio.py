@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 from collections import namedtuple
 from pathlib import Path
@@ -32,6 +33,34 @@ DMQ_ROUTE = """
         exit;
     }
 """
+# Presentities and watchers are in the memory of one process's backend: whoever asks another finds
+# nothing. The module wants a database all the same: text files.
+LOAD_PRESENCE = 'loadmodule "db_text.so"\nloadmodule "presence.so"\nloadmodule "presence_xml.so"'
+PRESENCE = """
+modparam("presence", "db_url", "text://{directory}/db")
+modparam("presence", "subs_db_mode", 0)
+modparam("presence", "publ_cache", 2)
+modparam("presence", "server_address", "sip:{address}:5060")
+modparam("presence", "send_fast_notify", 1)
+modparam("presence_xml", "force_active", 1)
+modparam("presence_xml", "db_url", "text://{directory}/db")
+"""
+PRESENCE_ROUTE = """
+    if (is_method("PUBLISH")) {
+        handle_publish();
+    } else {
+        handle_subscribe();
+    }
+    exit;
+"""
+PRESENCE_TABLES = ("version", "presentity", "active_watchers", "watchers", "xcap")
+TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
+MODULES = Path("/usr/lib")
+
+
+def can_presence():
+    """Whether Debian's kamailio-presence-modules is installed, whatever the architecture."""
+    return any(MODULES.glob("*/kamailio/modules/presence_xml.so"))
 
 
 class Backend:
@@ -63,11 +92,23 @@ class Backend:
                 f'modparam("dmq", "notification_address", "sip:{peer}:5060")'
                 for peer in peers)) if dmq else "",
             "DMQROUTE": DMQ_ROUTE if dmq else "",
+            "ADVERTISE": f" advertise {self.lab.vip}:5060" if self.lab.advertise else "",
+            **self._presence(),
         }
         text = re.sub(r"@([A-Z0-9]+)@", lambda match: str(words[match[1]]), TEMPLATE.read_text())
         path = self.dir / "kamailio.cfg"
         path.write_text(text)
         return path
+
+    def _presence(self):
+        """The words of kamailio.cfg about presence, and its empty tables."""
+        if not self.lab.presence:
+            return dict.fromkeys(("LOADPRESENCE", "PRESENCE", "PRESENCEROUTE"), "")
+        (self.dir / "db").mkdir(exist_ok=True)
+        for table in PRESENCE_TABLES:
+            shutil.copy(TABLES / table, self.dir / "db")
+        return {"LOADPRESENCE": LOAD_PRESENCE, "PRESENCEROUTE": PRESENCE_ROUTE,
+                "PRESENCE": PRESENCE.format(directory=self.dir, address=self.address)}
 
     def start(self, wait=True):
         """Starts it, fresh or again (its locations come back from the other backends)."""

@@ -55,6 +55,8 @@ class Lab:
     tandem      False: namespaces and backends only
     hugepages   auto | on | off, as in the configuration
     build       the build directory; default: $TANDEM_BUILD or build/ at the root
+    presence    the backends are presence servers (Debian's kamailio-presence-modules)
+    advertise   the backends name the virtual address as their own in Via and Record-Route
     config_text a whole configuration instead of lab.config; /run/tandem and /var/lib/tandem in
                 it are replaced by the laboratory's directory
 
@@ -68,13 +70,15 @@ class Lab:
     domain = "example.net"
 
     def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
-                 tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False):
+                 tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False,
+                 presence=False, advertise=False):
         if os.geteuid() != 0:
             raise LabError("the laboratory needs root (network namespaces)")
         cpus = max(os.sched_getaffinity(0)) + 1
         self.driver, self.ports, self.ipv6 = driver, ports, ipv6
         self.workers = [min(cpu, cpus - 1) for cpu in workers]
         self.n_backends, self.tandem, self.hugepages = backends, tandem, hugepages
+        self.presence, self.advertise = presence, advertise
         self.build = Path(build or os.environ.get("TANDEM_BUILD") or ROOT / "build")
         self.net = Net(f"{os.getpid()}-{next(_labs)}")
         self.dir = Path(tempfile.mkdtemp(prefix="tandem-"))
@@ -373,8 +377,8 @@ class Lab:
         Starts SIPp in a namespace; Sipp with wait(), finish(), stop(), result(), errors().
 
         scenario  a name in config/lab/scenarios (register, register_auth, uac, uac_wait_bye,
-                  uac_auth, uac_cancel, uac_busy, uas, uas_bye, uas_cancel, uas_busy) or the path
-                  of a .xml
+                  uac_auth, uac_cancel, uac_busy, uac_retransmit, uac_modify, uac_prack, uas,
+                  uas_bye, uas_cancel, uas_busy, uas_modify, uas_prack) or the path of a .xml
         calls     how many calls a client makes; None (default): a server, until finish()
         rate      calls a second (10)        hold_ms  length of its <pause/>s, in ms (0)
         port      local port (5060)          users    a list, or list of tuples, used in turn as
