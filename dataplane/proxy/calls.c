@@ -103,7 +103,8 @@ static void begin_again(struct proxy_work *w, uint32_t transaction)
 {
     enum lb_call_state state = state_of_request(w->msg);
 
-    if (state == LB_CALL_FREE) {
+    /* What is no call itself does not take the place of a call's transaction. */
+    if (state == LB_CALL_FREE || (is_call(w) && state != LB_CALL_BEGUN)) {
         touch(w);
         return;
     }
@@ -205,7 +206,7 @@ static void invite_succeeded(struct proxy_work *w)
  */
 static void transaction_failed(struct proxy_work *w)
 {
-    bool unknown_dialog = w->call.state == LB_CALL_LIVE && ends_dialog(w->msg->status);
+    bool unknown_dialog = w->call.state == LB_CALL_LIVE && w->msg->status == 481;
 
     if ((w->msg->method == SIP_INVITE && w->call.state == LB_CALL_BEGUN) || unknown_dialog)
         lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);

@@ -83,8 +83,10 @@ static enum bearer next_bearer(const struct proxy_work *w, struct proxy_token *r
 bool proxy_repair_strict(struct proxy_work *w)
 {
     enum bearer bearer = bearer_of(w, &w->ruri, &w->token);
+    struct sip_slice value;
 
-    if (bearer == BEARER_FORGED)
+    /* Ours have lr, which tells them from a user whose name begins as tokens do. */
+    if (bearer == BEARER_FORGED && sip_param_find(w->ruri.params, sip_slice_of("lr"), &value, NULL))
         return proxy_refuse(w, PROXY_REPLY_403_TOKEN);
     if (bearer != BEARER_TOKEN)
         return true;

@@ -148,6 +148,13 @@ static const struct step inward[] = {
      "Max-Forwards: 69\nFrom: <sip:alice@example.org>;tag=a1\nTo: <sip:bob@example.net>;tag=b\n"
      "Call-ID: i\nCSeq: 1 BYE\nContent-Length: 0\n\n",
      0, PROXY_RULE_ROUTE},
+    {"a user whose name begins as tokens do", CALLER, VIP,
+     REQUEST("MESSAGE", "sip:t1.bob@example.net", "", "i6", ""), "$(B6):5060 from " VIP, NULL, 0,
+     PROXY_RULE_TABLE},
+    {"strict router before us: tampered token", CALLER, VIP,
+     REQUEST("BYE", "sip:$(T1)A@192.0.2.10:5060;lr", "Route: <sip:bob@198.51.100.1:5062>\n", "i",
+             ";tag=b"),
+     CALLER " from " VIP, NULL, PROXY_REPLY_403_TOKEN, 0},
     {"strict router before us: only the Request-URI was left", CALLER, VIP,
      REQUEST("BYE", "sip:$(T1)@192.0.2.10:5060;lr", "Route: <sip:bob@198.51.100.1:5062>\n", "i",
              ";tag=b"),
