@@ -24,42 +24,42 @@
 
 enum counter {
     COUNTER_RX_FRAMES,
-    COUNTER_TO_TAP,                /* given to main for the kernel */
-    COUNTER_FRAGMENTS,             /* of UDP to an address that we listen on */
-    COUNTER_MESSAGES,              /* datagrams to a listener */
-    COUNTER_DROP_FRAME_TRUNCATED,  /* shorter than its IP or UDP length */
+    COUNTER_TO_TAP,               /* given to main for the kernel */
+    COUNTER_FRAGMENTS,            /* of UDP to an address that we listen on */
+    COUNTER_MESSAGES,             /* datagrams to a listener */
+    COUNTER_DROP_FRAME_TRUNCATED, /* shorter than its IP or UDP length */
     COUNTER_DROP_FRAME_CHECKSUM,
-    COUNTER_DROP_FRAME_SEGMENTS,   /* more segments than one mbuf takes */
-    COUNTER_DROP_FRAME_NO_TAP,     /* the kernel's, on a port without exception path */
-    COUNTER_DROP_FRAME_OTHER_MAC,  /* to a listener, in a frame for another station */
+    COUNTER_DROP_FRAME_SEGMENTS,  /* more segments than one mbuf takes */
+    COUNTER_DROP_FRAME_NO_TAP,    /* the kernel's, on a port without exception path */
+    COUNTER_DROP_FRAME_OTHER_MAC, /* to a listener, in a frame for another station */
     COUNTER_DROP_FRAGMENT,
     COUNTER_FORWARDED,
     COUNTER_REPLIED,
     COUNTER_DROPPED,
     COUNTER_PUNTED,
-    COUNTER_SIP_TX,                /* messages sent (in fragments: once) */
-    COUNTER_SIP_TX_FRAGMENTED,     /* of these and of held_tx, those sent in fragments */
-    COUNTER_SIP_TX_DROP,           /* the sum of the next two */
-    COUNTER_SIP_TX_DROP_ROOM,      /* no mbuf, or one that the message fits */
-    COUNTER_SIP_TX_DROP_DRIVER,    /* the device took it not */
-    COUNTER_SIP_MTU_DROP,          /* does not fit a frame, and cannot be cut to fit */
+    COUNTER_SIP_TX,             /* messages sent (in fragments: once) */
+    COUNTER_SIP_TX_FRAGMENTED,  /* of these and of held_tx, those sent in fragments */
+    COUNTER_SIP_TX_DROP,        /* the sum of the next two */
+    COUNTER_SIP_TX_DROP_ROOM,   /* no mbuf, or one that the message fits */
+    COUNTER_SIP_TX_DROP_DRIVER, /* the device took it not */
+    COUNTER_SIP_MTU_DROP,       /* does not fit a frame, and cannot be cut to fit */
     COUNTER_SIP_NO_ROUTE,
-    COUNTER_SIP_HELD,              /* given to main, since the neighbour's MAC is unknown */
+    COUNTER_SIP_HELD, /* given to main, since the neighbour's MAC is unknown */
     COUNTER_HELD_RELEASED,
-    COUNTER_HELD_DROPPED,          /* no answer from the neighbour, or too many held */
-    COUNTER_HELD_NOW,              /* a gauge, main's */
+    COUNTER_HELD_DROPPED, /* no answer from the neighbour, or too many held */
+    COUNTER_HELD_NOW,     /* a gauge, main's */
     COUNTER_HELD_TX,
     COUNTER_HELD_TX_DROP,
     COUNTER_TAP_DELIVERED,
-    COUNTER_TAP_RING_FULL,         /* main was too slow */
-    COUNTER_TAP_WRITE_DROP,        /* the kernel took it not */
+    COUNTER_TAP_RING_FULL,  /* main was too slow */
+    COUNTER_TAP_WRITE_DROP, /* the kernel took it not */
     COUNTER_FROM_TAP,
-    COUNTER_FROM_TAP_RING_FULL,    /* the worker was too slow */
+    COUNTER_FROM_TAP_RING_FULL, /* the worker was too slow */
     COUNTER_TAP_TX,
     COUNTER_TAP_TX_DROP,
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
-    COUNTER_VERDICTS,              /* and on: verdict_<proxy_reason_name>, each */
+    COUNTER_VERDICTS, /* and on: verdict_<proxy_reason_name>, each */
     COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,
 };
 

@@ -20,7 +20,7 @@ struct endpoint {
     struct sockaddr_un address;
     int listen_fd;
     int control_fd;
-    bool bound;                   /* the path is ours to remove */
+    bool bound; /* the path is ours to remove */
 };
 
 /* Makes the directories of a path, as `mkdir -p` does; the last one belongs to the owner. */
@@ -59,8 +59,8 @@ static int remove_stale(const struct sockaddr_un *address)
     if (probe < 0)
         return -errno;
     /* EAGAIN: it listens, and too many wait already. */
-    answers = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-              errno == EAGAIN;
+    answers =
+        connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
     close(probe);
     if (answers)
         return -EADDRINUSE;

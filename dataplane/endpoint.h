@@ -15,10 +15,10 @@
 struct endpoint;
 
 struct endpoint_conf {
-    const char *path;                    /* of the socket; its directory is made */
-    uid_t owner;                         /* of the socket, whose mode is 0600 */
+    const char *path; /* of the socket; its directory is made */
+    uid_t owner;      /* of the socket, whose mode is 0600 */
     gid_t group;
-    const struct memory *counters;       /* given to control; begins with the header below */
+    const struct memory *counters; /* given to control; begins with the header below */
     const struct memory *calls;
     const struct counters_header *header;
     /* Decides about an offer: 0, or a negative errno and the reason, a literal. */

@@ -21,8 +21,8 @@
 enum {
     TICK_MS = 100,
     TICKS_A_SECOND = 1000 / TICK_MS,
-    SWEEP_TICKS = 10 * TICKS_A_SECOND,   /* a lap of the call table */
-    FRAMES_A_TURN = 256,                 /* from one source, before the others are looked at */
+    SWEEP_TICKS = 10 * TICKS_A_SECOND, /* a lap of the call table */
+    FRAMES_A_TURN = 256,               /* from one source, before the others are looked at */
     EVENTS = 16,
 };
 
@@ -35,13 +35,13 @@ struct loop {
     struct io_hold *hold;
     struct endpoint *endpoint;
     struct sweep *sweep;
-    uint64_t *counters;           /* block 0 */
+    uint64_t *counters; /* block 0 */
     int epoll_fd, timer_fd, signal_fd;
     bool stop;
-    bool fib_stale;               /* the kernel's mirror changed since the fib was built */
-    bool mirror_broken;           /* the last read of it failed */
-    int trouble;                  /* io_kernel_trouble as it was logged last */
-    int error;                    /* why the loop ends by itself */
+    bool fib_stale;     /* the kernel's mirror changed since the fib was built */
+    bool mirror_broken; /* the last read of it failed */
+    int trouble;        /* io_kernel_trouble as it was logged last */
+    int error;          /* why the loop ends by itself */
     uint64_t fib_built_ms;
     uint64_t n_ticks;
 };
@@ -104,7 +104,7 @@ static void rebuild_fib(struct loop *loop)
 
     loop->fib_stale = true;
     if (fib == NULL)
-        return;                   /* no memory now: the next tick tries again */
+        return; /* no memory now: the next tick tries again */
     if (!publish_fib(loop->shared->publish, fib))
         return;
     loop->fib_stale = false;
@@ -221,7 +221,7 @@ static void on_listen(struct loop *loop)
         return;
     loop_log("control connected");
     if (watch(loop, endpoint_control_fd(loop->endpoint), TAG_CONTROL) < 0)
-        endpoint_drop(loop->endpoint);   /* unheard it would wait for ever: let it come again */
+        endpoint_drop(loop->endpoint); /* unheard it would wait for ever: let it come again */
 }
 
 static void on_control(struct loop *loop)
@@ -291,7 +291,7 @@ static void on_event(struct loop *loop, uint32_t tag)
     case TAG_KERNEL:
         on_kernel(loop);
         break;
-    case TAG_WORKERS:             /* served after every wake */
+    case TAG_WORKERS: /* served after every wake */
         break;
     case TAG_LISTEN:
         on_listen(loop);
@@ -312,7 +312,7 @@ int loop_run(struct loop *loop)
     while (!loop->stop) {
         int timeout_ms = io_exception_sleep(loop->shared->exception) ? -1 : 0;
         int n = epoll_wait(loop->epoll_fd, events, EVENTS, timeout_ms);
-        int error = n < 0 ? errno : 0;   /* the TAP driver's signals interrupt it */
+        int error = n < 0 ? errno : 0; /* the TAP driver's signals interrupt it */
 
         io_exception_awake(loop->shared->exception);
         if (error != 0 && error != EINTR)

@@ -25,7 +25,7 @@
 #include "dataplane/sandbox.h"
 
 enum {
-    EAL_ARGS_MAX = 96,            /* ours, and two or three a port */
+    EAL_ARGS_MAX = 96, /* ours, and two or three a port */
     LCORES_TEXT_MAX = 16 * (IO_WORKERS_MAX + 1),
     REASON_MAX = 512,
 };
@@ -34,7 +34,7 @@ enum {
 struct plane {
     struct cfg *cfg;
     struct privileges_user user;
-    bool eal;                     /* is up */
+    bool eal; /* is up */
     struct io_port ports[IO_PORTS_MAX];
     bool ports_open;
     struct memory counters, calls;
@@ -42,7 +42,7 @@ struct plane {
     struct io_kernel *kernel;
     struct loop *loop;
     struct worker *workers[IO_WORKERS_MAX];
-    char reason[REASON_MAX];      /* why a start failed */
+    char reason[REASON_MAX]; /* why a start failed */
 };
 
 /* ---- EAL ---- */
@@ -78,9 +78,11 @@ static int start_eal(struct plane *plane)
 {
     char lcores[LCORES_TEXT_MAX], prefix[32];
     /* net_tap calls it an error that it has no queueing discipline for flow rules: we use none. */
-    char *argv[EAL_ARGS_MAX] = {"tandem-dataplane", "--no-telemetry", "--lcores", lcores,
-                                "--file-prefix", prefix, "--log-level", "error",
-                                "--log-level", "pmd.net.tap:critical"};
+    char *argv[EAL_ARGS_MAX] = {"tandem-dataplane", "--no-telemetry",
+                                "--lcores",         lcores,
+                                "--file-prefix",    prefix,
+                                "--log-level",      "error",
+                                "--log-level",      "pmd.net.tap:critical"};
     char *ports_argv[EAL_ARGS_MAX];
     int argc = 10, n, error;
 
@@ -94,7 +96,7 @@ static int start_eal(struct plane *plane)
     rte_openlog_stream(stderr);
     error = rte_eal_init(argc + n, argv);
     for (int i = 0; i < n; i++)
-        free(ports_argv[i]);      /* EAL copied what it keeps */
+        free(ports_argv[i]); /* EAL copied what it keeps */
     if (error < 0) {
         snprintf(plane->reason, sizeof(plane->reason), "DPDK does not start: %s",
                  rte_strerror(rte_errno));
@@ -137,10 +139,9 @@ static int start_counters(struct plane *plane)
         return fail(plane, error, "counters");
     clock_gettime(CLOCK_REALTIME, &real);
     clock_gettime(CLOCK_MONOTONIC, &mono);
-    plane->shared.counters =
-        counters_init(plane->counters.at, n_workers,
-                      (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec,
-                      (uint64_t)real.tv_sec, (uint64_t)mono.tv_sec);
+    plane->shared.counters = counters_init(
+        plane->counters.at, n_workers, (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec,
+        (uint64_t)real.tv_sec, (uint64_t)mono.tv_sec);
     return 0;
 }
 
@@ -303,7 +304,7 @@ static void block_signals(void)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);      /* reloading is control's: a HUP to both must not end this one */
+    signal(SIGHUP, SIG_IGN); /* reloading is control's: a HUP to both must not end this one */
 }
 
 static int run(const char *file)

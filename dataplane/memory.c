@@ -12,7 +12,7 @@
 
 #include "config/msg.h"
 
-enum { HUGE_PAGE_BYTES = 2 << 20 };   /* x86-64's and arm64's with 4 KiB pages; asked for by size */
+enum { HUGE_PAGE_BYTES = 2 << 20 }; /* x86-64's and arm64's with 4 KiB pages; asked for by size */
 
 int memory_new(const char *name, size_t bytes, bool huge, struct memory *ret)
 {

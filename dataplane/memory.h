@@ -10,9 +10,9 @@
 #include <stddef.h>
 
 struct memory {
-    int fd;                       /* -1: none */
-    void *at;                     /* zeroed, page-aligned, all pages present */
-    size_t size;                  /* of the memfd: what was asked for, or whole huge pages */
+    int fd;      /* -1: none */
+    void *at;    /* zeroed, page-aligned, all pages present */
+    size_t size; /* of the memfd: what was asked for, or whole huge pages */
 };
 
 /*

@@ -61,7 +61,7 @@ static void drop_in_thread(int signal_number)
 {
     int error = errno;
 
-    keep_only(0);                 /* whether it worked, main reads in /proc */
+    keep_only(0); /* whether it worked, main reads in /proc */
     errno = error;
 }
 

@@ -12,12 +12,13 @@
 
 /* Whom to become. */
 struct privileges_user {
-    const char *name;             /* NULL: stay who we are */
+    const char *name; /* NULL: stay who we are */
     uid_t uid;
     gid_t gid;
 };
 
-/* Finds a user; name NULL: ourselves, or nobody when we are root. 0, or -ENOENT. The name is kept. */
+/* Finds a user; name NULL: ourselves, or nobody when we are root. 0, or -ENOENT. The name is kept.
+ */
 int privileges_find_user(const char *name, struct privileges_user *ret);
 
 /*

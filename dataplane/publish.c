@@ -19,9 +19,9 @@
 #include "dataplane/lb/slots.h"
 
 enum {
-    RETIRED_MAX = 64,             /* replaced and still read: a worker has been away for long */
+    RETIRED_MAX = 64, /* replaced and still read: a worker has been away for long */
     GRACE_POLL_US = 100,
-    GRACE_POLLS = 5000,           /* half a second; after it the old one is left to publish_reap */
+    GRACE_POLLS = 5000, /* half a second; after it the old one is left to publish_reap */
 };
 
 /* A mapped snapshot and how its backends map to slots. */
@@ -34,8 +34,8 @@ struct view {
 };
 
 struct retired {
-    uint64_t token;               /* of RCU: no worker reads it once this has passed */
-    struct view *view;            /* one of the two */
+    uint64_t token;    /* of RCU: no worker reads it once this has passed */
+    struct view *view; /* one of the two */
     struct io_fib *fib;
 };
 
@@ -248,7 +248,7 @@ bool publish_fib(struct publish *p, struct io_fib *fib)
     if (p->n_retired >= RETIRED_MAX - 1)
         publish_reap(p);
     if (p->n_retired >= RETIRED_MAX - 1) {
-        io_fib_free(fib);         /* a worker is stuck: keep what there is rather than free it */
+        io_fib_free(fib); /* a worker is stuck: keep what there is rather than free it */
         return false;
     }
     retire(p, NULL, atomic_exchange(&p->fib, fib));

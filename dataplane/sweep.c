@@ -12,9 +12,9 @@ struct sweep {
     struct publish *publish;
     struct lb_call_counts counts;
     uint64_t entries;
-    uint64_t position;            /* where the next slice begins */
-    uint64_t done;                /* entries of this lap */
-    uint32_t used[COUNTERS_SLOTS];   /* entries of this lap by slot */
+    uint64_t position;             /* where the next slice begins */
+    uint64_t done;                 /* entries of this lap */
+    uint32_t used[COUNTERS_SLOTS]; /* entries of this lap by slot */
 };
 
 struct sweep *sweep_new(struct lb_call_table *calls, struct counters_header *counters,

@@ -33,11 +33,11 @@ struct worker {
     struct worker_shared *shared;
     uint32_t index;
     bool yields;
-    bool main_has_work;           /* this loop gave main something */
+    bool main_has_work; /* this loop gave main something */
     uint16_t ip_id;
     struct io_tx *tx;
-    uint64_t *counters;           /* our block */
-    uint64_t *requests, *new_calls, *responses;   /* of it, by slot */
+    uint64_t *counters;                         /* our block */
+    uint64_t *requests, *new_calls, *responses; /* of it, by slot */
     struct lb_call_counts call_counts;
     struct publish_current current;
     uint32_t n_jobs;
@@ -110,8 +110,7 @@ static bool listens_on(const struct snapshot *s, const struct sip_ip *ip)
     const struct snapshot_listener *listeners = snapshot_listeners(s);
 
     for (uint32_t i = 0; i < s->listeners.n; i++) {
-        if (listeners[i].transport == SIP_TRANSPORT_UDP &&
-            sip_ip_equal(&listeners[i].addr.ip, ip))
+        if (listeners[i].transport == SIP_TRANSPORT_UDP && sip_ip_equal(&listeners[i].addr.ip, ip))
             return true;
     }
     return false;
@@ -309,8 +308,8 @@ static void make_message(struct worker *w, struct job *job, struct rte_mempool *
         return;
     }
     /* A reply quotes the message, so it is printed beside it. */
-    length = proxy_reply_print(w->current.view, &job->input, &job->output, w->reply,
-                               sizeof(w->reply));
+    length =
+        proxy_reply_print(w->current.view, &job->input, &job->output, w->reply, sizeof(w->reply));
     job->mbuf = length < 0 ? NULL : io_payload_new(pool, headers, w->reply, (uint32_t)length);
     rte_pktmbuf_free(received);
 }
@@ -344,7 +343,7 @@ static void rewrite_job(struct worker *w, struct job *job)
     uint32_t headers = io_frame_headers(&output->to.peer.ip);
 
     if (output->verdict == PROXY_DROP || output->verdict == PROXY_PUNT) {
-        rte_pktmbuf_free(job->mbuf);      /* counted by route() */
+        rte_pktmbuf_free(job->mbuf); /* counted by route() */
         return;
     }
     /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */

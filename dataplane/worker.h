@@ -21,8 +21,8 @@ struct worker_shared {
     struct io_exception *exception;
     struct lb_call_table *calls;
     struct counters_header *counters;
-    atomic_uint now_s;            /* the call table's seconds, by main's clock */
-    atomic_bool stop;             /* main asks workers to return */
+    atomic_uint now_s; /* the call table's seconds, by main's clock */
+    atomic_bool stop;  /* main asks workers to return */
 };
 
 struct worker;

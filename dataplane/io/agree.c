@@ -13,7 +13,7 @@
 
 enum {
     V4_LENGTH = 96,
-    METRIC_V6 = 1024,             /* the kernel's own for IPv6 */
+    METRIC_V6 = 1024, /* the kernel's own for IPv6 */
     DUMP_TRIES = 8,
 };
 
@@ -21,8 +21,8 @@ enum {
 struct agreement {
     const struct cfg_port *cfg;
     int ifindex;
-    uint64_t found;               /* bit i: addresses[i] is there; 64 at most, see agree_addresses */
-    struct cfg_prefix stale[32];  /* ours of an earlier configuration */
+    uint64_t found;              /* bit i: addresses[i] is there; 64 at most, see agree_addresses */
+    struct cfg_prefix stale[32]; /* ours of an earlier configuration */
     uint32_t n_stale;
 };
 
@@ -38,7 +38,8 @@ static int visit_address(const struct nlmsghdr *message, void *context)
     if (mnl_nlmsg_get_payload_len(message) < sizeof(*header) ||
         (int)header->ifa_index != agreement->ifindex)
         return MNL_CB_OK;
-    mnl_attr_for_each(attribute, message, sizeof(*header)) {
+    mnl_attr_for_each(attribute, message, sizeof(*header))
+    {
         if (mnl_attr_get_type(attribute) == IFA_ADDRESS)
             found = io_netlink_ip(header->ifa_family, attribute, &prefix.ip);
         else if (mnl_attr_get_type(attribute) == IFA_PROTO)
@@ -54,7 +55,7 @@ static int visit_address(const struct nlmsghdr *message, void *context)
             agreement->found |= 1ULL << i;
             return MNL_CB_OK;
         }
-        ours = true;   /* whoever made it: two lengths of one address do not go together */
+        ours = true; /* whoever made it: two lengths of one address do not go together */
     }
     if (ours && agreement->n_stale < sizeof(agreement->stale) / sizeof(agreement->stale[0]))
         agreement->stale[agreement->n_stale++] = prefix;
@@ -78,15 +79,15 @@ static int agree_addresses(struct io_netlink *netlink, const struct io_port *por
         error = io_netlink_dump(netlink, RTM_GETADDR, AF_UNSPEC, visit_address, &agreement);
     } while (error == -EINTR && --tries > 0);
     for (uint32_t i = 0; error == 0 && i < agreement.n_stale; i++) {
-        error = io_netlink_address(netlink, false, port->tap_ifindex,
-                                   &agreement.stale[i].ip, agreement.stale[i].length);
+        error = io_netlink_address(netlink, false, port->tap_ifindex, &agreement.stale[i].ip,
+                                   agreement.stale[i].length);
         if (error == -EADDRNOTAVAIL)
-            error = 0;   /* gone with its primary */
+            error = 0; /* gone with its primary */
     }
     for (uint32_t i = 0; error == 0 && i < cfg->n_addresses; i++)
         if ((agreement.found & 1ULL << i) == 0)
-            error = io_netlink_address(netlink, true, port->tap_ifindex,
-                                       &cfg->addresses[i].ip, cfg->addresses[i].length);
+            error = io_netlink_address(netlink, true, port->tap_ifindex, &cfg->addresses[i].ip,
+                                       cfg->addresses[i].length);
     return error;
 }
 
@@ -120,7 +121,8 @@ static bool far(const struct cfg_port *cfg, const struct sip_ip *gateway)
         uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
 
         if (memcmp(prefix->ip.bytes, gateway->bytes, bits / 8) == 0 &&
-            (bits % 8 == 0 || ((prefix->ip.bytes[bits / 8] ^ gateway->bytes[bits / 8]) & mask) == 0))
+            (bits % 8 == 0 ||
+             ((prefix->ip.bytes[bits / 8] ^ gateway->bytes[bits / 8]) & mask) == 0))
             return false;
     }
     return true;
@@ -165,8 +167,8 @@ int io_agree_switches(const struct cfg_port *cfg)
         const char *key;
         int value;
     } switches[] = {
-        {"ipv4", "conf", "rp_filter", 2},       /* replies may come in by another TAP */
-        {"ipv4", "conf", "arp_ignore", 1},      /* another TAP's address is not answered here */
+        {"ipv4", "conf", "rp_filter", 2},  /* replies may come in by another TAP */
+        {"ipv4", "conf", "arp_ignore", 1}, /* another TAP's address is not answered here */
         {"ipv4", "conf", "arp_announce", 2},
         {"ipv4", "neigh", "ucast_solicit", 2},
         {"ipv4", "neigh", "mcast_resolicit", 3},
@@ -174,7 +176,7 @@ int io_agree_switches(const struct cfg_port *cfg)
         {"ipv4", "neigh", "base_reachable_time_ms", 5000},
         {"ipv4", "neigh", "delay_first_probe_time", 1},
         {"ipv6", "conf", "disable_ipv6", 0},
-        {"ipv6", "conf", "keep_addr_on_down", 1},   /* else a restart takes addresses away */
+        {"ipv6", "conf", "keep_addr_on_down", 1}, /* else a restart takes addresses away */
         {"ipv6", "conf", "accept_ra", 0},
         {"ipv6", "neigh", "ucast_solicit", 2},
         {"ipv6", "neigh", "mcast_resolicit", 3},
@@ -189,7 +191,7 @@ int io_agree_switches(const struct cfg_port *cfg)
         bool v6 = strcmp(switches[i].family, "ipv6") == 0;
 
         if (v6 && !need_v6 && strcmp(switches[i].key, "disable_ipv6") == 0)
-            continue;   /* the operator's choice */
+            continue; /* the operator's choice */
         error = io_sysctl_set(switches[i].family, switches[i].kind, cfg->tap, switches[i].key,
                               switches[i].value);
         if (error == -ENOENT && v6 && !need_v6)

@@ -10,8 +10,8 @@
 #include "dataplane/io/netlink.h"
 #include "dataplane/io/port.h"
 
-/* The TAP's switches in /proc/sys/net; once, at start: they stay as long as the interface, and files
- * may be out of reach once privileges are dropped. 0 or a negative errno. */
+/* The TAP's switches in /proc/sys/net; once, at start: they stay as long as the interface, and
+ * files may be out of reach once privileges are dropped. 0 or a negative errno. */
 int io_agree_switches(const struct cfg_port *cfg);
 
 /* Link up, addresses; removes addresses that an earlier configuration left. 0 or a

@@ -16,7 +16,7 @@
 #include "dataplane/io/netlink.h"
 #include "dataplane/io/reason.h"
 
-enum { ADDRESSES_MAX = 64 };      /* of one device; more is refused */
+enum { ADDRESSES_MAX = 64 }; /* of one device; more is refused */
 
 struct held {
     int ifindex;
@@ -38,7 +38,8 @@ static int collect(const struct nlmsghdr *message, void *context)
         (int)header->ifa_index != held->ifindex ||
         (header->ifa_family == AF_INET6 && header->ifa_scope == RT_SCOPE_LINK))
         return MNL_CB_OK;
-    mnl_attr_for_each(attribute, message, sizeof(*header)) {
+    mnl_attr_for_each(attribute, message, sizeof(*header))
+    {
         uint16_t type = mnl_attr_get_type(attribute);
 
         /* IPv6 has IFA_ADDRESS alone; for IPv4 it is the peer's, and IFA_LOCAL comes after it. */
@@ -89,8 +90,9 @@ int io_kernel_may_deafen(const struct cfg_port *port, char *ret_reason, size_t r
         io_netlink_close(&netlink);
     }
     if (error != 0)
-        return io_reason(ret_reason, reason_size, -error, "port %s: cannot read the addresses of %s: %s",
-                         port->name, port->device, strerror(-error));
+        return io_reason(ret_reason, reason_size, -error,
+                         "port %s: cannot read the addresses of %s: %s", port->name, port->device,
+                         strerror(-error));
     if (held.too_many)
         return io_reason(ret_reason, reason_size, EBUSY, "port %s: %s holds more than %d addresses",
                          port->name, port->device, ADDRESSES_MAX);
@@ -101,15 +103,15 @@ int io_kernel_may_deafen(const struct cfg_port *port, char *ret_reason, size_t r
             return io_reason(ret_reason, reason_size, EBUSY,
                              "port %s: %s holds %.*s/%u, which the port would take from the "
                              "kernel: list it under `addresses` (it then moves to the TAP) or "
-                             "remove it", port->name, port->device, length, text,
-                             held.addresses[i].length);
+                             "remove it",
+                             port->name, port->device, length, text, held.addresses[i].length);
     }
     /* The larger of the device's and all's counts, so 2 would let the kernel answer. */
     if (io_sysctl_get("ipv4", "conf", "all", "rp_filter", &all) == 0 && all == 2)
         return io_reason(ret_reason, reason_size, EINVAL,
                          "port %s: net.ipv4.conf.all.rp_filter=2 would let the kernel answer "
-                         "frames of %s: sysctl net.ipv4.conf.all.rp_filter=0", port->name,
-                         port->device);
+                         "frames of %s: sysctl net.ipv4.conf.all.rp_filter=0",
+                         port->name, port->device);
     return 0;
 }
 
@@ -133,7 +135,7 @@ static int drop_addresses(const struct cfg_port *port)
                 address->length, port->device, port->tap != NULL ? port->tap : "nowhere");
         error = io_netlink_address(&netlink, false, held.ifindex, &address->ip, address->length);
         if (error == -EADDRNOTAVAIL)
-            error = 0;   /* a secondary one, gone with its primary */
+            error = 0; /* a secondary one, gone with its primary */
     }
     io_netlink_close(&netlink);
     return error;
@@ -146,11 +148,10 @@ int io_kernel_deafen(const struct cfg_port *port, char *ret_reason, size_t reaso
         const char *key;
         int value;
     } switches[] = {
-        {"ipv4", "arp_ignore", 8},      /* answers ARP for no address */
-        {"ipv4", "rp_filter", 1},       /* no route back by it: drops what it hears */
-        {"ipv4", "forwarding", 0},
-        {"ipv4", "accept_local", 0},
-        {"ipv4", "log_martians", 0},    /* every frame is one */
+        {"ipv4", "arp_ignore", 8}, /* answers ARP for no address */
+        {"ipv4", "rp_filter", 1},  /* no route back by it: drops what it hears */
+        {"ipv4", "forwarding", 0},   {"ipv4", "accept_local", 0},
+        {"ipv4", "log_martians", 0}, /* every frame is one */
         {"ipv6", "disable_ipv6", 1},
     };
     int error;
@@ -159,11 +160,11 @@ int io_kernel_deafen(const struct cfg_port *port, char *ret_reason, size_t reaso
         error = io_sysctl_set(switches[i].family, "conf", port->device, switches[i].key,
                               switches[i].value);
         if (error == -ENOENT && strcmp(switches[i].family, "ipv6") == 0)
-            error = 0;   /* a kernel without IPv6 is deaf to it */
+            error = 0; /* a kernel without IPv6 is deaf to it */
         if (error != 0)
-            return io_reason(ret_reason, reason_size, -error,
-                             "port %s: net.%s.conf.%s.%s=%d: %s", port->name, switches[i].family,
-                             port->device, switches[i].key, switches[i].value, strerror(-error));
+            return io_reason(ret_reason, reason_size, -error, "port %s: net.%s.conf.%s.%s=%d: %s",
+                             port->name, switches[i].family, port->device, switches[i].key,
+                             switches[i].value, strerror(-error));
     }
     error = drop_addresses(port);
     if (error == 0)

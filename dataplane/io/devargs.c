@@ -16,29 +16,29 @@
 
 enum {
     PAGE_BYTES = 4096,
-    MBUF_HEADROOM = 128,          /* RTE_PKTMBUF_HEADROOM */
-    XDP_HEADROOM = 256,           /* the kernel's XDP_PACKET_HEADROOM, before ours */
-    MBUF_OVERHEAD = 64 + 128,     /* mempool's object header, struct rte_mbuf */
-    FRAME_OVERHEAD = 14 + 4,      /* Ethernet, one VLAN tag */
+    MBUF_HEADROOM = 128,      /* RTE_PKTMBUF_HEADROOM */
+    XDP_HEADROOM = 256,       /* the kernel's XDP_PACKET_HEADROOM, before ours */
+    MBUF_OVERHEAD = 64 + 128, /* mempool's object header, struct rte_mbuf */
+    FRAME_OVERHEAD = 14 + 4,  /* Ethernet, one VLAN tag */
     /* With MBUF_OVERHEAD an odd number of cache lines, which mempool need not pad, below a page. */
     DATA_ROOM_PAGE = 3840,
-    DATA_ROOM_SLACK = 640,        /* headroom and what a message may grow by, beyond the frame */
-    DATA_ROOM_MAX = 65535,        /* uint16_t in struct rte_mbuf */
+    DATA_ROOM_SLACK = 640, /* headroom and what a message may grow by, beyond the frame */
+    DATA_ROOM_MAX = 65535, /* uint16_t in struct rte_mbuf */
     FRAME_BYTES_DEFAULT = 32768,
-    FRAME_COUNT_MIN = 512,        /* net_af_packet's default */
+    FRAME_COUNT_MIN = 512, /* net_af_packet's default */
     FRAME_COUNT_MAX = 16384,
     /* A pool never needs more than all rings of a queue, main's TAP and what is held. */
     MBUFS_MAX_A_QUEUE = 16384,
-    MBUFS_SHARED = 1024,          /* TAP, caches, frames between main and workers */
+    MBUFS_SHARED = 1024, /* TAP, caches, frames between main and workers */
 };
 
 static const struct {
-    const char *prefix;           /* of the ethdev's name: picks DPDK's driver */
-    bool device_a_worker;         /* several ethdevs of one queue each */
-    uint32_t mbufs_a_queue;       /* the fewest that the driver's rings and a burst need */
+    const char *prefix;     /* of the ethdev's name: picks DPDK's driver */
+    bool device_a_worker;   /* several ethdevs of one queue each */
+    uint32_t mbufs_a_queue; /* the fewest that the driver's rings and a burst need */
 } drivers[] = {
-    [CFG_AF_PACKET] = {"net_af_packet", false, 256},   /* it copies: no mbuf lies in a ring */
-    [CFG_AF_XDP] = {"net_af_xdp", true, 5120},   /* 2,048 in the fill ring, 2,048 being sent */
+    [CFG_AF_PACKET] = {"net_af_packet", false, 256}, /* it copies: no mbuf lies in a ring */
+    [CFG_AF_XDP] = {"net_af_xdp", true, 5120},       /* 2,048 in the fill ring, 2,048 being sent */
     [CFG_PCI] = {"", false, 3072},
     [CFG_MEMIF] = {"net_memif", false, 2048},
     [CFG_PCAP] = {"net_pcap", true, 1024},
@@ -123,7 +123,8 @@ int io_devargs_sizes(const struct cfg_dataplane *cfg, uint32_t port, uint32_t mt
     if (sizes.data_room == 0)
         return io_reason(ret_reason, reason_size, EINVAL,
                          "port %s: no buffer of its driver holds a frame of %u bytes; lower the "
-                         "%s", p->name, p->driver == CFG_AF_PACKET ? packet_frame_bytes(p) : mtu,
+                         "%s",
+                         p->name, p->driver == CFG_AF_PACKET ? packet_frame_bytes(p) : mtu,
                          p->driver == CFG_AF_PACKET ? "frame_size" : "MTU of the device");
     /* Half of the memory is the ports' pools; call table, reassembly and rings have the rest. */
     room = cfg->memory_bytes / 2 / cfg->n_ports;
@@ -131,9 +132,12 @@ int io_devargs_sizes(const struct cfg_dataplane *cfg, uint32_t port, uint32_t mt
     if (mbufs < least)
         return io_reason(ret_reason, reason_size, ENOMEM,
                          "memory: %u port(s) and %u worker(s) need at least %lluMiB for buffers "
-                         "(port %s)", cfg->n_ports, cfg->n_workers,
+                         "(port %s)",
+                         cfg->n_ports, cfg->n_workers,
                          (unsigned long long)(least * (MBUF_OVERHEAD + sizes.data_room) * 2 *
-                                              cfg->n_ports / (1024 * 1024) + 1), p->name);
+                                                  cfg->n_ports / (1024 * 1024) +
+                                              1),
+                         p->name);
     sizes.mbufs = (uint32_t)(mbufs < most ? mbufs : most);
     if (p->driver == CFG_AF_PACKET) {
         sizes.frame_bytes = packet_frame_bytes(p);
@@ -187,7 +191,7 @@ static int pcap_text(const struct cfg_dataplane *cfg, const struct cfg_port *por
             length += snprintf(ret_text + length, left, ",%s", parts[i]);
         else if (i == 1 && device == 0)
             length += snprintf(ret_text + length, left, ",tx_pcap=%s", parts[i]);
-        else if (i == 1)   /* two workers must not write one file */
+        else if (i == 1) /* two workers must not write one file */
             length += snprintf(ret_text + length, left, ",tx_pcap=%s.%u", parts[i], device);
         else
             return -EINVAL;
@@ -251,7 +255,8 @@ int io_devargs_device(const struct cfg_dataplane *cfg, uint32_t port, uint32_t d
         if (error != 0 && cfg->n_workers > 1)
             return io_reason(ret_reason, reason_size, EINVAL,
                              "port %s: a capture file feeds one worker; several need "
-                             "`%s,infinite_rx=1`, and each plays its own copy", p->name, p->device);
+                             "`%s,infinite_rx=1`, and each plays its own copy",
+                             p->name, p->device);
         break;
     case CFG_MEMIF:
     case CFG_NULL:
@@ -283,7 +288,7 @@ struct arguments {
     char **argv;
     uint32_t n;
     uint32_t max;
-    int error;                    /* the first; later additions do nothing */
+    int error; /* the first; later additions do nothing */
 };
 
 static void add(struct arguments *arguments, const char *text)
@@ -366,7 +371,7 @@ int io_devargs_eal(const struct cfg_dataplane *cfg, uint64_t free_hugepage_bytes
         goto out;
     if (!any_pci(cfg)) {
         add(&arguments, "--no-pci");
-        add(&arguments, "--iova-mode=va");   /* with PCI it is EAL's choice: an IOMMU or none */
+        add(&arguments, "--iova-mode=va"); /* with PCI it is EAL's choice: an IOMMU or none */
     }
     error = add_devices(&arguments, cfg, ret_reason, reason_size);
     if (error == 0 && arguments.error != 0)

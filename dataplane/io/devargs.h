@@ -13,16 +13,16 @@
 #include "config/dataplane.h"
 
 enum {
-    IO_DEVARGS_NAME_MAX = 64,     /* of an ethdev, with its NUL (RTE_ETH_NAME_MAX_LEN) */
-    IO_DEVARGS_TEXT_MAX = 4400,   /* of one argument: two paths and the options */
+    IO_DEVARGS_NAME_MAX = 64,   /* of an ethdev, with its NUL (RTE_ETH_NAME_MAX_LEN) */
+    IO_DEVARGS_TEXT_MAX = 4400, /* of one argument: two paths and the options */
 };
 
 /* Buffers of one port. */
 struct io_devargs_sizes {
-    uint32_t data_room;           /* bytes of an mbuf after its header, headroom included */
-    uint32_t mbufs;               /* of the port's pool */
-    uint32_t frame_bytes;         /* af_packet: framesz; else 0 */
-    uint32_t frame_count;         /* af_packet: frames of one ring; else 0 */
+    uint32_t data_room;   /* bytes of an mbuf after its header, headroom included */
+    uint32_t mbufs;       /* of the port's pool */
+    uint32_t frame_bytes; /* af_packet: framesz; else 0 */
+    uint32_t frame_count; /* af_packet: frames of one ring; else 0 */
 };
 
 /* How many ethdevs a port is: one with a queue for each worker, or one of one queue a worker. */

@@ -47,8 +47,9 @@ static void read_channels(const char *name, struct io_device *device)
         return;
     /* Of what is on one side only, the smaller number has both directions. */
     device->combined = channels.max_combined > 0;
-    device->channels = channels.combined_count + (channels.rx_count < channels.tx_count
-                                                      ? channels.rx_count : channels.tx_count);
+    device->channels =
+        channels.combined_count +
+        (channels.rx_count < channels.tx_count ? channels.rx_count : channels.tx_count);
     if (device->channels == 0)
         device->channels = 1;
 }

@@ -12,10 +12,10 @@
 struct io_device {
     int ifindex;
     uint8_t mac[6];
-    uint16_t mtu;                 /* IP bytes of a frame; 65535 also for more */
-    uint32_t channels;            /* RX queues that are on; 1 when the driver does not say */
-    bool combined;                /* channels are pairs: `ethtool -L DEV combined N` */
-    bool tun;                     /* its driver is tun: a TAP */
+    uint16_t mtu;      /* IP bytes of a frame; 65535 also for more */
+    uint32_t channels; /* RX queues that are on; 1 when the driver does not say */
+    bool combined;     /* channels are pairs: `ethtool -L DEV combined N` */
+    bool tun;          /* its driver is tun: a TAP */
 };
 
 /* Asks for all of it. 0 or a negative errno (-ENODEV: no such interface). */

@@ -35,7 +35,8 @@ static uint64_t free_hugepage_bytes(void)
     return pages * kibibytes * 1024;
 }
 
-/* AF_XDP: a queue that no worker polls would lose its flows, one too few would leave a worker idle. */
+/* AF_XDP: a queue that no worker polls would lose its flows, one too few would leave a worker idle.
+ */
 static int check_channels(const struct cfg_port *port, uint32_t n_workers,
                           const struct io_device *device, char *ret_reason, size_t reason_size)
 {

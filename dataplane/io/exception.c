@@ -27,9 +27,9 @@ struct io_exception {
     const struct io_port *ports;
     uint32_t n_ports;
     int event_fd;
-    struct rte_ring *to_kernel;               /* workers → main; hash.usr: index of the port */
-    struct rte_ring *to_hold;                 /* workers → main */
-    struct rte_ring *to_port[IO_PORTS_MAX];   /* main → the port's worker; hash.usr: enum io_kind */
+    struct rte_ring *to_kernel;             /* workers → main; hash.usr: index of the port */
+    struct rte_ring *to_hold;               /* workers → main */
+    struct rte_ring *to_port[IO_PORTS_MAX]; /* main → the port's worker; hash.usr: enum io_kind */
     alignas(RTE_CACHE_LINE_SIZE) atomic_bool asleep;
 };
 
@@ -43,8 +43,8 @@ static bool make_rings(struct io_exception *e)
         return false;
     for (uint32_t i = 0; i < e->n_ports; i++) {
         snprintf(name, sizeof(name), "to_port_%u", i);
-        e->to_port[i] = rte_ring_create(name, TO_PORT_ROOM, SOCKET_ID_ANY,
-                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
+        e->to_port[i] =
+            rte_ring_create(name, TO_PORT_ROOM, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
         if (e->to_port[i] == NULL)
             return false;
     }
@@ -121,7 +121,7 @@ void io_exception_wake(struct io_exception *e)
         !atomic_exchange(&e->asleep, false))
         return;
     if (write(e->event_fd, &one, sizeof(one)) < 0)
-        return;     /* its counter is full: it is readable already */
+        return; /* its counter is full: it is readable already */
 }
 
 uint32_t io_exception_from_main(struct io_exception *e, uint8_t port, struct rte_mbuf **ret_mbufs,
@@ -153,7 +153,7 @@ void io_exception_awake(struct io_exception *e)
 
     atomic_store_explicit(&e->asleep, false, memory_order_relaxed);
     if (read(e->event_fd, &times, sizeof(times)) < 0)
-        return;     /* nobody wrote: something else woke main */
+        return; /* nobody wrote: something else woke main */
 }
 
 void io_exception_deliver(struct io_exception *e, uint32_t max, struct io_exception_counts *counts)
@@ -253,7 +253,7 @@ void io_exception_hold(struct io_exception *e, struct io_hold *hold, const struc
             if (!io_hold_add(hold, mbuf, &hop.ip, now_ms))
                 counts->held_dropped++;
             break;
-        case IO_FIB_FOUND:      /* meanwhile: what was held for it went when this fib came */
+        case IO_FIB_FOUND: /* meanwhile: what was held for it went when this fib came */
             io_frame_set_macs(rte_pktmbuf_mtod(mbuf, uint8_t *), e->ports[hop.port].mac, hop.mac);
             if (io_exception_release(e, hop.port, mbuf))
                 counts->held_released++;

@@ -14,7 +14,8 @@
 struct rte_mbuf;
 struct io_exception;
 
-/* Rings and eventfd for ports that are open (they must outlive it). NULL: no memory or descriptor. */
+/* Rings and eventfd for ports that are open (they must outlive it). NULL: no memory or descriptor.
+ */
 struct io_exception *io_exception_new(const struct io_port *ports, uint32_t n_ports);
 void io_exception_free(struct io_exception *exception);
 
@@ -46,9 +47,9 @@ bool io_exception_sleep(struct io_exception *exception);
 void io_exception_awake(struct io_exception *exception);
 
 struct io_exception_counts {
-    uint64_t delivered, write_drop;            /* towards the kernel */
-    uint64_t read, read_drop, ring_full;       /* from the kernel; the last two did not go on */
-    uint64_t held_released, held_dropped;      /* of messages to hold: sent at once, refused */
+    uint64_t delivered, write_drop;       /* towards the kernel */
+    uint64_t read, read_drop, ring_full;  /* from the kernel; the last two did not go on */
+    uint64_t held_released, held_dropped; /* of messages to hold: sent at once, refused */
 };
 
 /* Writes what workers gave to the TAPs, at most `max` frames. Adds to *counts. */
@@ -68,7 +69,8 @@ void io_exception_hold(struct io_exception *exception, struct io_hold *hold,
                        void (*resolve)(void *context, uint8_t port, const struct sip_ip *ip),
                        void *context);
 
-/* Gives a held frame, whose MACs are right by now, to the worker of a port. False: no room, freed. */
+/* Gives a held frame, whose MACs are right by now, to the worker of a port. False: no room, freed.
+ */
 bool io_exception_release(struct io_exception *exception, uint8_t port, struct rte_mbuf *mbuf);
 
 #endif

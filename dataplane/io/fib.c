@@ -14,13 +14,13 @@
 enum { V4_LENGTH = 96, LENGTHS = 129 };
 
 struct io_fib {
-    uint8_t lengths[LENGTHS];     /* that occur, the longest first */
+    uint8_t lengths[LENGTHS]; /* that occur, the longest first */
     uint32_t n_lengths;
-    uint32_t route_mask;          /* slots - 1 */
+    uint32_t route_mask; /* slots - 1 */
     uint32_t neighbour_mask;
-    struct io_fib_route *routes;             /* length 255: empty slot */
-    struct io_fib_neighbour *neighbours;     /* port 255: empty slot */
-    _Atomic uint8_t *used;        /* by neighbour slot; workers set, main clears */
+    struct io_fib_route *routes;         /* length 255: empty slot */
+    struct io_fib_neighbour *neighbours; /* port 255: empty slot */
+    _Atomic uint8_t *used;               /* by neighbour slot; workers set, main clears */
 };
 
 enum { EMPTY = 255 };

@@ -13,18 +13,18 @@
 #include "dataplane/sip/ip.h"
 
 struct io_fib_route {
-    struct sip_ip prefix;         /* IPv4 as mapped: its length counts from 96 */
-    uint8_t length;               /* 0..128 */
-    uint8_t port;                 /* index of our port */
-    bool on_link;                 /* no gateway: the destination is the neighbour */
+    struct sip_ip prefix; /* IPv4 as mapped: its length counts from 96 */
+    uint8_t length;       /* 0..128 */
+    uint8_t port;         /* index of our port */
+    bool on_link;         /* no gateway: the destination is the neighbour */
     struct sip_ip gateway;
-    uint32_t metric;              /* the lower wins among equal prefixes */
+    uint32_t metric; /* the lower wins among equal prefixes */
 };
 
 struct io_fib_neighbour {
     struct sip_ip ip;
     uint8_t port;
-    bool resolved;                /* mac is valid (REACHABLE, STALE, DELAY, PROBE, PERMANENT) */
+    bool resolved; /* mac is valid (REACHABLE, STALE, DELAY, PROBE, PERMANENT) */
     uint8_t mac[6];
 };
 
@@ -34,8 +34,8 @@ enum io_fib_result { IO_FIB_FOUND, IO_FIB_UNRESOLVED, IO_FIB_NO_ROUTE };
 
 struct io_next_hop {
     uint8_t port;
-    uint8_t mac[6];               /* valid when IO_FIB_FOUND */
-    struct sip_ip ip;             /* of the neighbour: the gateway or the destination itself */
+    uint8_t mac[6];   /* valid when IO_FIB_FOUND */
+    struct sip_ip ip; /* of the neighbour: the gateway or the destination itself */
 };
 
 /* Builds one from lists (copied). NULL: no memory. Longest prefix wins, then the lower metric. */
@@ -50,6 +50,7 @@ enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *
 
 /* Calls `visit` for each neighbour used since the last call, and forgets the marks. Main only. */
 void io_fib_used(struct io_fib *fib,
-                 void (*visit)(void *context, uint8_t port, const struct sip_ip *ip), void *context);
+                 void (*visit)(void *context, uint8_t port, const struct sip_ip *ip),
+                 void *context);
 
 #endif

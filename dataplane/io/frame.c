@@ -17,7 +17,7 @@ enum {
     IPV4_MORE_FRAGMENTS = 0x2000,
     IPV4_OFFSET_MASK = 0x1fff,
     IPV6_FRAGMENT_BYTES = 8,
-    EXTENSIONS_MAX = 4,           /* more IPv6 extension headers than that are the kernel's */
+    EXTENSIONS_MAX = 4, /* more IPv6 extension headers than that are the kernel's */
     TTL = 64,
 };
 
@@ -274,7 +274,7 @@ void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_
     sum = udp_sum(&src->ip, &dst->ip, udp, udp_length);
     store_sum(udp + 6, sum);
     if (load16(udp + 6) == 0)
-        store16(udp + 6, 0xffff);     /* 0 would say that there is none */
+        store16(udp + 6, 0xffff); /* 0 would say that there is none */
 }
 
 struct sip_ip io_frame_destination(const uint8_t *bytes)

@@ -13,27 +13,27 @@
 
 enum {
     IO_ETHER_BYTES = 14,
-    IO_IPV4_BYTES = 20,           /* without options: the ones that we write */
+    IO_IPV4_BYTES = 20, /* without options: the ones that we write */
     IO_IPV6_BYTES = 40,
     IO_UDP_BYTES = 8,
     IO_HEADERS_MAX = IO_ETHER_BYTES + IO_IPV6_BYTES + IO_UDP_BYTES,
-    IO_MTU_MIN = 576,             /* IPv4 hosts must take so much (RFC 791); below it nothing is cut */
+    IO_MTU_MIN = 576, /* IPv4 hosts must take so much (RFC 791); below it nothing is cut */
 };
 
 enum io_frame_class {
-    IO_FRAME_UDP,                 /* a whole UDP datagram */
-    IO_FRAME_OTHER,               /* anything else: the kernel's business, malformed headers too */
-    IO_FRAME_FRAGMENT,            /* an IP fragment of a UDP datagram; ports are 0 */
-    IO_FRAME_TRUNCATED,           /* ends before its IP or UDP length does */
-    IO_FRAME_BAD_CHECKSUM,        /* IPv4 header checksum */
+    IO_FRAME_UDP,          /* a whole UDP datagram */
+    IO_FRAME_OTHER,        /* anything else: the kernel's business, malformed headers too */
+    IO_FRAME_FRAGMENT,     /* an IP fragment of a UDP datagram; ports are 0 */
+    IO_FRAME_TRUNCATED,    /* ends before its IP or UDP length does */
+    IO_FRAME_BAD_CHECKSUM, /* IPv4 header checksum */
 };
 
 struct io_frame {
-    struct sip_addr src, dst;     /* IP addresses and UDP ports */
+    struct sip_addr src, dst; /* IP addresses and UDP ports */
     uint8_t src_mac[6], dst_mac[6];
-    uint16_t udp;                 /* offset of the UDP header from the frame's first byte */
-    uint16_t payload;             /* offset of the UDP payload */
-    uint16_t length;              /* bytes of it; padding behind the datagram is left out */
+    uint16_t udp;     /* offset of the UDP header from the frame's first byte */
+    uint16_t payload; /* offset of the UDP payload */
+    uint16_t length;  /* bytes of it; padding behind the datagram is left out */
 };
 
 /*

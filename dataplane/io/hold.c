@@ -20,7 +20,7 @@ struct held {
 struct io_hold {
     const struct io_port *ports;
     uint32_t n;
-    struct held held[IO_HOLD_MAX];   /* oldest first */
+    struct held held[IO_HOLD_MAX]; /* oldest first */
 };
 
 struct io_hold *io_hold_new(const struct io_port *ports)

@@ -15,9 +15,9 @@ struct rte_mbuf;
 struct io_hold;
 
 enum {
-    IO_HOLD_MAX = 256,            /* in all: a small share of a port's mbufs */
-    IO_HOLD_NEIGHBOUR_MAX = 16,   /* for one neighbour; further ones are dropped */
-    IO_HOLD_MS = 3000,            /* the kernel gives a neighbour three probes, a second each */
+    IO_HOLD_MAX = 256,          /* in all: a small share of a port's mbufs */
+    IO_HOLD_NEIGHBOUR_MAX = 16, /* for one neighbour; further ones are dropped */
+    IO_HOLD_MS = 3000,          /* the kernel gives a neighbour three probes, a second each */
 };
 
 /* NULL: no memory. */

@@ -19,7 +19,7 @@
 #include "dataplane/io/reason.h"
 
 enum {
-    PACE_SLOTS = 1024,            /* power of two */
+    PACE_SLOTS = 1024, /* power of two */
     RESOLVE_MS = 1000,
     REVALIDATE_MS = 10000,
     DUMP_TRIES = 8,
@@ -38,19 +38,19 @@ struct io_kernel {
     struct io_netlink requests;
     const struct io_port *ports;
     uint32_t n_ports;
-    int ifindex[IO_PORTS_MAX];           /* of the TAPs */
-    int device_ifindex[IO_PORTS_MAX];    /* of the kernel devices behind the ports; 0: none */
+    int ifindex[IO_PORTS_MAX];        /* of the TAPs */
+    int device_ifindex[IO_PORTS_MAX]; /* of the kernel devices behind the ports; 0: none */
     struct io_mirror mirror;
     struct pace resolved[PACE_SLOTS];
     struct pace revalidated[PACE_SLOTS];
-    int trouble;                  /* of the last attempt to agree */
+    int trouble; /* of the last attempt to agree */
     /* What events told and was not dealt with yet: it stays until it is */
-    bool lost;                    /* some events did not arrive */
-    bool gone;                    /* a TAP or a device of ours was deleted */
-    bool disagrees;               /* an address or a link changed */
+    bool lost;      /* some events did not arrive */
+    bool gone;      /* a TAP or a device of ours was deleted */
+    bool disagrees; /* an address or a link changed */
     bool routes_changed;
     bool neighbours_changed;
-    bool no_memory;               /* for what is being dumped */
+    bool no_memory; /* for what is being dumped */
 };
 
 /* What the configuration wants of links and addresses; gateways come after a dump of the routes.
@@ -60,8 +60,8 @@ static int agree_links(struct io_kernel *kernel)
     int first = 0;
 
     for (uint32_t i = 0; i < kernel->n_ports; i++) {
-        int error = kernel->ifindex[i] != 0 ? io_agree_link(&kernel->requests, &kernel->ports[i])
-                                            : 0;
+        int error =
+            kernel->ifindex[i] != 0 ? io_agree_link(&kernel->requests, &kernel->ports[i]) : 0;
 
         if (first == 0)
             first = error;
@@ -108,8 +108,8 @@ static int dump_neighbours(struct io_kernel *kernel)
     do {
         io_mirror_clear_neighbours(&kernel->mirror);
         kernel->no_memory = false;
-        error = io_netlink_dump(&kernel->requests, RTM_GETNEIGH, AF_UNSPEC, visit_neighbour,
-                                kernel);
+        error =
+            io_netlink_dump(&kernel->requests, RTM_GETNEIGH, AF_UNSPEC, visit_neighbour, kernel);
     } while (error == -EINTR && --tries > 0);
     return error == 0 && kernel->no_memory ? -ENOMEM : error;
 }
@@ -123,9 +123,10 @@ static int agree_routes(struct io_kernel *kernel, int *ret_trouble)
 
     *ret_trouble = 0;
     for (uint32_t i = 0; error == 0 && i < kernel->n_ports; i++) {
-        int result = kernel->ifindex[i] == 0 ? 0
-                         : io_agree_gateways(&kernel->requests, &kernel->ports[i], i,
-                                             &kernel->mirror);
+        int result =
+            kernel->ifindex[i] == 0
+                ? 0
+                : io_agree_gateways(&kernel->requests, &kernel->ports[i], i, &kernel->mirror);
 
         added |= result > 0;
         if (result < 0 && *ret_trouble == 0)
@@ -266,7 +267,7 @@ static int read_events(struct io_kernel *kernel)
         ssize_t length = mnl_socket_recvfrom(kernel->events.socket, buffer, sizeof(buffer));
 
         if (length < 0 && errno == EINTR)
-            continue;   /* a signal of the TAP driver */
+            continue; /* a signal of the TAP driver */
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 0;
         if (length < 0 && errno == ENOBUFS) {
@@ -285,7 +286,8 @@ static bool all_there(const struct io_kernel *kernel)
     char name[IF_NAMESIZE];
 
     for (uint32_t i = 0; i < kernel->n_ports; i++) {
-        if ((kernel->ifindex[i] != 0 && if_indextoname((unsigned)kernel->ifindex[i], name) == NULL) ||
+        if ((kernel->ifindex[i] != 0 &&
+             if_indextoname((unsigned)kernel->ifindex[i], name) == NULL) ||
             (kernel->device_ifindex[i] != 0 &&
              if_indextoname((unsigned)kernel->device_ifindex[i], name) == NULL))
             return false;
@@ -348,7 +350,7 @@ static bool due(struct pace *paces, uint8_t port, const struct sip_ip *ip, uint6
     struct pace *pace;
 
     for (uint32_t i = 0; i < sizeof(ip->bytes); i++)
-        hash = (hash ^ ip->bytes[i]) * 16777619u;   /* FNV-1a */
+        hash = (hash ^ ip->bytes[i]) * 16777619u; /* FNV-1a */
     pace = &paces[(hash ^ hash >> 16) & (PACE_SLOTS - 1)];
     if (pace->taken && pace->port == port && sip_ip_equal(&pace->ip, ip) &&
         now_ms - pace->at_ms < interval_ms)

@@ -23,9 +23,9 @@ int io_kernel_fd(const struct io_kernel *kernel);
 /*
  * Reads what came, without blocking, and puts right what the configuration wants otherwise (a
  * deleted address, a TAP set down). Returns 1 when routes or neighbours changed: build a new fib;
- * 0; or a negative errno: the mirror is incomplete, call again a little later. -ENODEV: a TAP or the
- * device of a port was deleted, which only a restart heals. A lost message (ENOBUFS) leads to a new
- * dump.
+ * 0; or a negative errno: the mirror is incomplete, call again a little later. -ENODEV: a TAP or
+ * the device of a port was deleted, which only a restart heals. A lost message (ENOBUFS) leads to a
+ * new dump.
  */
 int io_kernel_read(struct io_kernel *kernel);
 

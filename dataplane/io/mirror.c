@@ -11,8 +11,11 @@
 
 #include "dataplane/io/netlink.h"
 
-enum { V4_LENGTH = 96, NO_PORT = 255, NUD_KNOWN = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE |
-                                                  NUD_PERMANENT | NUD_NOARP };
+enum {
+    V4_LENGTH = 96,
+    NO_PORT = 255,
+    NUD_KNOWN = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP
+};
 
 void io_mirror_init(struct io_mirror *mirror, const int *ifindex, uint32_t n_ports)
 {
@@ -52,9 +55,8 @@ static void attributes(const struct nlmsghdr *message, size_t header_bytes,
     const struct nlattr *attribute;
 
     memset(ret_attributes, 0, ((size_t)max + 1) * sizeof(*ret_attributes));
-    mnl_attr_for_each(attribute, message, header_bytes)
-        if (mnl_attr_get_type(attribute) <= max)
-            ret_attributes[mnl_attr_get_type(attribute)] = attribute;
+    mnl_attr_for_each(attribute, message, header_bytes) if (mnl_attr_get_type(attribute) <= max)
+        ret_attributes[mnl_attr_get_type(attribute)] = attribute;
 }
 
 /* RTA_VIA: a gateway of the other family (RFC 5549), as the family and its bytes. */
@@ -95,9 +97,10 @@ static bool read_multipath(const struct io_mirror *mirror, int family,
 
     for (; RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
         const void *payload = RTNH_DATA(hop);
-        const struct nlattr *attr, *gateway = NULL, *via = NULL;   /* attr: the macro's name */
+        const struct nlattr *attr, *gateway = NULL, *via = NULL; /* attr: the macro's name */
 
-        mnl_attr_for_each_payload(payload, hop->rtnh_len - sizeof(*hop)) {
+        mnl_attr_for_each_payload(payload, hop->rtnh_len - sizeof(*hop))
+        {
             if (mnl_attr_get_type(attr) == RTA_GATEWAY)
                 gateway = attr;
             else if (mnl_attr_get_type(attr) == RTA_VIA)
@@ -129,8 +132,8 @@ static bool read_route(const struct io_mirror *mirror, const struct nlmsghdr *me
         return false;
     v4 = header->rtm_family == AF_INET;
     if ((!v4 && header->rtm_family != AF_INET6) || header->rtm_type != RTN_UNICAST ||
-        header->rtm_src_len != 0 || header->rtm_tos != 0 ||
-        header->rtm_dst_len > (v4 ? 32 : 128) || (header->rtm_flags & RTM_F_CLONED) != 0)
+        header->rtm_src_len != 0 || header->rtm_tos != 0 || header->rtm_dst_len > (v4 ? 32 : 128) ||
+        (header->rtm_flags & RTM_F_CLONED) != 0)
         return false;
     attributes(message, sizeof(*header), a, RTA_MAX);
     if (read_u32(a[RTA_TABLE], header->rtm_table) != RT_TABLE_MAIN)

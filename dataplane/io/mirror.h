@@ -11,13 +11,13 @@
 #include "dataplane/io/fib.h"
 
 struct io_mirror {
-    const int *ifindex;           /* of the TAP, by port; 0: none. The owner's */
+    const int *ifindex; /* of the TAP, by port; 0: none. The owner's */
     uint32_t n_ports;
     struct io_fib_route *routes;
     uint32_t n_routes;
     uint32_t routes_size;
     struct io_fib_neighbour *neighbours;
-    uint16_t *states;             /* NUD_*, by neighbour */
+    uint16_t *states; /* NUD_*, by neighbour */
     uint32_t n_neighbours;
     uint32_t neighbours_size;
 };

@@ -36,7 +36,8 @@ void io_netlink_close(struct io_netlink *netlink)
 }
 
 /* Takes the mark off messages of a dump under which the table changed; whether one bore it. libmnl
- * would stop at the first, and leave the rest in the socket for the next request to stumble over. */
+ * would stop at the first, and leave the rest in the socket for the next request to stumble over.
+ */
 static bool take_interruption(void *buffer, size_t length)
 {
     struct nlmsghdr *message = buffer;
@@ -62,12 +63,12 @@ static int answer(struct io_netlink *netlink, unsigned int sequence, mnl_cb_t vi
         ssize_t length = mnl_socket_recvfrom(netlink->socket, buffer, sizeof(buffer));
 
         if (length < 0 && errno == EINTR)
-            continue;   /* a signal of the TAP driver */
+            continue; /* a signal of the TAP driver */
         if (length < 0)
             return -errno;
         if (length >= (ssize_t)sizeof(struct nlmsghdr) &&
             ((const struct nlmsghdr *)(const void *)buffer)->nlmsg_seq != sequence)
-            continue;   /* the rest of an answer that was given up */
+            continue; /* the rest of an answer that was given up */
         interrupted |= take_interruption(buffer, (size_t)length);
         more = mnl_cb_run(buffer, (size_t)length, sequence, port, visit, context);
     }
@@ -166,7 +167,8 @@ int io_netlink_neighbour(struct io_netlink *netlink, int ifindex, const struct s
     struct ndmsg *header;
 
     message->nlmsg_type = RTM_NEWNEIGH;
-    /* A probe names no MAC address: the kernel keeps what it has, also if it just learnt another. */
+    /* A probe names no MAC address: the kernel keeps what it has, also if it just learnt another.
+     */
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (probe ? NLM_F_REPLACE : NLM_F_CREATE);
     header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
     header->ndm_family = (uint8_t)family_of(ip);

@@ -13,7 +13,7 @@
 #include "dataplane/sip/ip.h"
 
 enum {
-    IO_NETLINK_PROTOCOL = 84,     /* marks routes and addresses as ours: 'T', of the free numbers */
+    IO_NETLINK_PROTOCOL = 84, /* marks routes and addresses as ours: 'T', of the free numbers */
     IO_NETLINK_BUFFER_BYTES = 32768,
 };
 

@@ -11,7 +11,7 @@
 struct rte_mbuf;
 struct rte_mempool;
 
-enum { IO_FRAME_MAX = 65535 };    /* bytes of a frame of any driver: data_len has 16 bits */
+enum { IO_FRAME_MAX = 65535 }; /* bytes of a frame of any driver: data_len has 16 bits */
 
 /*
  * Edits the message of `length` bytes at `buf`, which lies in a one-segment mbuf, and leaves

@@ -24,7 +24,7 @@ enum { DESCRIPTORS = 1024, TAP_DESCRIPTORS = 16, POOL_CACHE = 64 };
 /* What the steps of opening share. */
 struct opening {
     const struct cfg_dataplane *cfg;
-    uint32_t index;               /* of the port */
+    uint32_t index; /* of the port */
     struct io_port *port;
     struct io_devargs_sizes sizes;
     char *reason;
@@ -235,7 +235,8 @@ static int open_tap(const struct opening *opening)
     if (error != 0)
         return refuse(opening, error, port->cfg->tap);
     if (memcmp(device.mac, port->mac, sizeof(port->mac)) != 0 || device.mtu != port->mtu)
-        return refuse(opening, -EADDRINUSE, "its TAP has not taken the device's MAC address or MTU");
+        return refuse(opening, -EADDRINUSE,
+                      "its TAP has not taken the device's MAC address or MTU");
     port->tap_ifindex = device.ifindex;
     return 0;
 }
@@ -265,14 +266,17 @@ int io_ports_open(const struct cfg_dataplane *cfg, struct io_port *ret_ports, ch
         return io_reason(ret_reason, reason_size, EINVAL, "at most %d ports and 1 to %d workers",
                          IO_PORTS_MAX, IO_WORKERS_MAX);
     for (i = 0; i < cfg->n_ports; i++) {
-        ret_ports[i] = (struct io_port){.cfg = &cfg->ports[i], .n_queues = cfg->n_workers,
-                                        .tap_port_id = IO_NO_PORT_ID};
+        ret_ports[i] = (struct io_port){
+            .cfg = &cfg->ports[i], .n_queues = cfg->n_workers, .tap_port_id = IO_NO_PORT_ID};
         for (uint32_t j = 0; j < IO_WORKERS_MAX; j++)
             ret_ports[i].queues[j].port_id = IO_NO_PORT_ID;
     }
     for (i = 0; error == 0 && i < cfg->n_ports; i++) {
-        struct opening opening = {.cfg = cfg, .index = i, .port = &ret_ports[i],
-                                  .reason = ret_reason, .reason_size = reason_size};
+        struct opening opening = {.cfg = cfg,
+                                  .index = i,
+                                  .port = &ret_ports[i],
+                                  .reason = ret_reason,
+                                  .reason_size = reason_size};
 
         error = open_port(&opening);
     }
@@ -285,7 +289,7 @@ static void close_device(uint16_t port_id)
 {
     if (port_id == IO_NO_PORT_ID || !rte_eth_dev_is_valid_port(port_id))
         return;
-    (void)rte_eth_dev_stop(port_id);   /* it may not have started */
+    (void)rte_eth_dev_stop(port_id); /* it may not have started */
     (void)rte_eth_dev_close(port_id);
 }
 
@@ -294,7 +298,7 @@ void io_ports_close(struct io_port *ports, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         close_device(ports[i].tap_port_id);
         for (uint32_t j = 0; j < ports[i].n_queues; j++)
-            close_device(ports[i].queues[j].port_id);   /* the second time it is not valid */
+            close_device(ports[i].queues[j].port_id); /* the second time it is not valid */
         rte_mempool_free(ports[i].pool);
         ports[i].pool = NULL;
         ports[i].tap_port_id = IO_NO_PORT_ID;

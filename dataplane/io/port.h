@@ -26,14 +26,14 @@ struct io_queue {
 struct io_port {
     const struct cfg_port *cfg;
     uint32_t n_queues;
-    struct io_queue queues[IO_WORKERS_MAX];   /* by worker; worker w touches queues[w] alone */
-    struct rte_mempool *pool;                 /* mbufs that its drivers receive into; also the room
-                                                 a reply or an outgoing message has */
-    uint8_t mac[6];                           /* of the device, and of the TAP */
-    uint16_t mtu;                             /* IP bytes of a frame */
-    uint16_t tap_port_id;                     /* DPDK's; IO_NO_PORT_ID: none. Main alone uses it */
-    int tap_ifindex;                          /* the kernel's; 0: none */
-    char device_name[IFNAMSIZ];               /* kernel device made deaf; empty: none */
+    struct io_queue queues[IO_WORKERS_MAX]; /* by worker; worker w touches queues[w] alone */
+    struct rte_mempool *pool;               /* mbufs that its drivers receive into; also the room
+                                               a reply or an outgoing message has */
+    uint8_t mac[6];                         /* of the device, and of the TAP */
+    uint16_t mtu;                           /* IP bytes of a frame */
+    uint16_t tap_port_id;                   /* DPDK's; IO_NO_PORT_ID: none. Main alone uses it */
+    int tap_ifindex;                        /* the kernel's; 0: none */
+    char device_name[IFNAMSIZ];             /* kernel device made deaf; empty: none */
 };
 
 /*

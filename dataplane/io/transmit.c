@@ -17,9 +17,9 @@
 
 enum {
     TX_ROOM = 2 * IO_BURST,
-    TX_ATTEMPTS = 8,              /* calls without progress before the rest is dropped */
+    TX_ATTEMPTS = 8, /* calls without progress before the rest is dropped */
     VLAN_BYTES = 4,
-    FRAGMENTS_MAX = 128,          /* 65,535 bytes in the smallest MTU */
+    FRAGMENTS_MAX = 128, /* 65,535 bytes in the smallest MTU */
 };
 
 struct io_tx {
@@ -68,8 +68,8 @@ static void flush_port(struct io_tx *tx, uint32_t port)
     for (uint32_t i = 0; i < n; i++)
         kinds[i] = (uint8_t)mbufs[i]->hash.usr;
     while (done < n && idle < TX_ATTEMPTS) {
-        uint16_t sent = rte_eth_tx_burst(queue.port_id, queue.queue_id, mbufs + done,
-                                         (uint16_t)(n - done));
+        uint16_t sent =
+            rte_eth_tx_burst(queue.port_id, queue.queue_id, mbufs + done, (uint16_t)(n - done));
 
         done += sent;
         if (sent == 0) {
@@ -155,7 +155,7 @@ void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_ki
     uint32_t room = (uint32_t)IO_ETHER_BYTES + tx->ports[port].mtu;
 
     if (kind == IO_KIND_TAP)
-        room += VLAN_BYTES;       /* of an interface that an operator put on the TAP */
+        room += VLAN_BYTES; /* of an interface that an operator put on the TAP */
     if (likely(mbuf->pkt_len <= room && mbuf->nb_segs == 1)) {
         append(tx, port, mbuf, kind);
     } else if (kind == IO_KIND_TAP || mbuf->nb_segs != 1) {

@@ -14,19 +14,19 @@ struct rte_mbuf;
 /* Whose frame it is, for the counts. Kept in the mbuf (hash.usr), rings between lcores included. */
 enum io_kind {
     IO_KIND_SIP,
-    IO_KIND_HELD,                 /* SIP that waited for its neighbour's MAC */
-    IO_KIND_TAP,                  /* the kernel's */
-    IO_KIND_PART,                 /* a fragment, but for the last one of its message: not counted */
+    IO_KIND_HELD, /* SIP that waited for its neighbour's MAC */
+    IO_KIND_TAP,  /* the kernel's */
+    IO_KIND_PART, /* a fragment, but for the last one of its message: not counted */
     IO_KINDS,
 };
 
 /* What became of frames since the counts were set to 0. A message in fragments counts once. */
 struct io_tx_counts {
     uint64_t sent[IO_KINDS];
-    uint64_t refused[IO_KINDS];   /* by the device, after a bounded number of attempts */
-    uint64_t no_room[IO_KINDS];   /* no mbufs for the fragments */
-    uint64_t too_long[IO_KINDS];  /* does not fit the MTU and cannot be cut */
-    uint64_t fragmented;          /* messages cut (whatever became of them then) */
+    uint64_t refused[IO_KINDS];  /* by the device, after a bounded number of attempts */
+    uint64_t no_room[IO_KINDS];  /* no mbufs for the fragments */
+    uint64_t too_long[IO_KINDS]; /* does not fit the MTU and cannot be cut */
+    uint64_t fragmented;         /* messages cut (whatever became of them then) */
 };
 
 struct io_tx;

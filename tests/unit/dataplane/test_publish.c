@@ -39,8 +39,8 @@ static const char *const HEAD = "node: lb1\n"
 static struct snapshot *compile(const char *digits, uint64_t generation)
 {
     char path[] = "/tmp/tandem-publish-XXXXXX";
-    struct compile_secret secret = {.seed = {1, 2},
-                                    .mac[SNAPSHOT_MAC_CURRENT] = {.id = 1, .valid = 1, .key = {3, 4}}};
+    struct compile_secret secret = {
+        .seed = {1, 2}, .mac[SNAPSHOT_MAC_CURRENT] = {.id = 1, .valid = 1, .key = {3, 4}}};
     struct compile_input input = {.secret = &secret, .generation = generation};
     struct snapshot *snapshot = NULL;
     struct cfg_error error;
@@ -131,15 +131,15 @@ static void test_refused(void **state)
     assert_int_equal(before->generation, 5);
     assert_int_equal(stage.counters->generation, 5);
 
-    snapshot = compile("12", 6);             /* another size than the memfd's */
+    snapshot = compile("12", 6); /* another size than the memfd's */
     assert_true(offer(&stage, snapshot, snapshot->size - 8, 6) < 0);
-    snapshot = compile("12", 6);             /* another generation than the snapshot's */
+    snapshot = compile("12", 6); /* another generation than the snapshot's */
     assert_true(offer(&stage, snapshot, snapshot->size, 7) < 0);
-    snapshot = compile("12", 6);             /* an offset out of the block */
+    snapshot = compile("12", 6); /* an offset out of the block */
     snapshot->services.offset = 1 << 29;
     assert_true(offer(&stage, snapshot, snapshot->size, 6) < 0);
 
-    snapshot = compile("12", 6);             /* a memfd that its owner can still write */
+    snapshot = compile("12", 6); /* a memfd that its owner can still write */
     fd = memfd_create("unsealed", MFD_ALLOW_SEALING);
     assert_int_equal(write(fd, snapshot, snapshot->size), snapshot->size);
     assert_int_equal(publish_snapshot(stage.publish, fd, snapshot->size, 6, &reason), -EPERM);
@@ -184,7 +184,7 @@ static void test_slots(void **state)
     assert_int_equal(publish_read(stage.publish).view->backend_of[one], LB_NO_BACKEND);
 
     publish_sweep_begin(stage.publish);
-    used[one] = 1;                           /* a call of it goes on */
+    used[one] = 1; /* a call of it goes on */
     publish_sweep_end(stage.publish, used);
     assert_int_equal(offer_good(&stage, "324", 3), 0);
     assert_int_not_equal(slot_of(&stage, '4'), one);
@@ -212,7 +212,7 @@ static void test_slots_and_grace(void **state)
     publish_online(stage.publish, 0);
     assert_int_equal(offer_good(&stage, "2", 2), 0);
     publish_sweep_begin(stage.publish);
-    publish_quiescent(stage.publish, 0);     /* its entry may lie behind the sweep */
+    publish_quiescent(stage.publish, 0); /* its entry may lie behind the sweep */
     publish_sweep_end(stage.publish, used);
     assert_int_not_equal(slot_ids[one], 0);
 
@@ -264,7 +264,7 @@ static void test_grace(void **state)
     publish_quiescent(stage.publish, 0);
     publish_reap(stage.publish);
     assert_true(is_mapped(old));
-    publish_offline(stage.publish, 1);       /* who is away reads nothing */
+    publish_offline(stage.publish, 1); /* who is away reads nothing */
     publish_reap(stage.publish);
     assert_false(is_mapped(old));
     publish_offline(stage.publish, 0);
@@ -291,12 +291,9 @@ static void test_counter_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_slots_and_grace),
-        cmocka_unit_test(test_stuck),
-        cmocka_unit_test(test_grace),
-        cmocka_unit_test(test_counter_names),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_slots_and_grace), cmocka_unit_test(test_stuck),
+        cmocka_unit_test(test_grace),           cmocka_unit_test(test_counter_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,11 @@ static char reason[512];
 
 static struct cfg_dataplane one_port(struct cfg_port *port, uint32_t n_workers)
 {
-    return (struct cfg_dataplane){.n_workers = n_workers, .memory_bytes = 256 * MIB,
-                                  .hugepages = CFG_HUGEPAGES_AUTO, .ports = port, .n_ports = 1};
+    return (struct cfg_dataplane){.n_workers = n_workers,
+                                  .memory_bytes = 256 * MIB,
+                                  .hugepages = CFG_HUGEPAGES_AUTO,
+                                  .ports = port,
+                                  .n_ports = 1};
 }
 
 static void tells_each_driver(void **state)
@@ -29,14 +32,16 @@ static void tells_each_driver(void **state)
         enum cfg_driver driver;
         const char *device;
         uint32_t n_workers;
-        uint32_t index;           /* of the ethdev */
+        uint32_t index; /* of the ethdev */
         uint32_t devices;
-        const char *text;         /* NULL: refused */
+        const char *text; /* NULL: refused */
     } cases[] = {
-        {CFG_AF_PACKET, "eth0", 1, 0, 1, "net_af_packet_p0w0,iface=eth0,qpairs=1,blocksz=32768,"
-                                         "framesz=32768,framecnt=2048,qdisc_bypass=1"},
-        {CFG_AF_PACKET, "eth0", 2, 0, 1, "net_af_packet_p0w0,iface=eth0,qpairs=2,blocksz=32768,"
-                                         "framesz=32768,framecnt=1024,qdisc_bypass=1"},
+        {CFG_AF_PACKET, "eth0", 1, 0, 1,
+         "net_af_packet_p0w0,iface=eth0,qpairs=1,blocksz=32768,"
+         "framesz=32768,framecnt=2048,qdisc_bypass=1"},
+        {CFG_AF_PACKET, "eth0", 2, 0, 1,
+         "net_af_packet_p0w0,iface=eth0,qpairs=2,blocksz=32768,"
+         "framesz=32768,framecnt=1024,qdisc_bypass=1"},
         {CFG_AF_PACKET, "eth0,iface=lo", 1, 0, 1, NULL},
         {CFG_AF_PACKET, "", 1, 0, 1, NULL},
         {CFG_AF_PACKET, NULL, 1, 0, 1, NULL},
@@ -56,7 +61,7 @@ static void tells_each_driver(void **state)
         {CFG_PCAP, "in.pcap,infinite_rx=1", 2, 1, 2, "net_pcap_p0w1,rx_pcap=in.pcap,infinite_rx=1"},
         {CFG_PCAP, "in.pcap,out.pcap,infinite_rx=1", 2, 1, 2,
          "net_pcap_p0w1,rx_pcap=in.pcap,tx_pcap=out.pcap.1,infinite_rx=1"},
-        {CFG_PCAP, "in.pcap,out.pcap", 2, 0, 2, NULL},   /* each worker would send it again */
+        {CFG_PCAP, "in.pcap,out.pcap", 2, 0, 2, NULL}, /* each worker would send it again */
         {CFG_PCAP, "a,b,c", 1, 0, 1, NULL},
         {CFG_PCAP, ",out.pcap", 1, 0, 1, NULL},
         {CFG_PCAP, "infinite_rx=1", 1, 0, 1, NULL},
@@ -65,8 +70,10 @@ static void tells_each_driver(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct cfg_port port = {.name = "p", .driver = cases[i].driver,
-                                .device = (char *)cases[i].device, .frame_size = 32768};
+        struct cfg_port port = {.name = "p",
+                                .driver = cases[i].driver,
+                                .device = (char *)cases[i].device,
+                                .frame_size = 32768};
         struct cfg_dataplane cfg = one_port(&port, cases[i].n_workers);
         char text[IO_DEVARGS_TEXT_MAX];
         int error;
@@ -131,7 +138,9 @@ static void sizes_fit_driver_and_memory(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct cfg_port port = {.name = "p", .driver = cases[i].driver, .device = "eth0",
+        struct cfg_port port = {.name = "p",
+                                .driver = cases[i].driver,
+                                .device = "eth0",
                                 .frame_size = cases[i].frame_size};
         struct cfg_dataplane cfg = one_port(&port, cases[i].n_workers);
         struct io_devargs_sizes sizes;
@@ -144,7 +153,7 @@ static void sizes_fit_driver_and_memory(void **state)
             continue;
         assert_true((uint64_t)sizes.mbufs * (192 + sizes.data_room) <= cfg.memory_bytes / 2);
         assert_true(sizes.data_room <= 65535);
-        if (cases[i].driver == CFG_AF_XDP)   /* mempool object: less than a page */
+        if (cases[i].driver == CFG_AF_XDP) /* mempool object: less than a page */
             assert_true(sizes.data_room + 192 <= PAGE);
         if (cases[i].driver != CFG_AF_PACKET) {
             assert_true(sizes.data_room >= cases[i].mtu + 18 + 128);
@@ -178,7 +187,7 @@ static void tells_eal_of_memory(void **state)
         enum cfg_driver driver;
         enum cfg_hugepages hugepages;
         uint64_t free_mebibytes;
-        const char *line;         /* NULL: refused */
+        const char *line; /* NULL: refused */
     } cases[] = {
         {CFG_NULL, CFG_HUGEPAGES_AUTO, 0,
          "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
@@ -197,7 +206,8 @@ static void tells_eal_of_memory(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct cfg_port port = {.name = "p", .driver = cases[i].driver,
+        struct cfg_port port = {.name = "p",
+                                .driver = cases[i].driver,
                                 .device = cases[i].driver == CFG_PCI ? "03:00.0" : NULL};
         struct cfg_dataplane cfg = one_port(&port, 2);
         char *argv[16];
@@ -243,7 +253,7 @@ static void tells_the_tap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_each_driver),       cmocka_unit_test(refuses_what_is_too_long),
+        cmocka_unit_test(tells_each_driver),           cmocka_unit_test(refuses_what_is_too_long),
         cmocka_unit_test(sizes_fit_driver_and_memory), cmocka_unit_test(tells_eal_of_memory),
         cmocka_unit_test(says_when_there_is_no_room),  cmocka_unit_test(tells_the_tap),
     };

@@ -24,8 +24,11 @@ static struct sip_ip ip(const char *text)
 static struct io_fib_route route(const char *prefix, uint8_t length, uint8_t port,
                                  const char *gateway, uint32_t metric)
 {
-    struct io_fib_route result = {.prefix = ip(prefix), .length = length, .port = port,
-                                  .on_link = gateway == NULL, .metric = metric};
+    struct io_fib_route result = {.prefix = ip(prefix),
+                                  .length = length,
+                                  .port = port,
+                                  .on_link = gateway == NULL,
+                                  .metric = metric};
 
     if (sip_ip_is_v4(&result.prefix))
         result.length = (uint8_t)(length + 96);
@@ -36,8 +39,8 @@ static struct io_fib_route route(const char *prefix, uint8_t length, uint8_t por
 
 static struct io_fib_neighbour neighbour(const char *address, uint8_t port, uint8_t mac)
 {
-    return (struct io_fib_neighbour){.ip = ip(address), .port = port, .resolved = mac != 0,
-                                     .mac = {2, 0, 0, 0, 0, mac}};
+    return (struct io_fib_neighbour){
+        .ip = ip(address), .port = port, .resolved = mac != 0, .mac = {2, 0, 0, 0, 0, mac}};
 }
 
 static void looks_up(void **state)
@@ -49,13 +52,13 @@ static void looks_up(void **state)
         route("10.0.0.0", 8, 0, "192.0.2.1", 30),
         route("10.1.0.0", 16, 1, NULL, 0),
         route("10.1.2.3", 32, 0, "192.0.2.3", 0),
-        route("10.1.2.128", 25, 1, "2001:db8::7", 0),   /* RFC 5549 */
+        route("10.1.2.128", 25, 1, "2001:db8::7", 0), /* RFC 5549 */
         route("2001:db8::", 64, 1, NULL, 256),
         route("2001:db8:0:1::", 63, 0, "fe80::1", 1024),
     };
     const struct io_fib_neighbour neighbours[] = {
         neighbour("192.0.2.1", 0, 1), neighbour("192.0.2.2", 1, 2), neighbour("192.0.2.2", 0, 9),
-        neighbour("192.0.2.3", 0, 0), neighbour("10.1.9.9", 1, 4), neighbour("2001:db8::7", 1, 5),
+        neighbour("192.0.2.3", 0, 0), neighbour("10.1.9.9", 1, 4),  neighbour("2001:db8::7", 1, 5),
         neighbour("fe80::1", 0, 6),
     };
     static const struct {
@@ -68,13 +71,13 @@ static void looks_up(void **state)
         {"198.51.100.1", IO_FIB_FOUND, 0, "192.0.2.1", 1},
         {"192.0.2.1", IO_FIB_FOUND, 0, "192.0.2.1", 1},
         {"192.0.2.77", IO_FIB_UNRESOLVED, 0, "192.0.2.77", 0},
-        {"10.200.0.1", IO_FIB_FOUND, 1, "192.0.2.2", 2},      /* the lower metric */
+        {"10.200.0.1", IO_FIB_FOUND, 1, "192.0.2.2", 2}, /* the lower metric */
         {"10.1.9.9", IO_FIB_FOUND, 1, "10.1.9.9", 4},
-        {"10.1.2.3", IO_FIB_UNRESOLVED, 0, "192.0.2.3", 0},   /* known, without a MAC */
+        {"10.1.2.3", IO_FIB_UNRESOLVED, 0, "192.0.2.3", 0}, /* known, without a MAC */
         {"10.1.2.200", IO_FIB_FOUND, 1, "2001:db8::7", 5},
         {"2001:db8::7", IO_FIB_FOUND, 1, "2001:db8::7", 5},
-        {"2001:db8:0:1::5", IO_FIB_FOUND, 0, "fe80::1", 6},   /* host bits of the prefix ignored */
-        {"2001:db9::1", IO_FIB_NO_ROUTE, 0, NULL, 0},         /* IPv4's default is not IPv6's */
+        {"2001:db8:0:1::5", IO_FIB_FOUND, 0, "fe80::1", 6}, /* host bits of the prefix ignored */
+        {"2001:db9::1", IO_FIB_NO_ROUTE, 0, NULL, 0},       /* IPv4's default is not IPv6's */
     };
     struct io_fib *fib = io_fib_new(routes, sizeof(routes) / sizeof(routes[0]), neighbours,
                                     sizeof(neighbours) / sizeof(neighbours[0]));
@@ -160,7 +163,7 @@ static bool covers(const struct io_fib_route *r, const struct sip_ip *destinatio
 {
     uint32_t whole = r->length / 8, bits = r->length % 8;
 
-    for (uint32_t i = whole; i-- > 0;)   /* from the end: that is where they differ */
+    for (uint32_t i = whole; i-- > 0;) /* from the end: that is where they differ */
         if (r->prefix.bytes[i] != destination->bytes[i])
             return false;
     return bits == 0 || (r->prefix.bytes[whole] ^ destination->bytes[whole]) >> (8 - bits) == 0;
@@ -190,12 +193,14 @@ static void agrees_with_a_plain_search(void **state)
     assert_non_null(routes);
     for (uint32_t i = 0; i < ROUTES; i++) {
         /* Few values of each byte, so that prefixes nest. */
-        uint8_t bytes[4] = {10, (uint8_t)(random_number() % 8), (uint8_t)(random_number() % 16 * 16),
-                            (uint8_t)(random_number() % 256)};
+        uint8_t bytes[4] = {10, (uint8_t)(random_number() % 8),
+                            (uint8_t)(random_number() % 16 * 16), (uint8_t)(random_number() % 256)};
 
-        routes[i] = (struct io_fib_route){.prefix = sip_ip_from_v4(bytes), .port = i % 16,
+        routes[i] = (struct io_fib_route){.prefix = sip_ip_from_v4(bytes),
+                                          .port = i % 16,
                                           .length = (uint8_t)(96 + 16 + random_number() % 17),
-                                          .on_link = true, .metric = i};
+                                          .on_link = true,
+                                          .metric = i};
     }
     fib = io_fib_new(routes, ROUTES, NULL, 0);
     assert_non_null(fib);

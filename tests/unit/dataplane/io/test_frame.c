@@ -118,12 +118,13 @@ static void test_build(void **state)
  * clothes (RFC 4942 §2.2), which would pass for a backend's. */
 static void test_martians(void **state)
 {
-    static const char *const v4[] = {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "255.255.255.255"};
+    static const char *const v4[] = {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5",
+                                     "255.255.255.255"};
     static const uint8_t v6[][16] = {
-        {0},                                        /* :: */
-        {[15] = 1},                                 /* ::1 */
-        {[0] = 0xff, [1] = 2, [15] = 1},            /* ff02::1 */
-        {[10] = 0xff, [11] = 0xff, 10, 0, 0, 11},   /* ::ffff:10.0.0.11 */
+        {0},                                      /* :: */
+        {[15] = 1},                               /* ::1 */
+        {[0] = 0xff, [1] = 2, [15] = 1},          /* ff02::1 */
+        {[10] = 0xff, [11] = 0xff, 10, 0, 0, 11}, /* ::ffff:10.0.0.11 */
     };
     struct io_frame frame;
     uint8_t bytes[128];
@@ -139,7 +140,7 @@ static void test_martians(void **state)
         assert_int_equal(parse(bytes, length, &frame), IO_FRAME_OTHER);
     }
     length = build(bytes, "2001:db8::10", "2001:db8::21", 20);
-    memcpy(bytes + 38, v6[3], 16);                  /* as the destination */
+    memcpy(bytes + 38, v6[3], 16); /* as the destination */
     assert_int_equal(parse(bytes, length, &frame), IO_FRAME_OTHER);
     length = build(bytes, "223.255.255.254", "192.0.2.21", 20);
     assert_int_equal(parse(bytes, length, &frame), IO_FRAME_UDP);
@@ -153,7 +154,7 @@ static void test_zero_checksum(void **state)
     struct io_frame frame;
 
     io_frame_build(bytes, OUR_MAC, PEER_MAC, &src, &dst, 2, 1);
-    memcpy(bytes + 42, bytes + 40, 2);       /* a payload that is the sum of the rest */
+    memcpy(bytes + 42, bytes + 40, 2); /* a payload that is the sum of the rest */
     io_frame_build(bytes, OUR_MAC, PEER_MAC, &src, &dst, 2, 1);
     assert_int_equal(bytes[40], 0xff);
     assert_int_equal(bytes[41], 0xff);
@@ -170,7 +171,7 @@ static void test_bad_checksum(void **state)
 
     for (uint32_t bit = 34 * 8; bit < length * 8; bit++) {
         if (bit / 8 >= 38 && bit / 8 < 40)
-            continue;                        /* the length, which is part of the parse */
+            continue; /* the length, which is part of the parse */
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_int_equal(parse(bytes, length, &frame), IO_FRAME_UDP);
         assert_false(checksum_good);
@@ -254,24 +255,24 @@ static void test_headers_between(void **state)
     memcpy(longer + 62, bytes + 54, length - 54);
     longer[19] = (uint8_t)(bytes[19] + 8);
     longer[54] = 17;
-    longer[20] = 0;                          /* hop-by-hop */
+    longer[20] = 0; /* hop-by-hop */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_UDP);
     assert_int_equal(frame.payload, 70);
     assert_int_equal(frame.length, 5);
     assert_true(checksum_good);
-    longer[55] = 200;                        /* longer than the packet */
+    longer[55] = 200; /* longer than the packet */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
     longer[55] = 0;
-    longer[20] = 43;                         /* routing */
+    longer[20] = 43; /* routing */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
-    longer[20] = 44;                         /* fragment */
+    longer[20] = 44; /* fragment */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_FRAGMENT);
-    longer[54] = 6;                          /* of TCP: the kernel's */
+    longer[54] = 6; /* of TCP: the kernel's */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
 
     length = build(bytes, "192.0.2.10", "192.0.2.21", 5);
     memcpy(longer, bytes, 34);
-    memset(longer + 34, 1, 4);               /* four no-operations */
+    memset(longer + 34, 1, 4); /* four no-operations */
     memcpy(longer + 38, bytes + 34, length - 34);
     longer[14] = 0x46;
     longer[17] = (uint8_t)(bytes[17] + 4);
@@ -353,11 +354,15 @@ static void test_macs_and_destination(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_build),         cmocka_unit_test(test_martians),
+        cmocka_unit_test(test_build),
+        cmocka_unit_test(test_martians),
         cmocka_unit_test(test_zero_checksum),
-        cmocka_unit_test(test_bad_checksum),  cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_headers_between),
-        cmocka_unit_test(test_fragments),     cmocka_unit_test(test_macs_and_destination),
+        cmocka_unit_test(test_bad_checksum),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_headers_between),
+        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_macs_and_destination),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

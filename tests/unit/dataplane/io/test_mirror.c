@@ -55,7 +55,7 @@ static struct nlmsghdr *route_message(int family, uint8_t length, uint32_t table
 static void takes_routes_by_our_taps(void **state)
 {
     static const struct {
-        const char *prefix;       /* NULL: default */
+        const char *prefix; /* NULL: default */
         uint8_t length;
         uint32_t oif;
         const char *gateway;
@@ -76,8 +76,8 @@ static void takes_routes_by_our_taps(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         bool v6 = cases[i].prefix != NULL && strchr(cases[i].prefix, ':') != NULL;
-        struct nlmsghdr *message = route_message(v6 ? AF_INET6 : AF_INET, cases[i].length,
-                                                 cases[i].table, cases[i].type);
+        struct nlmsghdr *message =
+            route_message(v6 ? AF_INET6 : AF_INET, cases[i].length, cases[i].table, cases[i].type);
         struct io_mirror mirror;
 
         print_message("case %zu\n", i);
@@ -127,7 +127,7 @@ static void takes_the_first_hop_of_ours(void **state)
     struct sip_ip second = ip("192.0.2.2");
     struct io_mirror mirror;
 
-    for (uint8_t i = 1; i <= 3; i++) {   /* by interfaces 8, 9 and 10 */
+    for (uint8_t i = 1; i <= 3; i++) { /* by interfaces 8, 9 and 10 */
         struct rtnexthop *hop = mnl_nlmsg_get_payload_tail(message);
         const uint8_t address[4] = {192, 0, 2, i};
 
@@ -192,19 +192,19 @@ static void follows_a_neighbour(void **state)
         int interface;
         uint16_t nud;
         uint8_t mac;
-        int changed;              /* workers must know */
+        int changed; /* workers must know */
         uint32_t n;
         bool resolved;
     } steps[] = {
-        {RTM_NEWNEIGH, 8, NUD_REACHABLE, 1, 0, 0, false},   /* not ours */
-        {RTM_DELNEIGH, 7, NUD_FAILED, 0, 0, 0, false},      /* never heard of */
+        {RTM_NEWNEIGH, 8, NUD_REACHABLE, 1, 0, 0, false}, /* not ours */
+        {RTM_DELNEIGH, 7, NUD_FAILED, 0, 0, 0, false},    /* never heard of */
         {RTM_NEWNEIGH, 7, NUD_INCOMPLETE, 0, 1, 1, false},
         {RTM_NEWNEIGH, 7, NUD_REACHABLE, 1, 1, 1, true},
         {RTM_NEWNEIGH, 7, NUD_STALE, 1, 0, 1, true},
         {RTM_NEWNEIGH, 7, NUD_DELAY, 1, 0, 1, true},
         {RTM_NEWNEIGH, 7, NUD_PROBE, 1, 0, 1, true},
-        {RTM_NEWNEIGH, 7, NUD_REACHABLE, 2, 1, 1, true},    /* another MAC */
-        {RTM_NEWNEIGH, 9, NUD_PERMANENT, 3, 1, 2, true},    /* the same address elsewhere */
+        {RTM_NEWNEIGH, 7, NUD_REACHABLE, 2, 1, 1, true}, /* another MAC */
+        {RTM_NEWNEIGH, 9, NUD_PERMANENT, 3, 1, 2, true}, /* the same address elsewhere */
         {RTM_DELNEIGH, 9, NUD_FAILED, 0, 1, 1, true},
         {RTM_NEWNEIGH, 7, NUD_FAILED, 2, 1, 1, false},
         {RTM_DELNEIGH, 7, NUD_FAILED, 0, 1, 0, false},
@@ -215,8 +215,9 @@ static void follows_a_neighbour(void **state)
     io_mirror_init(&mirror, ifindex, 2);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         print_message("step %zu\n", i);
-        assert_int_equal(neighbour(&mirror, steps[i].type, steps[i].interface, steps[i].nud,
-                                   steps[i].mac), steps[i].changed);
+        assert_int_equal(
+            neighbour(&mirror, steps[i].type, steps[i].interface, steps[i].nud, steps[i].mac),
+            steps[i].changed);
         assert_int_equal(mirror.n_neighbours, steps[i].n);
         if (steps[i].n == 1) {
             assert_int_equal(mirror.neighbours[0].resolved, steps[i].resolved);
