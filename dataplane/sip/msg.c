@@ -373,6 +373,9 @@ static void decode_contact(struct sip_msg *msg)
     const struct sip_field *field = sip_msg_first(msg, SIP_CONTACT);
     struct sip_nameaddr address;
 
+    /* No proxy looks into it: a final response is not lost for an odd one. */
+    if (msg->kind == SIP_RESPONSE)
+        return;
     if (field != NULL && sip_nameaddr_parse(sip_msg_value(msg, field), &address) != 0)
         fault(msg, SIP_ERR_CONTACT);
 }

@@ -82,7 +82,7 @@ enum sip_error {
     SIP_ERR_MAX_FORWARDS,   /* not 0..255 */
     SIP_ERR_CONTENT_LENGTH, /* not a number, or negative */
     SIP_ERR_BODY_SHORT,     /* datagram ends before Content-Length does (RFC 3261 §18.3) */
-    SIP_ERR_CONTACT,        /* first Contact does not parse */
+    SIP_ERR_CONTACT,        /* a request's first Contact does not parse */
     SIP_ERROR_COUNT,
 };
 

@@ -168,45 +168,11 @@ static void test_spiral(void **state)
     stage_free(stage);
 }
 
-/*
- * A backend that drains sends a call that it has back through us, and another takes that leg: the
- * call table's entry stays the outer leg's, so the caller's CANCEL finds its INVITE.
- */
-static void test_spiral_of_a_known_call(void **state)
-{
-#define LEG(method, via)                                                                   \
-    method " sip:bob@example.net SIP/2.0\n" via                                            \
-           "From: <sip:a@example.org>;tag=a1\nTo: <sip:bob@example.net>\nCall-ID: known\n" \
-           "CSeq: 1 " method "\n\n"
-#define OUTER "Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bKouter\n"
-#define INNER "Via: SIP/2.0/UDP $(B);branch=z9hG4bKinner\n"
-    static const struct step begin[] = {
-        {"INVITE", CALLER, VIP, LEG("INVITE", OUTER), "$(B):5060 from " VIP, NULL, 0,
-         PROXY_RULE_TABLE},
-    };
-    static const struct step rest[] = {
-        {"INVITE back through us", "$(B):5060", VIP, LEG("INVITE", INNER OUTER),
-         "$(OTHER):5060 from " VIP, NULL, 0, PROXY_RULE_TABLE},
-        {"the caller's CANCEL", CALLER, VIP, LEG("CANCEL", OUTER), "$(B):5060 from " VIP, NULL, 0,
-         PROXY_RULE_CALL},
-    };
-    struct stage_conf conf = {0};
-    struct stage *stage = stage_new(&conf);
-
-    STAGE_PLAY(stage, begin);
-    conf.admin[stage->output.backend] = LB_DRAINING;
-    stage_reload(stage, &conf);
-    STAGE_PLAY(stage, rest);
-    assert_string_not_equal(stage_get(stage, "B"), stage_get(stage, "OTHER"));
-    stage_free(stage);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pair),
         cmocka_unit_test(test_spiral),
-        cmocka_unit_test(test_spiral_of_a_known_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

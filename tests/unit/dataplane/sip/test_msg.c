@@ -110,6 +110,7 @@ static const struct {
     {REQ MUST "Content-Length: 2147483647\r\n" END, SIP_ERR_BODY_SHORT, SIP_REQUEST},
     {REQ MUST "Content-Length: 3\r\n" END "xx", SIP_ERR_BODY_SHORT, SIP_REQUEST}, /* §18.3 */
     {REQ MUST "Contact: <sip:x>;;\r\n" END, SIP_ERR_CONTACT, SIP_REQUEST},
+    {"SIP/2.0 200 OK\r\n" MUST "Contact: <sip:x>;;\r\n" END, SIP_OK, SIP_RESPONSE},
     {REQ MUST "Contact: *\r\n" END, SIP_OK, SIP_REQUEST},
 };
 
