@@ -74,7 +74,7 @@ static int add_fcntls(scmp_filter_ctx filter)
 
     for (size_t i = 0; error == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                 SCMP_A1_32(SCMP_CMP_EQ, commands[i]));
+                                 SCMP_A1_32(SCMP_CMP_EQ, commands[i], 0));
     return error;
 }
 
@@ -83,12 +83,12 @@ static int add_fcntls(scmp_filter_ctx filter)
 static int add_sockets(scmp_filter_ctx filter)
 {
     int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                 SCMP_A0_32(SCMP_CMP_EQ, AF_INET),
+                                 SCMP_A0_32(SCMP_CMP_EQ, AF_INET, 0),
                                  SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM));
 
     if (error == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                 SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK));
+                                 SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK, 0));
     return error;
 }
 
