@@ -354,9 +354,9 @@ static int take_key(const char *text, struct cfg_pool *pool, uint8_t *ret_kind, 
                                                      "ruri",    "source", "aor"};
     static const char header[] = "header:";
 
-    for (uint8_t i = 0; i < LB_KEY_HEADER; i++) {
+    for (int i = 0; i < LB_KEY_HEADER; i++) {
         if (strcmp(text, words[i]) == 0) {
-            *ret_kind = i;
+            *ret_kind = (uint8_t)i;
             return 0;
         }
     }

@@ -102,7 +102,7 @@ struct loop_event *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void
 
 void loop_timer_start(struct loop_event *timer, uint32_t ms)
 {
-    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000L};
 
     event_add(timer->event, &after);
 }

@@ -127,14 +127,18 @@ static json_t *backend_json(const struct cfg_backend *backend)
     return object;
 }
 
+json_t *show_config_key(unsigned kind, struct sip_slice header)
+{
+    if (kind == LB_KEY_HEADER)
+        return json_sprintf("header:%.*s", (int)header.length, header.at);
+    return json_string(word(KEYS, LB_KEY_COUNT, kind));
+}
+
 static json_t *key_json(const struct cfg_pool *pool, unsigned method)
 {
-    char text[160];
+    const char *header = pool->key_header;
 
-    if (pool->keys[method] != LB_KEY_HEADER)
-        return json_string(word(KEYS, LB_KEY_COUNT, pool->keys[method]));
-    snprintf(text, sizeof(text), "header:%.150s", pool->key_header == NULL ? "" : pool->key_header);
-    return json_string(text);
+    return show_config_key(pool->keys[method], sip_slice_of(header == NULL ? "" : header));
 }
 
 /* `key:` as INVITE has it, and the methods whose key is another. */

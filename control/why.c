@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "control/show.h"
+#include "control/show_config.h"
 #include "dataplane/proxy/proxy.h"
 
 /* What is asked once for all pools. */
@@ -79,21 +80,6 @@ static json_t *name_json(const struct question *q, int32_t backend)
     return json_stringn(name.at, name.length);
 }
 
-static json_t *key_json(const struct question *q, const struct lb_pool *pool)
-{
-    static const char *const keys[LB_KEY_COUNT] = {
-        [LB_KEY_CALL_ID] = "call-id", [LB_KEY_FROM] = "from",     [LB_KEY_TO] = "to",
-        [LB_KEY_RURI] = "ruri",       [LB_KEY_SOURCE] = "source", [LB_KEY_AOR] = "aor",
-        [LB_KEY_HEADER] = "header",
-    };
-    struct sip_slice header = snapshot_text(q->snapshot, pool->key_header);
-    unsigned kind = pool->keys[SIP_INVITE];
-
-    if (kind == LB_KEY_HEADER)
-        return json_sprintf("header:%.*s", (int)header.length, header.at);
-    return json_string(kind < LB_KEY_COUNT ? keys[kind] : "unknown");
-}
-
 /* What the call table says. */
 static json_t *call_json(const struct question *q, const struct proxy_why *why)
 {
@@ -144,7 +130,9 @@ static json_t *pool_json(const struct question *q, uint32_t index, const char *c
     slot = why.backend == LB_NO_BACKEND ? LB_NO_SLOT : q->slot_of[why.backend];
     json_object_set_new(object, "pool", json_stringn(name.at, name.length));
     json_object_set_new(object, "call_id", json_string(call_id));
-    json_object_set_new(object, "key", key_json(q, pool));
+    json_object_set_new(
+        object, "key",
+        show_config_key(pool->keys[SIP_INVITE], snapshot_text(q->snapshot, pool->key_header)));
     json_object_set_new(object, "hash", hash_json(why.hash));
     json_object_set_new(object, "key_hash", by_call_id ? hash_json(why.key_hash) : json_null());
     json_object_set_new(object, "table_position",

@@ -60,8 +60,9 @@ void fake_setup(struct fake *fake, const char *backends)
 
 static void remove_all(const char *dir)
 {
-    static const char *const names[] = {"tandem.yaml", "state.json", "state.json.new", "lock",
-                                        "state.json.damaged", "secret", "dp.sock", "control.sock"};
+    static const char *const names[] = {"tandem.yaml", "state.json",         "state.json.new",
+                                        "lock",        "state.json.damaged", "secret",
+                                        "dp.sock",     "control.sock"};
     char path[256];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -94,9 +95,11 @@ static int memfd_make(size_t size, void **ret_memory)
 
 static void memory_make(struct fake *fake)
 {
-    struct counters_header layout = {
-        .magic = COUNTERS_MAGIC, .n_blocks = 1 + FAKE_WORKERS, .epoch = 7,
-        .n_counters = FAKE_COUNTERS, .n_slots = FAKE_SLOTS};
+    struct counters_header layout = {.magic = COUNTERS_MAGIC,
+                                     .n_blocks = 1 + FAKE_WORKERS,
+                                     .epoch = 7,
+                                     .n_counters = FAKE_COUNTERS,
+                                     .n_slots = FAKE_SLOTS};
     static const char *const names[FAKE_COUNTERS] = {"messages", "forwarded", "dropped"};
     struct timespec now;
     void *memory;
@@ -111,9 +114,12 @@ static void memory_make(struct fake *fake)
     fake->calls_size = lb_call_table_bytes(FAKE_CALLS);
     fake->calls_fd = memfd_make(fake->calls_size, &fake->calls);
     assert_non_null(lb_call_table_init(fake->calls, FAKE_CALLS));
-    fake->hello = (struct msg_hello){.magic = MSG_MAGIC, .kind = MSG_HELLO, .epoch = 7,
+    fake->hello = (struct msg_hello){.magic = MSG_MAGIC,
+                                     .kind = MSG_HELLO,
+                                     .epoch = 7,
                                      .counters_size = layout.size,
-                                     .calls_size = fake->calls_size, .pid = 1};
+                                     .calls_size = fake->calls_size,
+                                     .pid = 1};
 }
 
 static void hang_up(struct fake *fake)

@@ -18,8 +18,8 @@ enum { ID = 99, SLOT = 3, EPOCH = 5, LINGER_S = 1000, LEFT_S = 5000 };
 
 static struct counters_header *counters_make(void)
 {
-    struct counters_header layout = {.magic = COUNTERS_MAGIC, .n_blocks = 2, .epoch = EPOCH,
-                                     .n_counters = 1, .n_slots = 8};
+    struct counters_header layout = {
+        .magic = COUNTERS_MAGIC, .n_blocks = 2, .epoch = EPOCH, .n_counters = 1, .n_slots = 8};
     struct counters_header *counters = aligned_alloc(64, counters_layout(&layout));
 
     assert_non_null(counters);
@@ -45,8 +45,8 @@ struct scene {
 static void scene_make(struct scene *s)
 {
     memset(s, 0, sizeof(*s));
-    s->backend = (struct state_backend){.id = ID, .lingering = true, .left_s = LEFT_S,
-                                        .epoch = EPOCH};
+    s->backend =
+        (struct state_backend){.id = ID, .lingering = true, .left_s = LEFT_S, .epoch = EPOCH};
     s->state.backends = &s->backend;
     s->state.n_backends = 1;
     s->counters = counters_make();
@@ -85,7 +85,7 @@ static void calls_and_messages_keep_it(void **context)
     for (uint64_t now = 100; now < 1000; now += 50)
         assert_int_equal(at(&s, s.counters, now), 0);
     add(s.counters, COUNTERS_SLOT_ENDED);
-    add(s.counters, COUNTERS_SLOT_ENDED);         /* one too many: no underflow to "many calls" */
+    add(s.counters, COUNTERS_SLOT_ENDED); /* one too many: no underflow to "many calls" */
     assert_int_equal(at(&s, s.counters, 1000), 0);
     add(s.counters, COUNTERS_SLOT_RESPONSES);
     assert_int_equal(at(&s, s.counters, 1040), 0);
@@ -102,19 +102,19 @@ static void only_time_ends_what_was_not_counted(void **context)
 
     (void)context;
     scene_make(&s);
-    for (uint64_t now = 0; now < 500; now += 50)  /* no data plane */
+    for (uint64_t now = 0; now < 500; now += 50) /* no data plane */
         assert_int_equal(at(&s, NULL, now), 0);
-    s.counters->epoch = EPOCH + 1;                /* it restarted meanwhile */
+    s.counters->epoch = EPOCH + 1; /* it restarted meanwhile */
     for (uint64_t now = 500; now < 1000; now += 50)
         assert_int_equal(at(&s, s.counters, now), 0);
     s.counters->epoch = 0;
-    s.backend.epoch = 0;                          /* it left before any was seen */
+    s.backend.epoch = 0; /* it left before any was seen */
     assert_int_equal(at(&s, s.counters, 1100), 0);
-    counters_slot_ids(s.counters)[SLOT] = 0;      /* it has no slot */
+    counters_slot_ids(s.counters)[SLOT] = 0; /* it has no slot */
     s.counters->epoch = s.backend.epoch = EPOCH;
     assert_int_equal(at(&s, s.counters, 1200), 0);
-    assert_int_equal(linger_pick(&s.linger, &s.state, LINGER_S * 1000, NULL, LEFT_S + LINGER_S,
-                                 1300), ID);
+    assert_int_equal(
+        linger_pick(&s.linger, &s.state, LINGER_S * 1000, NULL, LEFT_S + LINGER_S, 1300), ID);
     scene_done(&s);
 }
 

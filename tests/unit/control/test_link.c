@@ -38,8 +38,11 @@ static void on_gone(void *arg)
 
 static struct link *make(struct fake *fake, struct heard *heard)
 {
-    struct link_conf conf = {.socket = fake->socket, .on_hello = on_hello,
-                             .on_answer = on_answer, .on_gone = on_gone, .arg = heard};
+    struct link_conf conf = {.socket = fake->socket,
+                             .on_hello = on_hello,
+                             .on_answer = on_answer,
+                             .on_gone = on_gone,
+                             .arg = heard};
     struct link *link = link_new(fake->loop, &conf);
 
     memset(heard, 0, sizeof(*heard));
@@ -48,15 +51,42 @@ static struct link *make(struct fake *fake, struct heard *heard)
 }
 
 /* Each spoils what the peer says; then it must be refused and tried again. */
-static void spoil_kind(struct fake *f) { f->hello.kind = MSG_OFFER; }
-static void spoil_magic(struct fake *f) { f->hello.magic++; }
-static void spoil_fds(struct fake *f) { f->hello_fds = 1; }
-static void spoil_no_fds(struct fake *f) { f->hello_fds = 0; }
-static void spoil_counters_size(struct fake *f) { f->hello.counters_size += 64; }
-static void spoil_counters_huge(struct fake *f) { f->hello.counters_size = UINT64_MAX; }
-static void spoil_counters_none(struct fake *f) { f->hello.counters_size = 0; }
-static void spoil_calls_size(struct fake *f) { f->hello.calls_size = UINT64_MAX; }
-static void spoil_counters(struct fake *f) { f->counters->n_slots = UINT32_MAX; }
+static void spoil_kind(struct fake *f)
+{
+    f->hello.kind = MSG_OFFER;
+}
+static void spoil_magic(struct fake *f)
+{
+    f->hello.magic++;
+}
+static void spoil_fds(struct fake *f)
+{
+    f->hello_fds = 1;
+}
+static void spoil_no_fds(struct fake *f)
+{
+    f->hello_fds = 0;
+}
+static void spoil_counters_size(struct fake *f)
+{
+    f->hello.counters_size += 64;
+}
+static void spoil_counters_huge(struct fake *f)
+{
+    f->hello.counters_size = UINT64_MAX;
+}
+static void spoil_counters_none(struct fake *f)
+{
+    f->hello.counters_size = 0;
+}
+static void spoil_calls_size(struct fake *f)
+{
+    f->hello.calls_size = UINT64_MAX;
+}
+static void spoil_counters(struct fake *f)
+{
+    f->counters->n_slots = UINT32_MAX;
+}
 static void spoil_names(struct fake *f)
 {
     memset((char *)(uintptr_t)counters_name(f->counters, 0), 'x', COUNTERS_NAME_MAX);
@@ -74,14 +104,18 @@ static void spoil_counters_seals(struct fake *f)
 {
     unsealed(f, &f->counters_fd, f->hello.counters_size);
 }
-static void spoil_calls_seals(struct fake *f) { unsealed(f, &f->calls_fd, f->calls_size); }
+static void spoil_calls_seals(struct fake *f)
+{
+    unsealed(f, &f->calls_fd, f->calls_size);
+}
 
 static void spoilt_hello_is_refused_and_tried_again(void **context)
 {
     static void (*const spoil[])(struct fake *) = {
-        spoil_kind,          spoil_magic,      spoil_fds,      spoil_no_fds,
-        spoil_counters_size, spoil_counters_huge, spoil_counters_none, spoil_calls_size,
-        spoil_counters,      spoil_names,      spoil_counters_seals, spoil_calls_seals,
+        spoil_kind,          spoil_magic,          spoil_fds,
+        spoil_no_fds,        spoil_counters_size,  spoil_counters_huge,
+        spoil_counters_none, spoil_calls_size,     spoil_counters,
+        spoil_names,         spoil_counters_seals, spoil_calls_seals,
     };
 
     (void)context;
@@ -118,7 +152,7 @@ static void wrong_packet_after_hello_ends_the_connection(void **context)
     fake_start(&fake);
     link = make(&fake, &heard);
     fake_until(&fake, &heard.hellos, 1);
-    memset(answer.reason, 'x', sizeof(answer.reason));    /* not terminated: cut */
+    memset(answer.reason, 'x', sizeof(answer.reason)); /* not terminated: cut */
     assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
     fake_until(&fake, &heard.answers, 1);
     assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer) - 8, NULL, 0), 0);
@@ -150,7 +184,7 @@ static void memory_that_changes_after_the_check_is_refused(void **context)
     counters_block(fake.counters, 2)[0] = 1;
     copy = link_counters(link);
     assert_non_null(copy);
-    fake.counters->blocks = UINT64_MAX;   /* the copy does not see it */
+    fake.counters->blocks = UINT64_MAX; /* the copy does not see it */
     assert_int_equal(counters_sum(copy, 0), 42);
     free(copy);
     assert_null(link_counters(link));

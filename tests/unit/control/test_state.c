@@ -49,8 +49,8 @@ static const struct cfg *few(struct few *f, const char *p, const char *q)
             f->names[i][n][0] = *c;
             f->backends[i][n] = (struct cfg_backend){
                 .name = f->names[i][n], .weight = 100, .ports = f->ports, .n_ports = 2};
-            assert_int_equal(sip_ip_parse(sip_slice_of("[2001:db8::1]"),
-                                          &f->backends[i][n].addr.ip), 0);
+            assert_int_equal(
+                sip_ip_parse(sip_slice_of("[2001:db8::1]"), &f->backends[i][n].addr.ip), 0);
             f->backends[i][n].addr.port = 5060;
         }
     }
@@ -65,12 +65,10 @@ static const char *describe(const struct state *state)
 
     text[0] = '\0';
     for (uint32_t i = 0; i < state->n_backends; i++)
-        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s/%s %s",
-                                   i > 0 ? ", " : "", state->backends[i].pool,
-                                   state->backends[i].backend.name,
-                                   state->backends[i].lingering
-                                       ? "lingers"
-                                       : state_word(state->backends[i].admin));
+        length += (size_t)snprintf(
+            text + length, sizeof(text) - length, "%s%s/%s %s", i > 0 ? ", " : "",
+            state->backends[i].pool, state->backends[i].backend.name,
+            state->backends[i].lingering ? "lingers" : state_word(state->backends[i].admin));
     return text;
 }
 
@@ -95,13 +93,13 @@ static void backends_come_leave_linger_and_return(void **context)
         {"ab", "a", 1002, "p/a draining, p/b up, q/a up, p/c lingers"},
         {"ab", NULL, 1003, "p/a draining, p/b up, q/a lingers, p/c lingers"},
         {"b", NULL, 1004, "p/b up, p/a lingers, q/a lingers, p/c lingers"},
-        {"b", NULL, 900, "p/b up, p/a lingers, q/a lingers, p/c lingers"},   /* the clock went back */
+        {"b", NULL, 900, "p/b up, p/a lingers, q/a lingers, p/c lingers"}, /* the clock went back */
         {"ab", NULL, 1005, "p/a draining, p/b up, q/a lingers, p/c lingers"},
         {"ab", NULL, 1002 + HOUR_S - 1, "p/a draining, p/b up, q/a lingers, p/c lingers"},
         {"ab", NULL, 1002 + HOUR_S, "p/a draining, p/b up, q/a lingers"},
         {"b", NULL, 9000, "p/b up, p/a lingers"},
         {"b", NULL, 9000 + HOUR_S, "p/b up"},
-        {"ab", NULL, 9001 + HOUR_S, "p/a up, p/b up"},    /* forgotten: the word too */
+        {"ab", NULL, 9001 + HOUR_S, "p/a up, p/b up"}, /* forgotten: the word too */
     };
     struct state *state = state_new();
     struct few f;
@@ -127,8 +125,8 @@ static void pool_that_left_lingers_in_the_state_but_in_no_snapshot(void **contex
     (void)context;
     state = adopt(state, few(&f, "ab", "c"), 1);
     state = adopt(state, few(&f, "a", NULL), 2);
-    assert_int_equal(state_compile(state, few(&f, "a", NULL), &states, &n_states, &lingering,
-                                   &n_lingering), 0);
+    assert_int_equal(
+        state_compile(state, few(&f, "a", NULL), &states, &n_states, &lingering, &n_lingering), 0);
     assert_int_equal(n_states, 1);
     assert_int_equal(n_lingering, 1);
     assert_string_equal(lingering[0].pool, "p");
@@ -205,7 +203,7 @@ static void file_brings_back_what_was_saved(void **context)
     char reason[200];
 
     (void)context;
-    assert_int_equal(state_load(file, &loaded, reason), 0);   /* none yet: empty */
+    assert_int_equal(state_load(file, &loaded, reason), 0); /* none yet: empty */
     assert_int_equal(loaded->n_backends, 0);
     state_free(loaded);
     assert_int_equal(state_save(state, file), 0);
@@ -262,10 +260,13 @@ static void file_cut_anywhere_is_refused(void **context)
 
 static void values_out_of_range_are_refused(void **context)
 {
-#define STATE(backend) "{\"version\":1,\"generation\":\"1\",\"epoch\":\"0\",\"backends\":[" backend "]}"
+#define STATE(backend) \
+    "{\"version\":1,\"generation\":\"1\",\"epoch\":\"0\",\"backends\":[" backend "]}"
 #define GOOD "\"pool\":\"p\",\"name\":\"a\",\"address\":\"10.0.0.1\""
     static const char *const texts[] = {
-        "[]", "null", "{}",
+        "[]",
+        "null",
+        "{}",
         "{\"version\":2,\"generation\":\"1\",\"epoch\":\"0\",\"backends\":[]}",
         "{\"version\":1,\"generation\":1,\"epoch\":\"0\",\"backends\":[]}",
         "{\"version\":1,\"generation\":\"99999999999999999999\",\"epoch\":\"0\",\"backends\":[]}",
@@ -296,7 +297,8 @@ static void values_out_of_range_are_refused(void **context)
     state_free(loaded);
 }
 
-/* kill -9 at any instant: a writer is killed again and again, a reader never finds a broken file. */
+/* kill -9 at any instant: a writer is killed again and again, a reader never finds a broken file.
+ */
 static void killed_writer_leaves_a_readable_file(void **context)
 {
     struct state *state = sample(), *loaded;
@@ -327,10 +329,14 @@ static void names_mean_one_backend_or_none(void **context)
     static const struct {
         const char *text, *found, *reason;
     } rows[] = {
-        {"p/a", "p", NULL},   {"q/a", "q", NULL},
-        {"b", "p", NULL},     {"a", NULL, "several pools"},
-        {"x", NULL, "no backend x"}, {"p/", NULL, "no backend"},
-        {"", NULL, "no backend"},    {"c", NULL, "left the configuration"},
+        {"p/a", "p", NULL},
+        {"q/a", "q", NULL},
+        {"b", "p", NULL},
+        {"a", NULL, "several pools"},
+        {"x", NULL, "no backend x"},
+        {"p/", NULL, "no backend"},
+        {"", NULL, "no backend"},
+        {"c", NULL, "left the configuration"},
         {"p/c", NULL, "left the configuration"},
     };
     struct state *state = state_new();

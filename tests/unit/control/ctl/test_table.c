@@ -87,7 +87,8 @@ static void pairs_are_aligned(void **context)
     char *text = print_show("generation", value);
 
     (void)context;
-    assert_string_equal(text, "generation        1\nrefusal           -\ndataplane         absent\n");
+    assert_string_equal(text,
+                        "generation        1\nrefusal           -\ndataplane         absent\n");
     free(text);
     json_decref(value);
 }
