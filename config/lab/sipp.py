@@ -47,7 +47,7 @@ class Sipp:
         self.users = list(users) if users is not None else None
         address = address or host.address
         target = target or (lab.vip6 if ":" in address else lab.vip)
-        if ":" in target and not target.startswith("["):
+        if target.count(":") > 1 and not target.startswith("["):
             target = f"[{target}]"
         if not target.rpartition("]")[2].count(":"):
             target += ":5060"
