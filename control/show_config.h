@@ -13,7 +13,7 @@
 json_t *show_config_services(const struct cfg *cfg);
 json_t *show_config(const struct cfg *cfg);
 
-/* What a pool hashes, of enum lb_key, as `key:` says it; `header`: the name of LB_KEY_HEADER. */
+/* What a pool hashes, of enum lb_key_kind, as `key:` says it; `header`: the name of LB_KEY_HEADER. */
 json_t *show_config_key(unsigned kind, struct sip_slice header);
 
 #endif
