@@ -15,7 +15,10 @@
 
 enum proxy_verdict { PROXY_FORWARD, PROXY_REPLY, PROXY_DROP, PROXY_PUNT };
 
-/* Why. One counter each; the name of a drop begins with drop_, of a reply with its status. */
+/*
+ * Why. One counter each; the name of a drop begins with drop_, of a reply with its status, or with
+ * reply_ where the protocol has none.
+ */
 enum proxy_reason {
     PROXY_FORWARDED_REQUEST,
     PROXY_FORWARDED_RESPONSE,
@@ -31,7 +34,9 @@ enum proxy_reason {
     PROXY_REPLY_503_NO_BACKEND,
     PROXY_REPLY_503_DRAINING, /* OPTIONS to a node that drains */
     PROXY_REPLY_505_VERSION,
+    PROXY_REPLY_STUN,     /* a Binding request: not SIP, and without a status */
     PROXY_DROP_KEEPALIVE, /* absorbed, nobody's fault */
+    PROXY_DROP_STUN,      /* of STUN, and no Binding request that could be answered */
     PROXY_DROP_NOT_SIP,
     PROXY_DROP_MALFORMED_RESPONSE,
     PROXY_DROP_ACK,           /* would have been answered, but ACK never is; or is ours to absorb */
@@ -81,7 +86,7 @@ struct proxy_output {
     enum proxy_verdict verdict;
     enum proxy_reason reason;
     enum proxy_rule rule;
-    uint16_t status;        /* of a reply */
+    uint16_t status;        /* of a reply; 0: of STUN */
     uint16_t retry_after_s; /* of a 503; 0: none */
     int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */
     int32_t backend;        /* backend index it goes to, or LB_NO_BACKEND */
@@ -104,7 +109,7 @@ uint64_t proxy_call_hash(const struct proxy_view *view, const struct proxy_input
  * Writes the local reply that proxy_decide asked for: all Vias (received and rport filled in),
  * From, To with a To-tag that retransmissions repeat, Call-ID, CSeq, what the status needs
  * (Retry-After, Unsupported, Accept; a proxy's 200 to OPTIONS has no Allow: RFC 3261 §11.2), and
- * Content-Length 0. Returns its length or -ENOSPC.
+ * Content-Length 0. A Binding request gets STUN's answer. Returns its length or -ENOSPC.
  */
 int32_t proxy_reply_print(const struct proxy_view *view, const struct proxy_input *input,
                           const struct proxy_output *output, char *ret_text, size_t size);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "dataplane/proxy/seal.h"
+#include "dataplane/proxy/stun.h"
 #include "dataplane/proxy/work.h"
 
 bool proxy_drop(struct proxy_work *w, enum proxy_reason reason)
@@ -255,6 +256,9 @@ int32_t proxy_reply_print(const struct proxy_view *view, const struct proxy_inpu
     const struct sip_msg *msg = input->msg;
     struct writer o = {ret_text, size, 0};
 
+    if (output->reason == PROXY_REPLY_STUN)
+        return proxy_stun_print(sip_slice(msg->buf, msg->length), &input->from.peer, ret_text,
+                                size);
     put_status_line(&o, msg, output);
     put_vias(&o, input, service, output->sender == LB_NO_BACKEND);
     put_field(&o, msg, SIP_FROM, "From: ");

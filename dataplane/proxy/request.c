@@ -2,6 +2,7 @@
 /* A request's way through the rules, and the door that every message comes in by. */
 #include <assert.h>
 
+#include "dataplane/proxy/stun.h"
 #include "dataplane/proxy/work.h"
 
 /* The ACK to a reply of our own bears the tag that we gave. */
@@ -72,9 +73,24 @@ static bool unanswerable(const struct sip_msg *msg)
     return sip_msg_first(msg, SIP_VIA) == NULL && msg->call_id.length == 0;
 }
 
+/* Straight back to where it came from: that address is what it asks for. */
+static void answer_stun(struct proxy_work *w)
+{
+    if (w->in->from.transport != SIP_TRANSPORT_UDP ||
+        !proxy_stun_asks(sip_slice(w->msg->buf, w->msg->length))) {
+        proxy_drop(w, PROXY_DROP_STUN);
+        return;
+    }
+    w->out->verdict = PROXY_REPLY;
+    w->out->reason = PROXY_REPLY_STUN;
+    w->out->to = w->in->from;
+}
+
 static void refuse_malformed(struct proxy_work *w)
 {
-    if (w->msg->error == SIP_ERR_KEEPALIVE)
+    if (sip_msg_is_stun(w->msg->buf, w->msg->length))
+        answer_stun(w);
+    else if (w->msg->error == SIP_ERR_KEEPALIVE)
         proxy_drop(w, PROXY_DROP_KEEPALIVE);
     else if (w->msg->kind == SIP_RESPONSE)
         proxy_drop(w, PROXY_DROP_MALFORMED_RESPONSE);

@@ -217,6 +217,14 @@ static bool is_keepalive(const char *at, const char *end)
     return at == end;
 }
 
+bool sip_msg_is_stun(const char *buf, size_t size)
+{
+    static const uint8_t cookie[] = {0x21, 0x12, 0xa4, 0x42};
+
+    return size >= 8 && ((uint8_t)buf[0] & 0xc0) == 0 &&
+           memcmp(buf + 4, cookie, sizeof(cookie)) == 0;
+}
+
 static void remember(struct scan *scan, enum sip_field_id id, const char *line,
                      struct sip_slice value)
 {
@@ -445,7 +453,8 @@ enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
     }
     while (scan.at < scan.end && (*scan.at == '\r' || *scan.at == '\n'))
         scan.at++;
-    if (read_line(&scan, false, &line) != LINE_FIELD || !parse_start_line(ret, &line)) {
+    if (sip_msg_is_stun(buf, size) || read_line(&scan, false, &line) != LINE_FIELD ||
+        !parse_start_line(ret, &line)) {
         fault(ret, SIP_ERR_NOT_SIP);
         return SIP_ERR_NOT_SIP;
     }

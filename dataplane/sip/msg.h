@@ -141,6 +141,12 @@ struct sip_msg {
  */
 enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret);
 
+/*
+ * True when a datagram is STUN's (RFC 8489 §5): two zero bits in front, and the magic cookie where
+ * no message of SIP has it. sip_msg_index calls it NOT_SIP, whatever text is in its attributes.
+ */
+bool sip_msg_is_stun(const char *buf, size_t size);
+
 /* Which field a header name is: any case, long or compact form (RFC 3261 §7.3.3, §20). */
 enum sip_field_id sip_field_parse(struct sip_slice name);
 

@@ -9,9 +9,24 @@
 
 #include <errno.h>
 
+#include "dataplane/proxy/stun.h"
 #include "tests/unit/dataplane/proxy/invariants.h"
 
 enum { OUT = 80000 };
+
+/* An answer of STUN: to the source, of the same transaction, bounded whatever was asked. */
+static void check_stun(struct stage *stage)
+{
+    char answer[PROXY_STUN_ANSWER_MAX];
+    const struct proxy_output *o = &stage->output;
+    int32_t length = proxy_reply_print(&stage->view, &stage->input, o, answer, sizeof(answer));
+
+    assert_true(proxy_flow_equal(&o->to, &stage->input.from));
+    assert_true(length >= 32 && length % 4 == 0 && answer[0] == 1);
+    assert_memory_equal(answer + 4, stage->msg.buf + 4, 16);
+    assert_int_equal(proxy_reply_print(&stage->view, &stage->input, o, answer, (size_t)length - 1),
+                     -ENOSPC);
+}
 
 void invariants_check(struct stage *stage)
 {
@@ -37,6 +52,8 @@ void invariants_check(struct stage *stage)
             sip_edit_in_place(&o->edit, place + OUT / 4, msg->length, OUT / 4, OUT / 4, &start);
         assert_int_equal(in_place, length);
         assert_memory_equal(place + OUT / 4 + start, copy, length);
+    } else if (o->verdict == PROXY_REPLY && o->reason == PROXY_REPLY_STUN) {
+        check_stun(stage);
     } else if (o->verdict == PROXY_REPLY) {
         assert_true(o->status >= 200 && msg->method != SIP_ACK);
         length = proxy_reply_print(&stage->view, &stage->input, o, reply, sizeof(reply));
