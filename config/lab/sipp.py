@@ -62,7 +62,7 @@ class Sipp:
                 # A busy machine is not the product's failure.
                 "-watchdog_interval", "0"]
         if calls is not None:
-            argv += ["-m", calls, "-r", rate, "-l", limit or max(3000, 40 * rate)]
+            argv += ["-m", calls, "-r", rate, "-l", limit or max(3000, int(40 * rate))]
         if timeout:
             argv += ["-timeout", f"{timeout}s", "-timeout_error"]
         if self.users is not None:

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Faults around calls: NATs that rebind, reloads and restarts while phones ring, the data plane's
+death under load, and noise. No call may notice more than SIP's retransmissions heal.
+"""
+import copy
+import random
+import sys
+import time
+
+sys.dont_write_bytecode = True
+
+from contextlib import ExitStack                                  # noqa: E402
+
+from harness import SystemTest, main, seen, wait_for              # noqa: E402
+from netns import UDP, Capture                                    # noqa: E402
+from phone import Phone, hang_up, talk                            # noqa: E402
+from sip import Message, Peer, request                            # noqa: E402
+
+BOTH_HANG_UP = [("uac", "uas"), ("uac_wait_bye", "uas_bye")]
+IN_FULL = ("INVITE", "200", "ACK", "BYE")
+FORGETFUL_S = 1                    # after so long without a packet the NAT forgets a binding
+RATE, CALLS = 200, 1000            # of the calls over which the data plane dies
+NOISE_S, NOISE_RATE = 10, 500
+
+
+class FaultTest(SystemTest):
+
+    def phone(self, host, user, port=0, register=True):
+        phone = Phone(self.lab, host, user, port)
+        self.addCleanup(phone.socket.close)
+        if register:
+            phone.register()
+        return phone
+
+    def path_everywhere(self, user, different_from=None):
+        """The Path of a user's contact once every backend has the same one; another than that."""
+        def same():
+            paths = set()
+            for backend in self.lab.backends.values():
+                try:
+                    found = backend.rpc("ul.lookup", "location", f"{user}@{self.lab.domain}")
+                except Exception:                # an error of the RPC: not known there yet
+                    return None
+                contact, = found["Contacts"]
+                paths.add(contact["Contact"]["Path"])
+            return paths.pop() if len(paths) == 1 and different_from not in paths else None
+        return wait_for(same, 10, f"every backend to learn the new Path of {user}")
+
+    def backends_of(self, dialogs):
+        """{Call-ID: its one backend}."""
+        wanted = {dialog.call_id for dialog in dialogs}
+        by_call = seen(self.lab, lambda call_id: call_id in wanted)
+        self.assertEqual(set(by_call), wanted)
+        self.assert_one_backend(by_call, ())
+        return {call: next(iter(found)) for call, found in by_call.items()}
+
+
+class Rebinding(FaultTest):
+    """A phone behind a Linux NAT that forgets its bindings and then gives other ports."""
+
+    options = {"ipv6": False}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab.nat("phone")
+        timeouts = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout"
+        for what in (timeouts, f"{timeouts}_stream"):
+            cls.lab.net.shell("phonenat", f"echo {FORGETFUL_S} >{what}")
+
+    def forget(self):
+        """Until the NAT has forgotten: no packet for its timeout, which nothing announces."""
+        time.sleep(FORGETFUL_S + 0.7)
+
+    def binding(self, wire):
+        """The public port of the last datagram that the phone sent."""
+        sent = [packet for packet in wire.packets(protocol=UDP, outgoing=True)
+                if packet.destination == self.lab.vip]
+        return sent[-1].source_port
+
+    def test_1_registers_again(self):
+        """
+        After another REGISTER from another port the phone is called there at once; it ends an old
+        call from there; what goes by an old token leads to the old port, and nowhere else.
+        """
+        lab = self.lab
+        public = lab.host("phone").public_address
+        alice = self.phone("caller", "n-alice")
+        with Capture(lab.namespace("phonenat")) as wire, Capture(lab.namespace("caller")) as near, \
+                Capture(lab.namespace("callee")) as far:
+            bob = self.phone("phone", "n-bob", 5060)
+            old = self.binding(wire)
+            old_path = self.path_everywhere("n-bob")
+            (a1, b1), (a2, b2) = talk(alice, bob), talk(alice, bob)
+            self.forget()
+            bob.register()
+            new = self.binding(wire)
+            self.assertNotEqual(new, old, "the NAT did not rebind: nothing was tested")
+            path = self.path_everywhere("n-bob", old_path)
+            for by_caller in (True, False):
+                a3, b3 = talk(alice, bob)
+                hang_up(*((a3, b3) if by_caller else (b3, a3)))
+            hang_up(b1, a1)                              # from the new port, in an old dialog
+            bye = a2.request("BYE")
+            alice.send(bye)
+
+            def came(what, call_id):
+                return [packet for packet in wire.packets(protocol=UDP, outgoing=False)
+                        if packet.payload.startswith(what) and call_id.encode() in packet.payload]
+            wait_for(lambda: came(b"BYE ", a2.call_id), 5, "the BYE at the old port")
+            self.assertEqual({(packet.destination, packet.destination_port)
+                              for packet in came(b"BYE ", a2.call_id)}, {(public, old)})
+            with Peer(lab, "kam1") as backend:
+                for route, port in ((old_path, old), (path, new)):
+                    asked = backend.request("OPTIONS", bob.contact,
+                                            routes=[f"<{route.strip('<>')}>"])
+                    backend.send(asked)
+                    call_id = Message(asked).get("call-id")
+                    wait_for(lambda: came(b"OPTIONS ", call_id), 5, "OPTIONS by Path")
+                    self.assertEqual({packet.destination_port
+                                      for packet in came(b"OPTIONS ", call_id)}, {port})
+                bob.serve("OPTIONS", call_id)
+            strayed = [packet for other in (near, far)
+                       for packet in other.packets(protocol=UDP, outgoing=False)
+                       if packet.payload.startswith((b"OPTIONS ", b"BYE "))
+                       and (a2.call_id.encode() in packet.payload
+                            or call_id.encode() in packet.payload)]
+            self.assertEqual(strayed, [])
+        self.say(f"the phone was at port {old}, then at {new}")
+
+    def test_2_cancel_from_another_port(self):
+        """A caller's NAT rebinds while it rings: its CANCEL from another port ends the call."""
+        lab = self.lab
+        alice = self.phone("callee", "c-alice")
+        self.path_everywhere("c-alice")
+        with Capture(lab.namespace("phonenat")) as wire:
+            bob = self.phone("phone", "c-bob", 5062, register=False)
+            ringing = [bob.invite(alice.aor) for _ in range(6)]
+            asked = [alice.wait("INVITE", call) for call in ringing]
+            for invite in asked:
+                alice.reply(invite, 180, "Ringing", "ring")
+            for call in ringing:
+                bob.wait(180, call)
+            old = self.binding(wire)
+            self.forget()
+            for call, invite in zip(ringing, asked):
+                bob.send(bob.cancel(call))
+                cancel = alice.serve("CANCEL", call, tag="ring")
+                self.assertEqual(cancel.branch, invite.branch)
+                alice.reply(invite, 487, "Request Terminated", "ring")
+                alice.wait("ACK", call)
+                bob.wait(200, call, wanted=lambda m: "CANCEL" in m.get("cseq"))
+            self.assertNotEqual(self.binding(wire), old, "the NAT did not rebind")
+        self.backends_of(ringing)
+
+
+class Ringing(FaultTest):
+    """Changes in the middle of ringing calls."""
+
+    options = {"ipv6": False}
+    kinds = ("cancelled", "refused", "ended by caller", "ended by callee")
+
+    def ring(self, alice, bob, each=4):
+        """[(kind, caller's Dialog, INVITE at the callee)], all of them ringing."""
+        begun = [(kind, alice.invite(bob.aor)) for kind in self.kinds for _ in range(each)]
+        calls = []
+        for kind, call in begun:
+            asked = bob.wait("INVITE", call)
+            bob.reply(asked, 180, "Ringing", "ring")
+            calls.append((kind, call, asked))
+        for _, call in begun:
+            alice.wait(180, call)
+        return calls
+
+    def end(self, alice, bob, calls):
+        """Each goes on as its kind wants; every CANCEL, ACK and BYE matches."""
+        for kind, call, asked in calls:
+            if kind == "cancelled":
+                alice.send(alice.cancel(call))
+                cancel = bob.serve("CANCEL", call, tag="ring")
+                self.assertEqual(cancel.branch, asked.branch)
+                bob.reply(asked, 487, "Request Terminated", "ring")
+                alice.wait(200, call, wanted=lambda m: "CANCEL" in m.get("cseq"))
+                alice.send(alice.ack_failure(call, alice.wait(487, call)))
+                bob.wait("ACK", call)
+            elif kind == "refused":
+                bob.reply(asked, 486, "Busy Here", "ring")
+                alice.send(alice.ack_failure(call, alice.wait(486, call)))
+                bob.wait("ACK", call)
+            else:
+                bob.reply(asked, 200, "OK", "ring")
+                call.learn(alice.wait(200, call)).ack()
+                bob.wait("ACK", call)
+                there = bob.dialog_of(asked, "ring")
+                hang_up(*((call, there) if kind == "ended by caller" else (there, call)))
+        self.assertTrue(all(call.call_id for _, call, _ in calls))
+        where = self.backends_of([call for _, call, _ in calls])
+        self.acknowledged(calls)
+        return {name: list(where.values()).count(name) for name in set(where.values())}
+
+    def acknowledged(self, calls):
+        """The backend of each call saw the caller's ACK."""
+        def without():
+            wanted = {call.call_id for _, call, _ in calls}
+            by_call = seen(self.lab, lambda call_id: call_id in wanted)
+            return [call for call, found in by_call.items()
+                    if not any(m.what == "ACK" for messages in found.values() for m in messages)]
+        wait_for(lambda: not without(), 3, "every ACK at its backend")
+
+    def test_1_reload(self):
+        """A backend added, another removed, while they ring."""
+        lab = self.lab
+        alice, bob = self.phone("caller", "g-alice"), self.phone("callee", "g-bob")
+        self.path_everywhere("g-bob")
+        lab.add_backend("kam4")
+        self.path_everywhere("g-bob")
+        kept = copy.deepcopy(lab.config)
+        calls = self.ring(alice, bob)
+        lab.pool().append(lab.backend_entry("kam4"))
+        lab.reload()
+        self.say(f"kam4 added: {self.end(alice, bob, calls)}")
+        calls = self.ring(alice, bob)
+        lab.pool()[:] = [entry for entry in lab.pool() if entry["name"] != "kam2"]
+        lab.reload()
+        self.say(f"kam2 removed: {self.end(alice, bob, calls)}")
+        lab.config = kept
+        lab.reload()
+
+    def test_2_restart(self):
+        """The data plane is restarted, killed, and both daemons are, while they ring."""
+        lab = self.lab
+        alice, bob = self.phone("caller", "h-alice"), self.phone("callee", "h-bob")
+        self.path_everywhere("h-bob")
+
+        def killed():
+            lab.dataplane.kill9()
+            lab.dataplane.start()
+
+        def both():
+            lab.control.restart()
+            lab.dataplane.restart()
+
+        for what, restart in (("restarted", lab.dataplane.restart), ("killed", killed),
+                              ("both restarted", both)):
+            calls = self.ring(alice, bob)
+            restart()
+            lab.wait_acknowledged()
+            lab.reload()                                  # one that changes nothing
+            self.say(f"{what}: {self.end(alice, bob, calls)}")
+
+
+class Load(FaultTest):
+
+    def test_1_kill_9_under_load(self):
+        """200 calls/s while the data plane is killed and started again: none fails."""
+        lab = self.lab
+        calls = self.place(BOTH_HANG_UP, calls=CALLS, rate=RATE, users=20, hold_ms=500, tag="kill9")
+        calls.wait_created(CALLS // 3)
+        lab.dataplane.kill9()
+        dead = time.time()
+        lab.dataplane.start()
+        lab.wait_acknowledged()
+        acknowledged = time.time()
+        calls.finish()
+        by_call = calls.seen()
+        self.assertEqual(len(by_call), CALLS)
+        self.assert_one_backend(by_call, IN_FULL)
+        times = sorted(m.time for found in by_call.values() for messages in found.values()
+                       for m in messages)
+        # What a backend still had in its queue when the data plane died came a little later.
+        gap, begun = max((after - before, before) for before, after in zip(times, times[1:])
+                         if dead - 0.1 < after < acknowledged + 1)
+        self.say(f"gap: {gap * 1000:.0f} ms without a message at the backends, from "
+                 f"{(begun - dead) * 1000:.0f} ms after kill -9; snapshot acknowledged after "
+                 f"{(acknowledged - dead) * 1000:.0f} ms; {CALLS} calls at {RATE}/s")
+        self.assertLess(gap, 8, "longer than SIP's retransmissions bridge")
+
+    def test_2_noise(self):
+        """Mutated and random datagrams between real calls, IPv4 and IPv6: no call fails."""
+        lab = self.lab
+        lab.host("noise", "192.0.2.68")
+        before = lab.stats()["counters"]
+        calls = self.place(BOTH_HANG_UP, calls=300, rate=25, users=10, hold_ms=200, port=6300,
+                           tag="noise")
+        sent = self.make_noise(random.Random(lab.driver))
+        calls.finish()
+        self.assert_one_backend(calls.seen(), IN_FULL)
+        with Peer(lab, "caller") as phone:
+            self.assertEqual(phone.final(phone.options()).status, 200)
+        after = lab.stats()["counters"]
+        moved = {name[8:]: after[name] - before[name] for name in after
+                 if name.startswith("verdict_") and after[name] > before[name]}
+        self.assertGreater(after["messages"] - before["messages"], sent)
+        self.say(f"{sent} datagrams of noise: {moved}")
+
+    def make_noise(self, dice):
+        """At most NOISE_RATE a second for NOISE_S seconds; how many."""
+        sent = 0
+        host = self.lab.host("noise")
+        with ExitStack() as stack:
+            peers = [stack.enter_context(Peer(self.lab, "noise", address=address))
+                     for address in (host.address, host.address6)]
+            seeds = noise_seeds(peers[0].address)
+            begun = time.monotonic()
+            while (now := time.monotonic()) < begun + NOISE_S:
+                for _ in range(int((now - begun) * NOISE_RATE) - sent):
+                    dice.choice(peers).send(mutate(dice, dice.choice(seeds)))
+                    sent += 1
+                time.sleep(0.005)
+        return sent
+
+
+def noise_seeds(source):
+    """Messages of every kind, to nobody: what comes of them must not ring a phone of a call."""
+    seeds = [request(method, "sip:nobody@example.net", source, user="noise",
+                     routes=routes, to_tag=tag, body=b"v=0\r\n" * (method == "INVITE"))
+             for method in ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "MESSAGE",
+                            "SUBSCRIBE", "NOTIFY", "PRACK", "UPDATE", "STRANGE")
+             for routes in ((), ("<sip:AAAAAAAAAAAAAAAAAAAAAAAA@192.0.2.10;lr>",))
+             for tag in (None, "t2")]
+    seeds.append(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK0123456789abcdef\r\n"
+                 b"Via: SIP/2.0/UDP 192.0.2.68:5060;rport\r\nFrom: <sip:a@b>;tag=1\r\n"
+                 b"To: <sip:c@d>;tag=2\r\nCall-ID: noise\r\nCSeq: 1 INVITE\r\n\r\n")
+    return seeds
+
+
+def mutate(dice, data):
+    """A copy with one to eight wounds; every eighth is nothing but random bytes."""
+    if dice.random() < 0.125:
+        return dice.randbytes(dice.choice((0, 1, 3, 20, 100, 500, 1400)))
+    made = bytearray(data)
+    for _ in range(dice.randint(1, 8)):
+        at, kind = dice.randrange(len(made) + 1), dice.randrange(6)
+        if kind == 0 and at < len(made):
+            made[at] = dice.randrange(256)
+        elif kind == 1:
+            made[at:at] = dice.choice((b"\r\n", b":", b";", b",", b"<", b"\"", b"\0", b"=", b"@"))
+        elif kind == 2:
+            del made[at:at + dice.randint(1, 20)]
+        elif kind == 3:
+            made[at:at] = made[dice.randrange(len(made) + 1):][:dice.randint(1, 60)]
+        elif kind == 4 and dice.random() < 0.3:
+            del made[at:]
+        elif kind == 5:
+            start, *lines = bytes(made).split(b"\r\n")
+            dice.shuffle(lines)
+            made = bytearray(b"\r\n".join([start, *lines]))
+    return bytes(made[:1400])
+
+
+if __name__ == "__main__":
+    main()
