@@ -148,3 +148,27 @@ def parse(frame, outgoing=False):
         icmp, payload = (inner[0], inner[1]), inner[4:]
     return Packet(time.monotonic(), outgoing, frame[6:12].hex(":"), source, destination, protocol,
                   *ports, icmp, payload)
+
+
+def udp_frame(source_mac, target_mac, source, target, payload):
+    """An Ethernet frame with an IPv4 UDP datagram; source and target: (address, port)."""
+    udp = struct.pack("!HHHH", source[1], target[1], 8 + len(payload), 0) + payload
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, UDP, 0,
+                         socket.inet_aton(source[0]), socket.inet_aton(target[0]))
+    total = sum(struct.unpack("!10H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    header = header[:10] + struct.pack("!H", checksum) + header[12:]
+    macs = bytes.fromhex((target_mac + source_mac).replace(":", ""))
+    return macs + struct.pack("!H", ETH_P_IP) + header + udp
+
+
+def send_frames(namespace, frames, device="eth0"):
+    """Sends Ethernet frames as they are."""
+    def make():
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        made.bind((device, 0))
+        return made
+    with inside(namespace, make) as raw:
+        for frame in frames:
+            raw.send(frame)

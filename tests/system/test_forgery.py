@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+An attacker (mallory) who wants Tandem to send something to a victim that never asked: forged and
+stolen Vias, forged tokens, Vias that name the victim, a backend's source address. The victim's wire
+is watched: nothing may come.
+"""
+import base64
+import re
+import sys
+
+sys.dont_write_bytecode = True
+
+from contextlib import contextmanager                             # noqa: E402
+
+import laws                                                       # noqa: E402
+from harness import SystemTest, main, wait_for                    # noqa: E402
+from netns import UDP, Capture, send_frames, udp_frame            # noqa: E402
+from phone import Phone, listed, talk, uri_of                     # noqa: E402
+from sip import Message, Peer                                     # noqa: E402
+
+VICTIM, MALLORY = "192.0.2.66", "192.0.2.67"
+OTHER = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def altered(text):
+    """text with one character changed, at each place."""
+    return [text[:at] + next(c for c in OTHER if c != text[at]) + text[at + 1:]
+            for at in range(len(text))]
+
+
+class ForgeryTest(SystemTest):
+
+    def setUp(self):
+        lab = self.lab
+        lab.host("victim", VICTIM)
+        lab.host("mallory", MALLORY)
+        self.mallory, self.answerers = Phone(lab, "mallory", "mallory"), set()
+        self.addCleanup(self.mallory.socket.close)
+        # With one port a backend is believed once its MAC address is known.
+        wait_for(lambda: self.answerers.add(self.mallory.ask(self.mallory.options()).get("server"))
+                 or self.answerers == set(lab.backends), 10, "every backend to have answered")
+
+    @contextmanager
+    def watched(self):
+        """
+        Nothing comes to the victim while this lasts; first a real backend shows that its messages
+        do come, so that the watch means something.
+        """
+        lab = self.lab
+        with Capture(lab.namespace("victim")) as wire:
+            def came():
+                return wire.packets(protocol=UDP, outgoing=False)
+            with Peer(lab, "kam1") as backend:
+                backend.send(backend.request("OPTIONS", f"sip:seen@{VICTIM}:5060"))
+                wait_for(came, 5, "a backend's own message to come to the victim")
+            known = len(came())
+            self.before = laws.settled(lab)
+            yield
+            self.moved = laws.settled(lab).since(self.before)
+            self.mallory.ask(self.mallory.options())     # what was before it has left
+            self.assertEqual([(p.source, p.destination_port, p.payload[:200])
+                              for p in came()[known:]], [], "the victim was sent something")
+
+    def say_verdicts(self, sent):
+        self.say(f"{sent} sent: " + ", ".join(
+            f"{name[8:]} {number}" for name, number in sorted(self.moved.items())
+            if name.startswith("verdict_")))
+
+    def spoof(self, payloads, source="10.0.0.11", port=5060):
+        """Sends datagrams from mallory's wire with a backend's address as their source."""
+        lab = self.lab
+
+        def mac(name, device):
+            return re.search(r"link/ether (\S+)",
+                             lab.net.ip(name, "link", "show", device).stdout)[1]
+        send_frames(lab.namespace("mallory"), [
+            udp_frame(mac("mallory", "eth0"), mac("appliance", "port0"), (source, port),
+                      (lab.vip, 5060), payload) for payload in payloads])
+        return len(payloads)
+
+    def stolen(self):
+        """The two Vias of a request of mallory's as its backend saw them, and the request."""
+        wires = {name: Capture(backend.host.namespace)
+                 for name, backend in self.lab.backends.items()}
+        for wire in wires.values():
+            wire.__enter__()
+        try:
+            data = self.mallory.options()
+            call_id = Message(data).get("call-id")
+            self.mallory.ask(data)
+            seen = wait_for(lambda: [Message(packet.payload) for wire in wires.values()
+                                     for packet in wire.packets(protocol=UDP, outgoing=False)
+                                     if packet.payload.startswith(b"OPTIONS ")
+                                     and call_id.encode() in packet.payload], 3, "the OPTIONS")
+        finally:
+            for wire in wires.values():
+                wire.__exit__()
+        ours, mine = listed(seen[0].all("via"))
+        return ours, mine, seen[0]
+
+    def to_victim(self, source):
+        """Requests that a backend's word would bring to the victim."""
+        made = []
+        for method in ("OPTIONS", "INVITE", "MESSAGE", "ACK", "STRANGE"):
+            for uri, routes in ((f"sip:x@{VICTIM}:5060", ()),
+                                (f"sip:x@{VICTIM}:5060", (f"<sip:{VICTIM}:5060;lr>",))):
+                made.append(source.request(method, uri, routes=routes))
+        made.append(source.request("BYE", f"sip:x@{VICTIM}:5060", to_tag="t2"))
+        made.append(source.request("OPTIONS", f"sip:x@{VICTIM}:5060", to_tag="t2"))
+        # The laboratory's proxies call out for their own domain's users.
+        return [data.replace(b"@example.net>;tag=t1", b"@elsewhere.example>;tag=t1")
+                for data in made]
+
+    def spoofed_backend(self):
+        """A backend's address in frames from the outside: it is not believed."""
+        with self.watched():
+            sent = self.spoof(self.to_victim(self.mallory))
+            sent += self.spoof(self.to_victim(self.mallory), port=40000)
+            wait_for(lambda: laws.Stats(self.lab)["messages"] - self.before["messages"] >= sent, 5,
+                     "the forged frames to be received")
+        self.say_verdicts(sent)
+
+
+class Forgery(ForgeryTest):
+
+    def test_1_responses(self):
+        """Responses with forged, altered, absent and stolen Vias, from anywhere: all dropped."""
+        ours, mine, asked = self.stolen()
+        tdm = re.search(r";tdm=([^;]+)", ours)[1]
+        victims = [f"SIP/2.0/UDP {VICTIM}:5060;branch=z9hG4bKv",
+                   f"SIP/2.0/UDP {VICTIM}:5060;rport=5060;received={VICTIM};branch=z9hG4bKv",
+                   re.sub(r"received=[^;]+", f"received={VICTIM}", mine),
+                   re.sub(r"rport=\d+", "rport=5060", mine).replace(MALLORY, VICTIM)]
+        tops = [ours, ours.replace(f";tdm={tdm}", ""), ours.replace(tdm, ""),
+                ours.replace(tdm, tdm[:-1]), ours.replace(tdm, tdm + "A"),
+                ours.replace(tdm, "A" * len(tdm)),
+                re.sub(r"branch=z9hG4bK\w+", "branch=z9hG4bK0123456789abcdef", ours)]
+        calls = [asked.get("call-id"), "another@call"]
+        made = [self.response(top, via, call, asked)
+                for top in tops for via in victims for call in calls]
+        made += [self.response(ours.replace(tdm, other), via, calls[0], asked)
+                 for other in altered(tdm) for via in victims[:1]]
+        # Stolen whole, for another transaction; and with a third Via behind them.
+        made.append(self.response(ours, mine, "another@call", asked))
+        made.append(self.response(ours, f"{victims[0]}, {mine}", calls[0], asked))
+        with self.watched(), Peer(self.lab, "kam1") as backend:
+            for data in made:
+                self.mallory.send(data)
+                backend.send(data)
+            sent = 2 * len(made) + self.spoof(made)
+            wait_for(lambda: laws.Stats(self.lab)["messages"] - self.before["messages"] >= sent,
+                     5, "the responses to be received")
+        self.say_verdicts(sent)
+        self.assertEqual(self.moved.get("dropped"), sent)
+        self.assertIsNone(self.mallory.silent(0.2, 299), "a forged response came through")
+        # maddr is no way around: what verifies goes to who asked, whatever it says.
+        with self.watched():
+            self.mallory.send(self.response(ours, f"{mine};maddr={VICTIM}", calls[0], asked))
+
+    def response(self, top, second, call_id, asked):
+        return (f"SIP/2.0 299 Forged\r\nVia: {top}\r\nVia: {second}\r\n"
+                f"From: {asked.get('from')}\r\nTo: {asked.get('to')};tag=f\r\n"
+                f"Call-ID: {call_id}\r\nCSeq: {asked.get('cseq')}\r\n"
+                "Content-Length: 0\r\n\r\n").encode()
+
+    def test_2_vias_of_requests(self):
+        """Vias that name the victim in requests: every answer goes to who sent them."""
+        lab, mallory = self.lab, self.mallory
+        port = mallory.address[1]
+        vias = [f"{VICTIM}:{port}", f"{VICTIM}:{port};rport", f"{VICTIM}:{port};rport=5060",
+                f"{VICTIM}:{port};received={VICTIM}",
+                f"{MALLORY}:{port};rport=5060;received={VICTIM}",
+                f"{MALLORY}:{port};rport;received={VICTIM};maddr={VICTIM}",
+                f"victim.example.net:{port};rport", f"{VICTIM}:{port};ttl=9;maddr={VICTIM};rport"]
+        # What is wrong with each, as old and new text; test_3 has the tokens.
+        provoke = {
+            "483": (mallory.request("OPTIONS", "sip:x@example.net"), b"rds: 70", b"rds: 0"),
+            "416": (mallory.request("OPTIONS", "sip:x@example.net"), b"OPTIONS sip:x@example.net",
+                    b"OPTIONS ftp:x@example.net"),
+            "505": (mallory.request("OPTIONS", "sip:x@example.net"), b" SIP/2.0\r\nVia",
+                    b" SIP/7.0\r\nVia"),
+            "400": (mallory.request("OPTIONS", "sip:x@example.net"), b"CSeq: 1 OPTIONS",
+                    b"CSeq: 1 INVITE"),
+            "420": (mallory.request("OPTIONS", "sip:x@example.net", extra=["Proxy-Require: foo"]),
+                    b"", b""),
+            "200 here": (mallory.request("OPTIONS", f"sip:{lab.vip}"), b"", b""),
+            "200 of a backend": (mallory.request("OPTIONS", "sip:ping@example.net"), b"", b""),
+            "404 of a backend": (mallory.request("INVITE", "sip:nobody@example.net"), b"", b""),
+        }
+        with Capture(lab.namespace("mallory")) as wire, self.watched():
+            sent = 0
+            for data, old, new in provoke.values():
+                for number, via in enumerate(vias):
+                    call = Message(data).get("call-id").encode()
+                    made = data.replace(old, new, 1) if old else data
+                    made = re.sub(rb"Via: SIP/2.0/UDP [^;]+;rport;branch=\S+",
+                                  f"Via: SIP/2.0/UDP {via};branch=z9hG4bK-{sent}".encode(), made)
+                    mallory.send(made.replace(call, b"%d-" % number + call))
+                    sent += 1
+
+            def answered():
+                return {(m.get("call-id"), m.get("cseq")) for m in
+                        (Message(packet.payload)
+                         for packet in wire.packets(protocol=UDP, outgoing=False))
+                        if m.status and m.status >= 200}
+            wait_for(lambda: len(answered()) >= sent, 8, f"{sent} answers to mallory")
+        self.say_verdicts(sent)
+
+    def test_3_tokens(self):
+        """Tokens altered at each character, or made to name the victim, from outside and inside."""
+        lab, mallory = self.lab, self.mallory
+        mallory.register()
+        with Phone(lab, "callee", "t-bob") as bob:
+            bob.register()
+            wait_for(lambda: all(backend.registered() >= 2 for backend in lab.backends.values()),
+                     10, "two contacts everywhere")
+            call, _ = talk(mallory, bob)
+        route = uri_of(call.routes[0])
+        token = re.search(r"sip:t1\.([^@]+)@", route)[1]
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        address = bytes(map(int, MALLORY.split(".")))
+        self.assertIn(address, raw, "a token does not carry its flow's address")
+        victims = raw.replace(address, bytes(map(int, VICTIM.split("."))))
+        forged = [base64.urlsafe_b64encode(victims).rstrip(b"=").decode(), *altered(token),
+                  token[:-2], token + "AA"]
+        with self.watched(), Peer(lab, "kam1") as backend:
+            statuses = {}
+            for text in forged:
+                for peer, uri in ((mallory, f"sip:x@{VICTIM}:5060"),
+                                  (backend, f"sip:x@{MALLORY}:{mallory.address[1]}")):
+                    data = peer.request("BYE", uri, to_tag="t2", routes=[
+                        f"<{route.replace(token, text)}>"])
+                    answer = peer.final(data)
+                    self.assertIsNotNone(answer, text)
+                    statuses[answer.status] = statuses.get(answer.status, 0) + 1
+            self.assertEqual(set(statuses), {403})
+        self.say(f"{len(forged)} forged tokens: {statuses}")
+
+    def test_4_spoofed_backend(self):
+        """From the port of the outside zone nobody is a backend."""
+        self.spoofed_backend()
+
+
+class OnePort(ForgeryTest):
+    """One port for both sides: a backend is believed by its MAC address."""
+
+    options = {"ports": 1, "ipv6": False}
+
+    def test_1_spoofed_backend(self):
+        """A backend's address in frames of another MAC address than the backend's."""
+        self.spoofed_backend()
+
+
+if __name__ == "__main__":
+    main()
