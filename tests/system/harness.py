@@ -64,7 +64,11 @@ class SystemTest(unittest.TestCase):
 
     @classmethod
     def make_lab(cls, **options):
-        """A started laboratory of this run's driver and workers, ended with the class."""
+        """
+        A started laboratory of this run's driver and workers, ended with the class. Without huge
+        pages: `auto` would let chance decide, since other processes take pages; test_start has them.
+        """
+        options.setdefault("hugepages", "off")
         lab = Lab(driver=DRIVER, workers=WORKERS, keep_dir=bool(os.environ.get("TANDEM_KEEP")),
                   **options)
         (lab.dir / OWNER).write_text(str(os.getpid()))
