@@ -92,7 +92,7 @@ class Rebinding(FaultTest):
             bob = self.phone("phone", "n-bob", 5060)
             old = self.binding(wire)
             old_path = self.path_everywhere("n-bob")
-            (a1, b1), (a2, b2) = talk(alice, bob), talk(alice, bob)
+            (a1, b1), (a2, _) = talk(alice, bob), talk(alice, bob)
             self.forget()
             bob.register()
             new = self.binding(wire)
