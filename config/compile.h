@@ -12,6 +12,7 @@
 struct compile_secret {
     struct lb_key seed;
     struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];
+    uint64_t rotated_s;           /* CLOCK_REALTIME second when current began to sign; 0: at first */
 };
 
 /* What is known of a backend besides the configuration. */
@@ -48,10 +49,9 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
 /* Copies a snapshot into a memfd with all the seals. Returns the descriptor or a negative errno. */
 int compile_memfd(const struct snapshot *snapshot);
 
-/* Loads a secret file (`seed HEX`, `next|current|previous ID HEX` a line), or makes it, mode 0600,
- * when there is none. Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed (0:
- * seed or current key missing); -EPERM: others than its owner may use it; -EISNAM: it is no regular
- * file. */
+/* Loads a secret file (its text: config/secret.h), or makes it, mode 0600, when there is none.
+ * Returns 0 or a negative errno; -EINVAL: the line in *ret_line is malformed (0: seed or current key
+ * missing); -EPERM: others than its owner may use it; -EISNAM: it is no regular file. */
 int compile_secret_load(const char *file, struct compile_secret *ret_secret, uint32_t *ret_line);
 
 #endif

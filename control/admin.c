@@ -43,13 +43,27 @@ static const char *parse_weight(const json_t *object, struct plan_change *change
     return NULL;
 }
 
-/* drain, enable, disable, weight, reload. NULL, or why not; ADMIN_CHANGE is set already. */
+static const char *parse_rotation(const json_t *object, struct plan_change *change)
+{
+    const json_t *dry_run = json_object_get(object, "dry_run");
+
+    if (dry_run != NULL && !json_is_boolean(dry_run))
+        return "dry_run must be true or false";
+    change->kind = PLAN_ROTATE;
+    change->dry_run = json_is_true(dry_run);
+    return NULL;
+}
+
+/* drain, enable, disable, weight, reload, rotate-secret. NULL, or why not; ADMIN_CHANGE is set
+ * already. */
 static const char *parse_change(const json_t *object, const char *verb, struct plan_change *change)
 {
     if (strcmp(verb, "reload") == 0) {
         change->kind = PLAN_FILE;
         return NULL;
     }
+    if (strcmp(verb, "rotate-secret") == 0)
+        return parse_rotation(object, change);
     change->kind = PLAN_ADMIN;
     if (strcmp(verb, "drain") == 0)
         change->admin = LB_DRAINING;

@@ -6,6 +6,7 @@
  *   {"request":"show","what":"backends"}          {"request":"reload"}
  *   {"request":"drain","backend":"POOL/NAME"}     (enable, disable alike)
  *   {"request":"weight","backend":"NAME","weight":50}    (null: the configuration's again)
+ *   {"request":"rotate-secret","dry_run":true}    (false when absent)
  *   {"request":"why","call_id":"…","pool":"…"}    (pool may be absent)
  *
  *   {"ok":true,"result":…} | {"ok":true,"status":"done|pending","generation":N,"text":"…"}

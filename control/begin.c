@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Secret and state at the start, with words for a person where they are not as they should be: see
- * begin.h.
+ * The state at the start, with words for a person where it is not as it should be: see begin.h.
  */
 #include "control/begin.h"
 
@@ -32,22 +31,4 @@ struct state *begin_state(const char *file, char *ret_text)
     if (rename(file, aside) != 0)
         log_error("%s: %s", aside, strerror(errno));
     return state_new();
-}
-
-int begin_secret(const char *file, struct compile_secret *ret_secret, char *ret_text)
-{
-    uint32_t line = 0;
-    int status = compile_secret_load(file, ret_secret, &line);
-
-    if (status == -EINVAL && line == 0)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: seed or current key missing", file);
-    else if (status == -EINVAL)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s:%u: malformed secret", file, line);
-    else if (status == -EPERM)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: others may read or write it: chmod 600", file);
-    else if (status == -EISNAM)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: is no regular file", file);
-    else if (status != 0)
-        snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", file, strerror(-status));
-    return status;
 }

@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/log.h"
+
 void plan_done(struct plan *plan)
 {
     cfg_free(plan->cfg);
+    keys_free(plan->keys);
     state_free(plan->state);
     free(plan->snapshot);
     memset(plan, 0, sizeof(*plan));
@@ -39,13 +42,17 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
     case PLAN_FORGET:
         snprintf(ret_text, size, "end of linger of %s", change->backend);
         return;
+    case PLAN_ROTATE:
+        snprintf(ret_text, size, "rotate-secret%s", change->dry_run ? " --dry-run" : "");
+        return;
     case PLAN_AGAIN:
         snprintf(ret_text, size, "offer to the data plane");
         return;
     }
 }
 
-struct sip_slice plan_idle_pool(const struct snapshot *s)
+/* The name of a pool whose backends take no new calls, all of them; empty: there is none. */
+static struct sip_slice idle_pool(const struct snapshot *s)
 {
     for (uint32_t p = 0; p < s->pools.n; p++) {
         bool taken = false;
@@ -59,6 +66,30 @@ struct sip_slice plan_idle_pool(const struct snapshot *s)
             return snapshot_text(s, snapshot_pools(s)[p].name);
     }
     return (struct sip_slice){NULL, 0};
+}
+
+void plan_warn(const struct snapshot *snapshot, const char *note, char *text)
+{
+    struct sip_slice pool = idle_pool(snapshot);
+    size_t length = strlen(text);
+
+    if (note[0] != '\0')
+        snprintf(text + length, PLAN_TEXT_MAX - length, "; %s", note);
+    length = strlen(text);
+    if (pool.length > 0)
+        snprintf(text + length, PLAN_TEXT_MAX - length,
+                 "; now NO backend of pool %.*s takes new calls", (int)pool.length, pool.at);
+}
+
+struct cfg *plan_dataplane(const char *file, const struct cfg *running)
+{
+    struct cfg_error error;
+    struct cfg *now = cfg_load_dataplane(file, &error);
+    char key[160];
+
+    if (now != NULL && !cfg_same_dataplane(running, now, key))
+        log_warning("the data plane was started with another %s than runs here: reload", key);
+    return now;
 }
 
 static bool same_text(const char *a, const char *b)
@@ -97,12 +128,13 @@ static struct cfg *load(const struct plan_base *base, char *ret_text)
     return cfg;
 }
 
-/* plan->cfg and plan->state from a configuration that is the plan's already. */
-static int plan_file(const struct plan_base *base, uint64_t now_s, struct plan *plan,
-                     char *ret_text)
+/* plan->cfg, plan->state and plan->keys from a configuration that is the plan's already, or from
+ * the files. */
+static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_text)
 {
     struct cfg_error error = {.line = 0};
     const char *who;
+    int status = 0;
 
     if (plan->cfg == NULL)
         plan->cfg = load(base, ret_text);
@@ -116,8 +148,23 @@ static int plan_file(const struct plan_base *base, uint64_t now_s, struct plan *
         cfg_error_print(&error, ret_text, PLAN_TEXT_MAX);
         return -EBUSY;
     }
-    plan->state = state_adopt(base->state, plan->cfg, now_s);
+    if (base->cfg != NULL)
+        status = keys_reread(base->keys, plan->cfg->secret_file, &base->now, &plan->keys,
+                             plan->note, ret_text);
+    if (status != 0)
+        return status;
+    plan->state = state_adopt(base->state, plan->cfg, base->now.wall_s);
     return plan->state == NULL ? -ENOMEM : 0;
+}
+
+/* plan->keys one step further. */
+static int plan_rotation(const struct plan_base *base, struct plan *plan, char *ret_text)
+{
+    plan->state = state_copy(base->state);
+    if (plan->state == NULL)
+        return -ENOMEM;
+    return keys_rotate(base->keys, base->cfg->secret_file, base->cfg->token_lifetime_ms, &base->now,
+                       &plan->keys, plan->note, ret_text);
 }
 
 /* plan->state from a change of one backend. */
@@ -152,7 +199,7 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
     struct compile_lingering *lingering = NULL;
     struct compile_input input = {
         .cfg = plan->cfg != NULL ? plan->cfg : base->cfg,
-        .secret = base->secret,
+        .secret = plan->keys != NULL ? &plan->keys->secret : &base->keys->secret,
         .generation = generation,
     };
     int status = state_compile(plan->state, input.cfg, &states, &input.n_states, &lingering,
@@ -169,14 +216,16 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
 }
 
 int plan_make(const struct plan_base *base, const struct plan_change *change, struct cfg *cfg,
-              uint64_t generation, uint64_t now_s, struct plan *ret, char *ret_text)
+              uint64_t generation, struct plan *ret, char *ret_text)
 {
     struct plan plan = {.cfg = cfg};
     int status;
 
     ret_text[0] = '\0';
     if (change->kind == PLAN_FILE)
-        status = plan_file(base, now_s, &plan, ret_text);
+        status = plan_file(base, &plan, ret_text);
+    else if (change->kind == PLAN_ROTATE)
+        status = plan_rotation(base, &plan, ret_text);
     else
         status = plan_backend(base, change, &plan, ret_text);
     if (status == 0)
@@ -189,4 +238,55 @@ int plan_make(const struct plan_base *base, const struct plan_change *change, st
     }
     *ret = plan;
     return 0;
+}
+
+int plan_try(const struct plan_base *base, const struct plan_change *change, char *ret_text)
+{
+    struct plan plan;
+    int status = plan_make(base, change, NULL, 0, &plan, ret_text);
+
+    if (status != 0)
+        return status;
+    snprintf(ret_text, PLAN_TEXT_MAX, "nothing was changed; this would be: %s", plan.note);
+    plan_done(&plan);
+    return 0;
+}
+
+int plan_prepare(const struct plan *plan, const char *state_file, char *ret_text)
+{
+    int status = state_prepare(plan->state, state_file);
+
+    if (status != 0) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "the state cannot be saved: %.500s: %s", state_file,
+                 strerror(-status));
+        return status;
+    }
+    status = plan->keys == NULL ? 0 : keys_prepare(plan->keys);
+    if (status != 0) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "the secret cannot be saved: %.500s: %s",
+                 plan->keys->unsaved, strerror(-status));
+        state_abandon(state_file);
+    }
+    return status;
+}
+
+int plan_commit(struct plan *plan, const char *state_file)
+{
+    int keys = plan->keys == NULL ? 0 : keys_commit(plan->keys);
+    int state = state_commit(state_file);
+
+    if (keys != 0)
+        log_error("the secret's file: %s: the rotation will not survive a restart",
+                  strerror(-keys));
+    if (state != 0)
+        log_error("%s: %s: what was changed will not survive a restart", state_file,
+                  strerror(-state));
+    return keys != 0 || state != 0 ? -EIO : 0;
+}
+
+void plan_abandon(const struct plan *plan, const char *state_file)
+{
+    if (plan->keys != NULL)
+        keys_abandon(plan->keys);
+    state_abandon(state_file);
 }

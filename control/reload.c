@@ -30,7 +30,7 @@ struct reload {
     struct loop_event *tick;
     char *file;
     char state_file[PATH_MAX];
-    struct compile_secret secret;
+    struct keys *keys;
     struct cfg *cfg;
     struct cfg *dataplane; /* its `dataplane:` is what a restarted data plane read; NULL: cfg's */
     uint64_t hello_epoch;  /* of the data plane that was connected last; 0: none was */
@@ -40,6 +40,7 @@ struct reload {
     uint64_t generation; /* given away last */
     uint64_t acknowledged;
     char refusal[PLAN_TEXT_MAX];
+    char note[KEYS_NOTE_MAX];    /* of the plan committed last, until it was said */
     void (*on_ready)(void *arg); /* NULL: was called */
     void *ready_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
@@ -68,18 +69,8 @@ static struct plan_base base_of(const struct reload *r)
                               .cfg = r->cfg,
                               .dataplane = r->dataplane,
                               .state = r->state,
-                              .secret = &r->secret};
-}
-
-/* What a person should know of what now runs, after the text. */
-static void warn(const struct snapshot *snapshot, char *text)
-{
-    struct sip_slice pool = plan_idle_pool(snapshot);
-    size_t length = strlen(text);
-
-    if (pool.length > 0)
-        snprintf(text + length, PLAN_TEXT_MAX - length,
-                 "; now NO backend of pool %.*s takes new calls", (int)pool.length, pool.at);
+                              .keys = r->keys,
+                              .now = keys_now()};
 }
 
 /* Says how a change ended, to the log and to who asked, and takes it from the queue. */
@@ -90,8 +81,10 @@ static void finish(struct reload *r, enum reload_status status, const char *reas
 
     plan_label(queue_first(&r->queue), label, sizeof(label));
     snprintf(text, sizeof(text), "%s: %.700s", label, reason);
-    if (status != RELOAD_REFUSED)
-        warn(r->snapshot, text);
+    if (status != RELOAD_REFUSED && !queue_first(&r->queue)->dry_run) {
+        plan_warn(r->snapshot, r->note, text);
+        r->note[0] = '\0';
+    }
     outcome.text = status == RELOAD_REFUSED ? reason : text;
     if (status == RELOAD_REFUSED)
         log_error("%s", text);
@@ -130,6 +123,10 @@ static void adopt(struct reload *r, struct plan *plan)
         cfg_free(r->cfg);
         r->cfg = plan->cfg;
     }
+    if (plan->keys != NULL) {
+        keys_free(r->keys);
+        r->keys = plan->keys;
+    }
     state_free(r->state);
     r->state = plan->state;
     free(r->snapshot);
@@ -137,23 +134,21 @@ static void adopt(struct reload *r, struct plan *plan)
     memset(plan, 0, sizeof(*plan));
 }
 
-/* A change whose state was prepared becomes what runs. */
+/* A change whose files were prepared becomes what runs. */
 static void commit(struct reload *r, struct plan *plan)
 {
-    int status;
+    int status = plan_commit(plan, r->state_file);
 
+    snprintf(r->note, sizeof(r->note), "%s%.480s", status != 0 ? "NOT ON DISK (see the log); " : "",
+             plan->note);
     adopt(r, plan);
-    status = state_commit(r->state_file);
-    if (status != 0)
-        log_error("%s: %s: what was changed will not survive a restart", r->state_file,
-                  strerror(-status));
 }
 
-/* A change that is not to be; the file that was prepared for it goes too. */
+/* A change that is not to be; the files that were prepared for it go too. */
 static void abandon(struct reload *r, struct plan *plan)
 {
+    plan_abandon(plan, r->state_file);
     plan_done(plan);
-    state_abandon(r->state_file);
 }
 
 /* Commits a change that the data plane has not seen yet. */
@@ -163,27 +158,26 @@ static void finish_pending(struct reload *r, struct plan *plan)
     finish(r, RELOAD_PENDING, "accepted, pending: no data plane answers; it gets it when it comes");
 }
 
-/* The first change in the queue as a plan whose state waits beside the state file, so that a full
- * disk refuses it before anybody has heard of it. 0, or a negative errno and one line why. */
+/* The first change in the queue as a plan whose files are prepared. 0, or a negative errno and one
+ * line why. */
 static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
 {
     const struct plan_base base = base_of(r);
     uint64_t generation;
     int status = take_generation(r, false, &generation);
 
-    if (status == 0) {
-        status = plan_make(&base, queue_first(&r->queue), NULL, generation, clock_s(CLOCK_REALTIME),
-                           ret, ret_text);
-        if (status != 0)
-            return status;
-        ret->state->generation = r->state->generation;
-        status = state_prepare(ret->state, r->state_file);
-        if (status != 0)
-            plan_done(ret);
-    }
-    if (status != 0)
+    if (status != 0) {
         snprintf(ret_text, PLAN_TEXT_MAX, "the state cannot be saved: %.500s: %s", r->state_file,
                  strerror(-status));
+        return status;
+    }
+    status = plan_make(&base, queue_first(&r->queue), NULL, generation, ret, ret_text);
+    if (status != 0)
+        return status;
+    ret->state->generation = r->state->generation;
+    status = plan_prepare(ret, r->state_file, ret_text);
+    if (status != 0)
+        plan_done(ret);
     return status;
 }
 
@@ -220,10 +214,16 @@ static void on_unanswered(void *arg)
 /* Plans the first change in the queue and offers it, or ends it at once. */
 static void start_first(struct reload *r)
 {
+    const struct plan_base base = base_of(r);
     char text[PLAN_TEXT_MAX];
     struct plan plan;
     int status;
 
+    if (queue_first(&r->queue)->dry_run) {
+        status = plan_try(&base, queue_first(&r->queue), text);
+        finish(r, status == 0 ? RELOAD_DONE : RELOAD_REFUSED, text);
+        return;
+    }
     if (plan_first(r, &plan, text) != 0) {
         finish(r, RELOAD_REFUSED, text);
         return;
@@ -255,7 +255,7 @@ static void offer_running(struct reload *r)
     int status;
 
     take_generation(r, true, &generation);
-    if (plan_make(&base, &again, NULL, generation, 0, &plan, text) != 0) {
+    if (plan_make(&base, &again, NULL, generation, &plan, text) != 0) {
         log_error("%s", text);
         return;
     }
@@ -271,17 +271,13 @@ static void offer_running(struct reload *r)
  * reload is compared with, so that what needed a restart is taken once it had it. */
 static void follow_restart(struct reload *r, uint64_t epoch)
 {
-    struct cfg_error error;
     struct cfg *now = NULL;
-    char key[160];
 
     if (r->hello_epoch != 0 && r->hello_epoch != epoch)
-        now = cfg_load_dataplane(r->file, &error);
+        now = plan_dataplane(r->file, r->cfg);
     r->hello_epoch = epoch;
     if (now == NULL)
         return;
-    if (!cfg_same_dataplane(r->cfg, now, key))
-        log_warning("the data plane was started with another %s than runs here: reload", key);
     cfg_free(r->dataplane);
     r->dataplane = now;
 }
@@ -476,14 +472,15 @@ static void on_tick(void *arg)
 static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
 {
     const struct plan_change first = {.kind = PLAN_FILE};
+    const struct keys_time now = keys_now();
     struct plan_base base;
     struct plan plan;
     uint64_t generation;
     int status;
 
     snprintf(r->state_file, sizeof(r->state_file), "%.4000s/state.json", cfg->control.state_dir);
-    status = begin_secret(cfg->secret_file, &r->secret, ret_text);
-    r->state = status == 0 ? begin_state(r->state_file, ret_text) : NULL;
+    r->keys = keys_begin(cfg->secret_file, &now, ret_text);
+    r->state = r->keys != NULL ? begin_state(r->state_file, ret_text) : NULL;
     if (r->state == NULL) {
         cfg_free(cfg);
         return -EINVAL;
@@ -496,7 +493,7 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
         return status;
     }
     base = base_of(r);
-    status = plan_make(&base, &first, cfg, generation, clock_s(CLOCK_REALTIME), &plan, ret_text);
+    status = plan_make(&base, &first, cfg, generation, &plan, ret_text);
     if (status != 0)
         return status;
     adopt(r, &plan);
@@ -560,13 +557,18 @@ void reload_free(struct reload *r)
     state_free(r->state);
     free(r->snapshot);
     free(r->file);
-    explicit_bzero(&r->secret, sizeof(r->secret));
+    keys_free(r->keys);
     free(r);
 }
 
 const struct cfg *reload_cfg(const struct reload *r)
 {
     return r->cfg;
+}
+
+const struct keys *reload_keys(const struct reload *r)
+{
+    return r->keys;
 }
 
 const struct state *reload_state(const struct reload *r)

@@ -58,6 +58,7 @@ void reload_cancel(struct reload *reload, const void *arg);
 
 /* What runs; valid until the loop goes on. */
 const struct cfg *reload_cfg(const struct reload *reload);
+const struct keys *reload_keys(const struct reload *reload);
 const struct state *reload_state(const struct reload *reload);
 const struct snapshot *reload_snapshot(const struct reload *reload);
 const struct link *reload_link(const struct reload *reload);

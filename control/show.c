@@ -220,6 +220,39 @@ static json_t *show_stats(const struct reload *reload)
     return answer;
 }
 
+/* A key's id, or null. */
+static json_t *key_json(const struct keys *keys, int which)
+{
+    const struct snapshot_mac_key *mac = &keys->secret.mac[which];
+
+    return mac->valid ? json_integer(mac->id) : json_null();
+}
+
+static json_t *time_json(uint64_t wall_s)
+{
+    char text[KEYS_TIME_MAX];
+
+    keys_time_print(wall_s, text);
+    return json_string(text);
+}
+
+/* Which keys sign and verify, by their ids, and when the next rotation may be (null: now). */
+static void add_keys(json_t *answer, const struct reload *reload)
+{
+    const struct keys *keys = reload_keys(reload);
+    const struct keys_time now = keys_now();
+    uint64_t wait = keys_wait_s(keys, reload_cfg(reload)->token_lifetime_ms, &now);
+
+    json_object_set_new(answer, "key", key_json(keys, SNAPSHOT_MAC_CURRENT));
+    json_object_set_new(answer, "next_key", key_json(keys, SNAPSHOT_MAC_NEXT));
+    json_object_set_new(answer, "previous_key", key_json(keys, SNAPSHOT_MAC_PREVIOUS));
+    json_object_set_new(answer, "rotated",
+                        keys->secret.rotated_s == 0 ? json_null()
+                                                    : time_json(keys->secret.rotated_s));
+    json_object_set_new(answer, "rotation_from",
+                        wait == 0 ? json_null() : time_json(now.wall_s + wait));
+}
+
 static json_t *show_generation(const struct reload *reload)
 {
     const struct msg_hello *hello = link_hello(reload_link(reload));
@@ -236,6 +269,7 @@ static json_t *show_generation(const struct reload *reload)
     json_object_set_new(answer, "refusal",
                         reload_refusal(reload)[0] == '\0' ? json_null()
                                                           : json_string(reload_refusal(reload)));
+    add_keys(answer, reload);
     free(counters);
     return answer;
 }

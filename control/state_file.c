@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/durable.h"
+
 enum { FILE_VERSION = 1, WEIGHT_MAX = 1000, REASON_BYTES = 200 };
 
 /* 64-bit numbers travel as texts: JSON's numbers end at 2^53, jansson's at 2^63. */
@@ -98,94 +100,26 @@ static char *state_text(const struct state *state)
     return text;
 }
 
-static int write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
-/* The rename is durable only when the directory is. */
-static int sync_directory_of(const char *file)
-{
-    char path[PATH_MAX];
-    char *slash;
-    int fd, status;
-
-    snprintf(path, sizeof(path), "%s", file);
-    slash = strrchr(path, '/');
-    if (slash == NULL)
-        snprintf(path, sizeof(path), ".");
-    else
-        slash[slash == path] = '\0';
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    status = fsync(fd) == 0 ? 0 : -errno;
-    close(fd);
-    return status;
-}
-
-/* The name it is written under first. 0 or -ENAMETOOLONG. */
-static int temporary_name(const char *file, char ret[PATH_MAX])
-{
-    return snprintf(ret, PATH_MAX, "%s.new", file) >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
 int state_prepare(const struct state *state, const char *file)
 {
-    char temporary[PATH_MAX];
-    int fd, status = temporary_name(file, temporary);
-    char *text;
+    char *text = state_text(state);
+    int status;
 
-    if (status != 0)
-        return status;
-    text = state_text(state);
     if (text == NULL)
         return -ENOMEM;
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        status = -errno;
-        free(text);
-        return status;
-    }
-    status = write_all(fd, text, strlen(text));
-    if (status == 0 && fsync(fd) != 0)
-        status = -errno;
-    if (close(fd) != 0 && status == 0)
-        status = -errno;
+    status = durable_prepare(file, text, strlen(text));
     free(text);
-    if (status != 0)
-        unlink(temporary);
     return status;
 }
 
 int state_commit(const char *file)
 {
-    char temporary[PATH_MAX];
-    int status = temporary_name(file, temporary);
-
-    if (status == 0 && rename(temporary, file) != 0) {
-        status = -errno;
-        unlink(temporary);
-    }
-    return status != 0 ? status : sync_directory_of(file);
+    return durable_commit(file);
 }
 
 void state_abandon(const char *file)
 {
-    char temporary[PATH_MAX];
-
-    if (temporary_name(file, temporary) == 0)
-        unlink(temporary);
+    durable_abandon(file);
 }
 
 int state_save(const struct state *state, const char *file)

@@ -18,12 +18,19 @@ const char args_usage[] =
     "  show services     listeners and policies\n"
     "  show stats        the counters of the data plane, by worker\n"
     "  show config       the running configuration, defaults filled in\n"
-    "  show generation   snapshot offered and acknowledged, data plane connected or absent\n"
+    "  show generation   snapshot offered and acknowledged, data plane connected or absent,\n"
+    "                    ids of the keys, when they rotated and may rotate again\n"
     "  drain B           no new calls to backend B; its dialogs go on\n"
     "  disable B         nothing to B any more, its dialogs included\n"
     "  enable B          take calls again\n"
     "  weight B N        0 to 1000; default: what the configuration says\n"
-    "  reload            read the configuration again\n"
+    "  reload            read the configuration again, and the secret's file\n"
+    "  rotate-secret [--dry-run]\n"
+    "                    new keys for what signs tokens: next becomes current, current previous,\n"
+    "                    a fresh one next. Then copy secret_file to the other nodes and reload\n"
+    "                    there, in any order, at any time before the next rotation; which is\n"
+    "                    refused until token_lifetime has passed, so that no token that may live\n"
+    "                    is refused. --dry-run says what would be, or until when it may not be\n"
     "  why CALL-ID [POOL]\n"
     "                    which backend has the call, and which rule says so\n"
     "B: NAME or POOL/NAME. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
@@ -80,6 +87,8 @@ static const char *request_make(struct args *args, char **words, int n)
 {
     const char *verb = args->verb = n > 0 ? words[0] : "";
 
+    if (args->dry_run && strcmp(verb, "rotate-secret") != 0)
+        return "--dry-run is rotate-secret's";
     if (strcmp(verb, "show") == 0)
         return request_show(args, words, n);
     if (strcmp(verb, "why") == 0)
@@ -89,6 +98,10 @@ static const char *request_make(struct args *args, char **words, int n)
     if (strcmp(verb, "reload") == 0) {
         args->request = json_pack("{s:s}", "request", verb);
         return n == 1 ? NULL : "reload takes no argument";
+    }
+    if (strcmp(verb, "rotate-secret") == 0) {
+        args->request = json_pack("{s:s, s:b}", "request", verb, "dry_run", args->dry_run);
+        return n == 1 ? NULL : "rotate-secret takes no argument but --dry-run";
     }
     if (strcmp(verb, "drain") != 0 && strcmp(verb, "enable") != 0 && strcmp(verb, "disable") != 0)
         return n == 0 ? "a command is missing" : "unknown command";
@@ -103,6 +116,8 @@ static const char *option(int argc, char **argv, int *i, struct args *args)
 {
     if (strcmp(argv[*i], "--json") == 0) {
         args->json = true;
+    } else if (strcmp(argv[*i], "--dry-run") == 0) {
+        args->dry_run = true;
     } else if (strcmp(argv[*i], "--socket") == 0) {
         if (++*i >= argc)
             return "--socket needs a path";

@@ -14,7 +14,9 @@ struct args {
     enum args_action action;
     const char *socket;
     bool json;
-    const char *verb;                 /* show, drain, enable, disable, weight, reload, why */
+    bool dry_run;                     /* of rotate-secret */
+    const char *verb;                 /* show, drain, enable, disable, weight, reload, why,
+                                       * rotate-secret */
     const char *what;                 /* of show */
     json_t *request;                  /* owned: json_decref */
 };

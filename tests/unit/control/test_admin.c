@@ -29,6 +29,8 @@ static void requests_mean_what_they_say(void **context)
         {"{\"request\":\"show\",\"what\":\"stats\"}", ADMIN_SHOW, 0, 0},
         {"{\"request\":\"why\",\"call_id\":\"x@y\"}", ADMIN_WHY, 0, 0},
         {"{\"request\":\"reload\"}", ADMIN_CHANGE, PLAN_FILE, 0},
+        {"{\"request\":\"rotate-secret\"}", ADMIN_CHANGE, PLAN_ROTATE, 0},
+        {"{\"request\":\"rotate-secret\",\"dry_run\":true}", ADMIN_CHANGE, PLAN_ROTATE, 1},
         {"{\"request\":\"drain\",\"backend\":\"a\"}", ADMIN_CHANGE, PLAN_ADMIN, LB_DRAINING},
         {"{\"request\":\"enable\",\"backend\":\"a\"}", ADMIN_CHANGE, PLAN_ADMIN, LB_UP},
         {"{\"request\":\"disable\",\"backend\":\"a\"}", ADMIN_CHANGE, PLAN_ADMIN, LB_DISABLED},
@@ -48,8 +50,9 @@ static void requests_mean_what_they_say(void **context)
         if (request.kind != ADMIN_CHANGE)
             continue;
         assert_int_equal(request.change.kind, rows[i].change);
-        assert_int_equal(request.change.kind == PLAN_WEIGHT ? request.change.weight
-                                                            : request.change.admin,
+        assert_int_equal(request.change.kind == PLAN_WEIGHT   ? request.change.weight
+                         : request.change.kind == PLAN_ROTATE ? request.change.dry_run
+                                                              : request.change.admin,
                          rows[i].value);
     }
 }
@@ -76,6 +79,7 @@ static void nonsense_is_refused_with_a_reason(void **context)
         "{\"request\":\"why\"}",
         "{\"request\":\"why\",\"call_id\":\"\"}",
         "{\"request\":\"why\",\"call_id\":\"x\",\"pool\":7}",
+        "{\"request\":\"rotate-secret\",\"dry_run\":1}",
         "{\"request\":\"reload\",\"request\":\"reload\"}",
         "{\"request\":\"reload\"} x",
     };
