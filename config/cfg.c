@@ -264,20 +264,29 @@ static void free_pool(struct cfg_pool *pool)
     free(pool->name);
 }
 
+static void free_service(struct cfg_service *service)
+{
+    for (uint32_t i = 0; i < service->n_matches; i++) {
+        free(service->matches[i].domain);
+        free(service->matches[i].prefix);
+        free(service->matches[i].pool);
+    }
+    free(service->matches);
+    free(service->sources);
+    free(service->name);
+    free(service->pool);
+    free(service->listen);
+    free_texts(service->domains, service->n_domains);
+    free_texts(service->proxy_require, service->n_proxy_require);
+}
+
 void cfg_free(struct cfg *cfg)
 {
     if (cfg == NULL)
         return;
     free_dataplane(&cfg->dataplane);
-    for (uint32_t i = 0; i < cfg->n_services; i++) {
-        struct cfg_service *service = &cfg->services[i];
-
-        free(service->name);
-        free(service->pool);
-        free(service->listen);
-        free_texts(service->domains, service->n_domains);
-        free_texts(service->proxy_require, service->n_proxy_require);
-    }
+    for (uint32_t i = 0; i < cfg->n_services; i++)
+        free_service(&cfg->services[i]);
     free(cfg->services);
     for (uint32_t i = 0; i < cfg->n_pools; i++)
         free_pool(&cfg->pools[i]);

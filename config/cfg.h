@@ -19,6 +19,15 @@ struct cfg_listener {
     struct sip_addr addr;
 };
 
+/* Requests that fit all of what is given go to the pool. */
+struct cfg_match {
+    bool has_source;
+    struct cfg_prefix source;
+    char *domain;                 /* NULL: any */
+    char *prefix;                 /* of the dialled number; NULL: any */
+    char *pool;
+};
+
 struct cfg_service {
     char *name;
     char *pool;
@@ -31,6 +40,10 @@ struct cfg_service {
     uint32_t n_domains;
     char **proxy_require;         /* default: privacy */
     uint32_t n_proxy_require;
+    struct cfg_prefix *sources;   /* none: from everywhere */
+    uint32_t n_sources;
+    struct cfg_match *matches;    /* the first that fits; `pool` when none does */
+    uint32_t n_matches;
 };
 
 struct cfg_backend {

@@ -12,6 +12,7 @@
 
 #include "config/schema.h"
 #include "config/snapshot.h"
+#include "config/trunk.h"
 #include "config/value.h"
 
 enum { BASE_MAX = 96 };
@@ -455,6 +456,8 @@ int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
 
     if (ret == 0)
         ret = check_service_names(cfg, ret_error);
+    if (ret == 0)
+        ret = trunk_check(cfg, ret_error);
     if (ret == 0)
         ret = check_listeners(cfg, ret_error);
     if (ret != 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/msg.h"
+#include "config/trunk.h"
 #include "dataplane/lb/maglev.h"
 
 enum { ALIGN = 8 }; /* of every array in the block */
@@ -33,7 +34,8 @@ struct build {
     uint32_t n_backends;
     struct snapshot *snapshot;
     uint32_t text_used;
-    uint32_t domains_at; /* offset of the next service's domains */
+    /* Offsets of the next service's arrays. */
+    uint32_t domains_at, sources_at, matches_at, pools_at;
 };
 
 static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
@@ -71,21 +73,18 @@ static int by_place(const void *left, const void *right)
     return (a->order > b->order) - (a->order < b->order);
 }
 
-static uint32_t pool_index(const struct cfg *cfg, const char *name)
-{
-    uint32_t i = 0;
-
-    while (i < cfg->n_pools && strcmp(cfg->pools[i].name, name) != 0)
-        i++;
-    return i;
-}
-
 static int choose_backends(struct build *b)
 {
     const struct compile_input *input = b->input;
     const struct cfg *cfg = input->cfg;
     size_t most = input->n_lingering;
 
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
+
+        if (trunk_pools(cfg, &cfg->services[i], pools) > SNAPSHOT_SERVICE_POOLS_MAX)
+            return -E2BIG;
+    }
     for (uint32_t p = 0; p < cfg->n_pools; p++)
         most += cfg->pools[p].n_backends;
     b->chosen = calloc(most + 1, sizeof(*b->chosen));
@@ -97,7 +96,7 @@ static int choose_backends(struct build *b)
             choose(b, p, &cfg->pools[p].backends[i], false);
     }
     for (uint32_t i = 0; i < input->n_lingering; i++) {
-        uint32_t pool = pool_index(cfg, input->lingering[i].pool);
+        uint32_t pool = trunk_pool_index(cfg, input->lingering[i].pool);
 
         if (pool < cfg->n_pools)
             choose(b, pool, &input->lingering[i].backend, true);
@@ -108,6 +107,19 @@ static int choose_backends(struct build *b)
             return -E2BIG;
     }
     return 0;
+}
+
+static uint64_t match_text_bytes(const struct cfg_service *service)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < service->n_matches; i++) {
+        const struct cfg_match *match = &service->matches[i];
+
+        bytes += match->domain == NULL ? 0 : strlen(match->domain);
+        bytes += match->prefix == NULL ? 0 : strlen(match->prefix);
+    }
+    return bytes;
 }
 
 static uint64_t text_bytes(const struct build *b)
@@ -123,6 +135,7 @@ static uint64_t text_bytes(const struct build *b)
             bytes += strlen(service->domains[j]);
         for (uint32_t j = 0; j < service->n_proxy_require; j++)
             bytes += strlen(service->proxy_require[j]);
+        bytes += match_text_bytes(service);
     }
     for (uint32_t i = 0; i < cfg->n_pools; i++) {
         bytes += strlen(cfg->pools[i].name);
@@ -158,28 +171,45 @@ static uint32_t address_entries(uint32_t n_backends)
     return n;
 }
 
+/* The arrays that each service has a part of, one after another. */
+static void place_services(struct build *b, struct snapshot *head, uint64_t *at)
+{
+    const struct cfg *cfg = b->input->cfg;
+    uint64_t n_listeners = 0, n_domains = 0, n_sources = 0, n_matches = 0, n_pools = 0;
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
+
+        n_listeners += cfg->services[i].n_listen;
+        n_domains += cfg->services[i].n_domains;
+        n_sources += cfg->services[i].n_sources;
+        n_matches += cfg->services[i].n_matches;
+        n_pools += trunk_pools(cfg, &cfg->services[i], pools);
+    }
+    head->services = place(at, cfg->n_services, sizeof(struct snapshot_service));
+    head->listeners = place(at, n_listeners, sizeof(struct snapshot_listener));
+    b->domains_at = place(at, n_domains, sizeof(struct lb_text)).offset;
+    b->sources_at = place(at, n_sources, sizeof(struct snapshot_prefix)).offset;
+    b->matches_at = place(at, n_matches, sizeof(struct snapshot_match)).offset;
+    b->pools_at = place(at, n_pools, sizeof(uint32_t)).offset;
+}
+
 /* Makes the block and gives every array its place. Offsets are summed in 64 bits, and kept only
  * when all of them are below SNAPSHOT_SIZE_MAX. */
 static int allocate(struct build *b)
 {
     const struct cfg *cfg = b->input->cfg;
     struct snapshot head = {.magic = SNAPSHOT_MAGIC, .version = SNAPSHOT_VERSION};
-    uint64_t at = sizeof(head), n_listeners = 0, n_domains = 0, n_entries = 0;
+    uint64_t at = sizeof(head), n_entries = 0;
 
-    for (uint32_t i = 0; i < cfg->n_services; i++) {
-        n_listeners += cfg->services[i].n_listen;
-        n_domains += cfg->services[i].n_domains;
-    }
     for (uint32_t i = 0; i < cfg->n_pools; i++)
         n_entries += table_size(b, i);
-    head.services = place(&at, cfg->n_services, sizeof(struct snapshot_service));
-    head.listeners = place(&at, n_listeners, sizeof(struct snapshot_listener));
+    place_services(b, &head, &at);
     head.pools = place(&at, cfg->n_pools, sizeof(struct lb_pool));
     head.backends = place(&at, b->n_backends, sizeof(struct lb_backend));
     head.by_address = place(&at, address_entries(b->n_backends), sizeof(uint32_t));
     head.by_id = place(&at, b->n_backends, sizeof(uint32_t));
     head.tables = place(&at, n_entries, sizeof(uint16_t));
-    b->domains_at = place(&at, n_domains, sizeof(struct lb_text)).offset;
     head.text = place(&at, text_bytes(b), 1);
     if (at > SNAPSHOT_SIZE_MAX)
         return -E2BIG;
@@ -228,6 +258,52 @@ static void fill_head(struct build *b)
     }
 }
 
+static struct snapshot_prefix prefix_of(const struct cfg_prefix *from)
+{
+    bool v4 = sip_ip_is_v4(&from->ip);
+
+    return (struct snapshot_prefix){
+        .ip = from->ip,
+        .bits = (uint8_t)(from->length + (v4 ? 96 : 0)),
+        .family = v4 ? SNAPSHOT_FAMILY_V4 : SNAPSHOT_FAMILY_V6,
+    };
+}
+
+/* Gives a service the next n structs of `bytes` at *at, which moves on. */
+static struct snapshot_array next_part(uint32_t *at, uint32_t n, size_t bytes)
+{
+    struct snapshot_array part = {.offset = *at, .n = n};
+
+    *at += n * (uint32_t)bytes;
+    return part;
+}
+
+static void fill_trunk(struct build *b, const struct cfg_service *from, struct snapshot_service *to)
+{
+    const struct cfg *cfg = b->input->cfg;
+    uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
+    struct snapshot_prefix *sources;
+    struct snapshot_match *matches;
+
+    to->sources = next_part(&b->sources_at, from->n_sources, sizeof(*sources));
+    sources = array_of(b, to->sources);
+    for (uint32_t i = 0; i < from->n_sources; i++)
+        sources[i] = prefix_of(&from->sources[i]);
+    to->matches = next_part(&b->matches_at, from->n_matches, sizeof(*matches));
+    matches = array_of(b, to->matches);
+    for (uint32_t i = 0; i < from->n_matches; i++) {
+        const struct cfg_match *match = &from->matches[i];
+
+        if (match->has_source)
+            matches[i].source = prefix_of(&match->source);
+        matches[i].domain = add_text(b, match->domain);
+        matches[i].dialled = add_text(b, match->prefix);
+        matches[i].pool = trunk_pool_index(cfg, match->pool);
+    }
+    to->pools = next_part(&b->pools_at, trunk_pools(cfg, from, pools), sizeof(*pools));
+    memcpy(array_of(b, to->pools), pools, to->pools.n * sizeof(*pools));
+}
+
 static void fill_services(struct build *b)
 {
     const struct cfg *cfg = b->input->cfg;
@@ -238,7 +314,7 @@ static void fill_services(struct build *b)
         struct snapshot_service *to = &services[i];
         struct lb_text *domains;
 
-        to->pool = pool_index(cfg, from->pool);
+        to->pool = trunk_pool_index(cfg, from->pool);
         to->name = add_text(b, from->name);
         to->record_route = from->record_route;
         to->path = from->path;
@@ -246,11 +322,11 @@ static void fill_services(struct build *b)
         to->n_proxy_require = (uint8_t)from->n_proxy_require;
         for (uint32_t j = 0; j < from->n_proxy_require; j++)
             to->proxy_require[j] = add_text(b, from->proxy_require[j]);
-        to->domains = (struct snapshot_array){.offset = b->domains_at, .n = from->n_domains};
+        to->domains = next_part(&b->domains_at, from->n_domains, sizeof(*domains));
         domains = array_of(b, to->domains);
         for (uint32_t j = 0; j < from->n_domains; j++)
             domains[j] = add_text(b, from->domains[j]);
-        b->domains_at += from->n_domains * (uint32_t)sizeof(struct lb_text);
+        fill_trunk(b, from, to);
     }
 }
 

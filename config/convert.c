@@ -11,6 +11,7 @@
 
 #include "config/check.h"
 #include "config/snapshot.h"
+#include "config/trunk.h"
 #include "config/value.h"
 
 enum { BASE_MAX = 96 }; /* bytes of a path like pools[1023].backends[16383] */
@@ -307,6 +308,8 @@ static int convert_service(const struct schema_service *raw, const struct docume
             copy_texts(given ? raw->proxy_require : default_tags, given ? raw->n_proxy_require : 1,
                        value_is_token, "option tag", &service->proxy_require,
                        &service->n_proxy_require, base, "proxy_require", error);
+    if (ret == 0)
+        ret = trunk_convert(raw, service, base, error);
     if (ret != 0)
         return ret;
     if (!NEW_ARRAY(service->listen, raw->n_listen))

@@ -16,6 +16,7 @@
 #define LIST_REQUIRED CYAML_FLAG_POINTER
 
 static_assert((int)SCHEMA_PROXY_REQUIRE_MAX == SNAPSHOT_PROXY_REQUIRE_MAX, "one limit");
+static_assert((int)SCHEMA_PREFIX_MAX == SNAPSHOT_DIALLED_MAX, "one limit");
 
 /* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true).
  */
@@ -88,6 +89,16 @@ static const cyaml_schema_field_t listen_fields[] = {
 static const cyaml_schema_value_t listen_value = {
     CYAML_VALUE_MAPPING(REQUIRED, struct schema_listen, listen_fields)};
 
+static const cyaml_schema_field_t match_fields[] = {
+    CYAML_FIELD_STRING_PTR("source", OPTIONAL, struct schema_match, source, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("domain", OPTIONAL, struct schema_match, domain, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("prefix", OPTIONAL, struct schema_match, prefix, 1, SCHEMA_PREFIX_MAX),
+    CYAML_FIELD_STRING_PTR("pool", REQUIRED, struct schema_match, pool, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t match_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_match, match_fields)};
+
 static const cyaml_schema_field_t service_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_service, name, 1, SCHEMA_NAME_MAX),
     WORD_OPTIONAL("mode", struct schema_service, mode, modes),
@@ -101,6 +112,10 @@ static const cyaml_schema_field_t service_fields[] = {
                                &text_value, 0, SCHEMA_DOMAINS_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("proxy_require", LIST_OPTIONAL, struct schema_service, proxy_require,
                                n_proxy_require, &text_value, 0, SCHEMA_PROXY_REQUIRE_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("sources", LIST_OPTIONAL, struct schema_service, sources, n_sources,
+                               &text_value, 1, SCHEMA_SOURCES_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("match", LIST_OPTIONAL, struct schema_service, match, n_match,
+                               &match_value, 0, SCHEMA_MATCH_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t service_value = {

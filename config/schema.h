@@ -25,6 +25,9 @@ enum {
     SCHEMA_LISTEN_MAX = 64,            /* of a service */
     SCHEMA_DOMAINS_MAX = 1024,         /* of a service */
     SCHEMA_PROXY_REQUIRE_MAX = 8,      /* of a service */
+    SCHEMA_SOURCES_MAX = 1024,         /* of a service; looked through for every request */
+    SCHEMA_MATCH_MAX = 256,            /* rules of a service, looked through likewise */
+    SCHEMA_PREFIX_MAX = 32,            /* bytes of a dialled prefix */
     SCHEMA_POOLS_MAX = 1024,
     SCHEMA_BACKENDS_MAX = 16384,       /* of all pools; a slot of the call table has 16 bits */
     SCHEMA_WEIGHT_MAX = 1000,
@@ -85,6 +88,10 @@ struct schema_listen {
     uint32_t *port;
 };
 
+struct schema_match {
+    char *source, *domain, *prefix, *pool;
+};
+
 struct schema_service {
     char *name, *pool;
     int *mode;
@@ -97,6 +104,10 @@ struct schema_service {
     uint32_t n_domains;
     char **proxy_require;
     uint32_t n_proxy_require;
+    char **sources;
+    uint32_t n_sources;
+    struct schema_match *match;
+    uint32_t n_match;
 };
 
 struct schema_backend {

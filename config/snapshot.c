@@ -12,7 +12,9 @@
 
 static_assert(sizeof(struct snapshot_mac_key) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_listener) == 24, "crosses a process");
-static_assert(sizeof(struct snapshot_service) == 88, "crosses a process");
+static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
+static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
+static_assert(sizeof(struct snapshot_service) == 112, "crosses a process");
 static_assert(sizeof(struct lb_backend) == 60, "crosses a process");
 static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
 static_assert(sizeof(struct snapshot) == 200, "crosses a process");
@@ -88,16 +90,93 @@ static const char *check_mac_keys(const struct snapshot *s)
     return s->mac[SNAPSHOT_MAC_CURRENT].valid ? NULL : "no current MAC key";
 }
 
-/* The domains of all services together may not be read more often than the block has room for:
- * overlapping ones would make the check quadratic. */
+/* Whether an array of a service lies in the block. The arrays of all services together may not be
+ * read more often than the block has room for: overlapping ones would make the check quadratic. */
+static bool share_fits(const struct snapshot *s, struct snapshot_array array, uint64_t bytes,
+                       uint64_t *read_bytes)
+{
+    *read_bytes += array.n * bytes;
+    return array_fits(s, array, bytes, 4) && *read_bytes <= s->size;
+}
+
+static bool prefix_is_valid(const struct snapshot_prefix *prefix)
+{
+    switch (prefix->family) {
+    case SNAPSHOT_FAMILY_NONE:
+        return prefix->bits == 0;
+    case SNAPSHOT_FAMILY_V4:
+        return prefix->bits >= 96 && prefix->bits <= 128 && sip_ip_is_v4(&prefix->ip);
+    case SNAPSHOT_FAMILY_V6:
+        return prefix->bits <= 128;
+    default:
+        return false;
+    }
+}
+
+/* `pool` first, the others ascending without it: none is there twice. */
+static const char *check_service_pools(const struct snapshot *s,
+                                       const struct snapshot_service *service)
+{
+    const uint32_t *pools = snapshot_at(s, service->pools.offset);
+
+    if (service->pools.n == 0 || service->pools.n > SNAPSHOT_SERVICE_POOLS_MAX ||
+        pools[0] != service->pool)
+        return "a service's pools do not begin with its pool";
+    for (uint32_t i = 1; i < service->pools.n; i++) {
+        if (pools[i] >= s->pools.n || pools[i] == service->pool ||
+            (i > 1 && pools[i] <= pools[i - 1]))
+            return "a service's pools are out of range or not sorted";
+    }
+    return NULL;
+}
+
+static const char *check_match(const struct snapshot *s, const struct snapshot_service *service,
+                               const struct snapshot_match *match)
+{
+    if (!prefix_is_valid(&match->source))
+        return "a match's source is out of range";
+    if (!text_fits(s, match->domain) || !text_fits(s, match->dialled))
+        return "a match's text leaves the text";
+    if (match->dialled.length > SNAPSHOT_DIALLED_MAX)
+        return "a match's dialled prefix is too long";
+    if (!snapshot_service_has_pool(s, service, match->pool))
+        return "a match's pool is not among its service's";
+    return NULL;
+}
+
+/* Who may ask, and which pool is asked. */
+static const char *check_trunk(const struct snapshot *s, const struct snapshot_service *service,
+                               uint64_t *read_bytes)
+{
+    const struct snapshot_prefix *sources = snapshot_at(s, service->sources.offset);
+    const struct snapshot_match *matches = snapshot_at(s, service->matches.offset);
+    const char *reason;
+
+    if (!share_fits(s, service->sources, sizeof(*sources), read_bytes))
+        return "a service's sources leave the block";
+    if (!share_fits(s, service->matches, sizeof(*matches), read_bytes))
+        return "a service's matches leave the block";
+    if (!share_fits(s, service->pools, sizeof(uint32_t), read_bytes))
+        return "a service's pools leave the block";
+    reason = check_service_pools(s, service);
+    for (uint32_t i = 0; reason == NULL && i < service->sources.n; i++) {
+        if (sources[i].family == SNAPSHOT_FAMILY_NONE || !prefix_is_valid(&sources[i]))
+            reason = "a service's source is out of range";
+    }
+    for (uint32_t i = 0; reason == NULL && i < service->matches.n; i++)
+        reason = check_match(s, service, &matches[i]);
+    return reason;
+}
+
 static const char *check_services(const struct snapshot *s)
 {
     const struct snapshot_service *services = snapshot_services(s);
-    uint64_t n_domains = 0;
+    uint64_t read_bytes = 0;
 
     for (uint32_t i = 0; i < s->services.n; i++) {
         const struct snapshot_service *service = &services[i];
         const struct lb_text *domains;
+        const char *reason;
 
         if (service->pool >= s->pools.n)
             return "a service's pool is out of range";
@@ -111,15 +190,16 @@ static const char *check_services(const struct snapshot *s)
             if (!text_fits(s, service->proxy_require[j]))
                 return "a service's proxy_require leaves the text";
         }
-        n_domains += service->domains.n;
-        if (!array_fits(s, service->domains, sizeof(struct lb_text), 4) ||
-            n_domains > s->size / sizeof(struct lb_text))
+        if (!share_fits(s, service->domains, sizeof(struct lb_text), &read_bytes))
             return "a service's domains leave the block";
         domains = snapshot_at(s, service->domains.offset);
         for (uint32_t j = 0; j < service->domains.n; j++) {
             if (!text_fits(s, domains[j]))
                 return "a service's domain leaves the text";
         }
+        reason = check_trunk(s, service, &read_bytes);
+        if (reason != NULL)
+            return reason;
     }
     return NULL;
 }
@@ -314,8 +394,35 @@ static uint32_t port_fit(const struct lb_backend *backend, uint16_t port)
     return 1;
 }
 
-int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const struct sip_addr *addr,
-                              bool any_port)
+bool snapshot_prefix_has(const struct snapshot_prefix *prefix, const struct sip_ip *ip)
+{
+    uint32_t bytes = prefix->bits / 8, rest = prefix->bits % 8;
+
+    if (prefix->family == SNAPSHOT_FAMILY_NONE)
+        return true;
+    if (sip_ip_is_v4(ip) != (prefix->family == SNAPSHOT_FAMILY_V4) ||
+        memcmp(prefix->ip.bytes, ip->bytes, bytes) != 0)
+        return false;
+    return rest == 0 || (prefix->ip.bytes[bytes] ^ ip->bytes[bytes]) >> (8 - rest) == 0;
+}
+
+static bool is_among(const uint32_t *pools, uint32_t n, uint32_t pool)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (pools[i] == pool)
+            return true;
+    }
+    return false;
+}
+
+bool snapshot_service_has_pool(const struct snapshot *s, const struct snapshot_service *service,
+                               uint32_t pool)
+{
+    return is_among(snapshot_at(s, service->pools.offset), service->pools.n, pool);
+}
+
+static int32_t find_backend(const struct snapshot *s, const uint32_t *pools, uint32_t n_pools,
+                            const struct sip_addr *addr, bool any_port)
 {
     const uint32_t *by_address = snapshot_at(s, s->by_address.offset);
     const struct lb_backend *backends = snapshot_backends(s);
@@ -328,7 +435,7 @@ int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const str
         const struct lb_backend *backend = &backends[by_address[at] - 1];
         uint32_t fit;
 
-        if (backend->pool != pool || !sip_ip_equal(&backend->ip, &addr->ip))
+        if (!sip_ip_equal(&backend->ip, &addr->ip) || !is_among(pools, n_pools, backend->pool))
             continue;
         fit = addr->port == 0 ? 1 : port_fit(backend, addr->port);
         if (fit > best_fit) {
@@ -337,6 +444,19 @@ int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const str
         }
     }
     return best;
+}
+
+int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const struct sip_addr *addr,
+                              bool any_port)
+{
+    return find_backend(s, &pool, 1, addr, any_port);
+}
+
+int32_t snapshot_find_service_backend(const struct snapshot *s,
+                                      const struct snapshot_service *service,
+                                      const struct sip_addr *addr, bool any_port)
+{
+    return find_backend(s, snapshot_at(s, service->pools.offset), service->pools.n, addr, any_port);
 }
 
 bool snapshot_is_backend_address(const struct snapshot *s, const struct sip_ip *ip)

@@ -16,10 +16,12 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 1,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 2,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
+    SNAPSHOT_SERVICE_POOLS_MAX = 64,   /* a Call-ID may be looked up in each of them */
+    SNAPSHOT_DIALLED_MAX = 32,         /* bytes of a match's dialled prefix */
 };
 
 enum snapshot_path { SNAPSHOT_PATH_ALWAYS, SNAPSHOT_PATH_SUPPORTED, SNAPSHOT_PATH_NEVER };
@@ -43,15 +45,36 @@ struct snapshot_listener {
     uint32_t service;              /* index */
 };
 
+enum snapshot_family { SNAPSHOT_FAMILY_NONE, SNAPSHOT_FAMILY_V4, SNAPSHOT_FAMILY_V6 };
+
+struct snapshot_prefix {
+    struct sip_ip ip;              /* 0 behind the prefix */
+    uint8_t bits;                  /* of the sixteen bytes: an IPv4 prefix has 96 more than its length */
+    uint8_t family;                /* enum snapshot_family; NONE: every address is in it */
+    uint8_t pad[2];
+};
+
+/* A rule of `match:`: requests that fit all that it names go to the pool. */
+struct snapshot_match {
+    struct snapshot_prefix source;
+    struct lb_text domain;         /* host of the Request-URI, any case; length 0: any */
+    struct lb_text dialled;        /* how the number begins; length 0: any */
+    uint32_t pool;                 /* index; one of the service's pools */
+};
+
 struct snapshot_service {
     struct lb_text name;
-    uint32_t pool;                 /* index */
+    uint32_t pool;                 /* index: of what no match fits */
     uint8_t record_route;          /* bool */
     uint8_t path;                  /* enum snapshot_path */
     uint8_t nat;                   /* enum snapshot_nat */
     uint8_t n_proxy_require;
     struct lb_text proxy_require[SNAPSHOT_PROXY_REQUIRE_MAX];   /* option tags that we let through */
     struct snapshot_array domains; /* struct lb_text[]: Request-URI hosts that are ours */
+    struct snapshot_array sources; /* struct snapshot_prefix[]: who outside may ask; none: everybody */
+    struct snapshot_array matches; /* struct snapshot_match[]: the first that fits */
+    struct snapshot_array pools;   /* uint32_t[], 1 to SNAPSHOT_SERVICE_POOLS_MAX: `pool`, then the
+                                      matches' others ascending */
 };
 
 /* Open addressing over all backends' addresses, linear probing: hash of the address by hash_key,
@@ -109,6 +132,13 @@ static inline struct sip_slice snapshot_text(const struct snapshot *s, struct lb
     return sip_slice((const char *)s + s->text.offset + text.offset, text.length);
 }
 
+/* Whether an address lies in a prefix: of its family only. */
+bool snapshot_prefix_has(const struct snapshot_prefix *prefix, const struct sip_ip *ip);
+
+/* Whether a pool is one of a service's. */
+bool snapshot_service_has_pool(const struct snapshot *s, const struct snapshot_service *service,
+                               uint32_t pool);
+
 /* The listener of a transport and address, or -1. Any thread. */
 int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport transport,
                                const struct sip_addr *addr);
@@ -120,6 +150,11 @@ int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport tran
  */
 int32_t snapshot_find_backend(const struct snapshot *s, uint32_t pool, const struct sip_addr *addr,
                               bool any_port);
+
+/* The same among all pools of a service: a backend with the port before one with another. */
+int32_t snapshot_find_service_backend(const struct snapshot *s,
+                                      const struct snapshot_service *service,
+                                      const struct sip_addr *addr, bool any_port);
 
 /* Whether any backend of any pool has that address (the frame's sender must then be believed). */
 bool snapshot_is_backend_address(const struct snapshot *s, const struct sip_ip *ip);

@@ -99,6 +99,40 @@ int value_prefix(const char *text, struct cfg_prefix *ret)
     return 0;
 }
 
+int value_network(const char *text, struct cfg_prefix *ret)
+{
+    size_t end = strcspn(text, "/");
+    char address[SIP_IP_TEXT_MAX + 1];
+    struct cfg_prefix prefix;
+    uint64_t length, bits;
+
+    if (end >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, end);
+    address[end] = '\0';
+    if (address[0] == '[' || sip_ip_parse(sip_slice_of(address), &prefix.ip) != 0)
+        return -EINVAL;
+    length = bits = sip_ip_is_v4(&prefix.ip) ? 32 : 128;
+    if (text[end] == '/' && sip_slice_number(sip_slice_of(text + end + 1), bits, &length) != 0)
+        return -EINVAL;
+    prefix.length = (uint8_t)length;
+    for (uint64_t bit = 128 - bits + length; bit < 128; bit++) {
+        if (prefix.ip.bytes[bit / 8] & 0x80 >> bit % 8)
+            return -EDOM;
+    }
+    *ret = prefix;
+    return 0;
+}
+
+bool value_is_dialled(const char *text)
+{
+    size_t length;
+
+    text += *text == '+';
+    length = strspn(text, "0123456789*#");
+    return length > 0 && text[length] == '\0';
+}
+
 bool value_prefix_has(const struct cfg_prefix *prefix, const struct sip_ip *ip)
 {
     uint32_t bits = prefix->length + (sip_ip_is_v4(&prefix->ip) ? 96u : 0u);

@@ -25,6 +25,13 @@ int value_ip(const char *text, struct sip_ip *ret);
 /* An address, `/` and a length of 1 to 32 or 128. 0, or -EINVAL. */
 int value_prefix(const char *text, struct cfg_prefix *ret);
 
+/* A network's prefix, `198.51.100.0/24` or `0.0.0.0/0`, or the address of one host. 0; -EINVAL;
+ * -EDOM: bits behind the length are set, so that another prefix may be meant. */
+int value_network(const char *text, struct cfg_prefix *ret);
+
+/* The beginning of a number: digits, `*` and `#`, and a `+` in front of digits. */
+bool value_is_dialled(const char *text);
+
 /* Whether an address lies in a prefix. */
 bool value_prefix_has(const struct cfg_prefix *prefix, const struct sip_ip *ip);
 

@@ -10,14 +10,20 @@ static int32_t backend_of_slot(const struct proxy_work *w, uint16_t slot)
 {
     int32_t backend = slot < w->view->n_slots ? w->view->backend_of[slot] : LB_NO_BACKEND;
 
-    if (backend < 0 || w->backends[backend].pool != w->service->pool)
+    if (backend < 0 || w->backends[backend].pool != w->pool_index)
         return LB_NO_BACKEND;
     return backend;
 }
 
-void proxy_calls_find(struct proxy_work *w)
+void proxy_enter_pool(struct proxy_work *w, uint32_t pool)
 {
-    w->call_hash = proxy_call_hash(w->view, w->in);
+    const struct lb_pool *entered = &snapshot_pools(w->s)[pool];
+
+    if (w->pool == entered)
+        return;
+    w->pool = entered;
+    w->pool_index = pool;
+    w->call_hash = proxy_hash(w->s, entered->id, w->msg->call_id);
     w->call_backend = LB_NO_BACKEND;
     w->known = lb_call_find(w->in->calls, w->call_hash, w->in->now_s, &w->call);
     if (w->known)
@@ -190,10 +196,8 @@ static bool ends_dialog(uint16_t status)
     return (status >= 200 && status < 300) || status == 408 || status == 481;
 }
 
-static void invite_succeeded(struct proxy_work *w)
+static void invite_succeeded(struct proxy_work *w, int32_t backend)
 {
-    int32_t backend = w->out->sender != LB_NO_BACKEND ? w->out->sender : w->out->backend;
-
     if (!w->known && backend != LB_NO_BACKEND)
         put(w, backend, LB_CALL_LIVE, 0);
     else if (w->known && w->call.state == LB_CALL_BEGUN)
@@ -215,34 +219,37 @@ static void transaction_failed(struct proxy_work *w)
                      w->in->now_s);
 }
 
-/* It rings: Timer C starts again (RFC 3261 §16.7 step 2), and an entry must outlive it. */
-static void provisional(struct proxy_work *w)
-{
-    if (w->msg->method != SIP_INVITE || w->msg->status == 100)
-        return;
-    proxy_calls_find(w);
-    if (w->known)
-        touch(w);
-}
-
-void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
+/* What a response says of the call in the pool of a backend that is at one of its ends. */
+static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch)
 {
     uint16_t status = w->msg->status;
 
-    if (status < 200) {
-        provisional(w);
-        return;
-    }
-    proxy_calls_find(w);
-    if (w->msg->method == SIP_INVITE && status < 300)
-        invite_succeeded(w);
+    proxy_enter_pool(w, backend != LB_NO_BACKEND ? w->backends[backend].pool : w->service->pool);
+    if (w->msg->method == SIP_INVITE && status >= 200 && status < 300)
+        invite_succeeded(w, backend);
     if (!w->known)
         return;
-    if (w->msg->method == SIP_BYE && ends_dialog(status)) {
+    if (status <
+        200) { /* it rings: Timer C starts again (RFC 3261 §16.7), and so does an entry's */
+        touch(w);
+    } else if (w->msg->method == SIP_BYE && ends_dialog(status)) {
         if (is_call(w))
             lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
     } else if (status >= 300 && w->msg->method != SIP_CANCEL &&
                w->call.transaction == proxy_transaction(w->s, w->msg, branch)) {
         transaction_failed(w);
     }
+}
+
+void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
+{
+    int32_t sender = w->out->sender, backend = w->out->backend;
+
+    if (w->msg->status < 200 && (w->msg->method != SIP_INVITE || w->msg->status == 100))
+        return;
+    learn(w, sender != LB_NO_BACKEND ? sender : backend, branch);
+    /* Between backends of two pools, each pool has the call. */
+    if (sender != LB_NO_BACKEND && backend != LB_NO_BACKEND &&
+        w->backends[sender].pool != w->backends[backend].pool)
+        learn(w, backend, branch);
 }

@@ -51,7 +51,7 @@ static int32_t token_backend(const struct proxy_work *w)
 
     if (w->has_token && w->token.backend != 0)
         backend = snapshot_backend_by_id(w->s, w->token.backend);
-    if (backend >= 0 && w->backends[backend].pool != w->service->pool)
+    if (backend >= 0 && !snapshot_service_has_pool(w->s, w->service, w->backends[backend].pool))
         backend = LB_NO_BACKEND;
     return backend;
 }
@@ -70,7 +70,7 @@ static int32_t rule_2_address(const struct proxy_work *w, uint16_t *ret_port)
         return LB_NO_BACKEND;
     if (!proxy_next_uri(w, &uri) || !proxy_uri_addr(&uri, &addr))
         return LB_NO_BACKEND;
-    backend = snapshot_find_backend(w->s, w->service->pool, &addr, false);
+    backend = snapshot_find_service_backend(w->s, w->service, &addr, false);
     if (backend < 0 && named >= 0 && addr.port == w->token.backend_port &&
         sip_ip_equal(&addr.ip, &w->backends[named].ip))
         backend = named;
@@ -132,31 +132,51 @@ static int32_t rule_4_call(const struct proxy_work *w)
     return stays ? w->call_backend : LB_NO_BACKEND;
 }
 
-/* Another call is named: where that one is, or would be by the hash of its Call-ID. */
-static int32_t rule_5_related(const struct proxy_work *w)
+/* Where a pool has another call, if that one's backend lives. */
+static int32_t backend_of_call(const struct proxy_work *w, uint32_t pool, struct sip_slice call_id)
 {
-    char buf[PROXY_CALL_ID_MAX];
-    struct sip_slice call_id = proxy_related_call(w->msg, buf);
+    uint64_t hash = proxy_hash(w->s, snapshot_pools(w->s)[pool].id, call_id);
     int32_t backend = LB_NO_BACKEND;
     struct lb_call call;
-    uint64_t hash;
+
+    if (lb_call_find(w->in->calls, hash, w->in->now_s, &call) && call.slot < w->view->n_slots)
+        backend = w->view->backend_of[call.slot];
+    return backend >= 0 && w->backends[backend].pool == pool && serves_dialogs(w, backend)
+               ? backend
+               : LB_NO_BACKEND;
+}
+
+/*
+ * Another call is named: where that one is, in whichever pool of the service, or would be by the
+ * hash of its Call-ID.
+ */
+static int32_t rule_5_related(struct proxy_work *w)
+{
+    const uint32_t *pools = snapshot_at(w->s, w->service->pools.offset);
+    char buf[PROXY_CALL_ID_MAX];
+    struct sip_slice call_id = proxy_related_call(w->msg, buf);
+    int32_t backend;
 
     if (call_id.length == 0)
         return LB_NO_BACKEND;
-    hash = proxy_hash(w->s, w->pool->id, call_id);
-    if (lb_call_find(w->in->calls, hash, w->in->now_s, &call) && call.slot < w->view->n_slots)
-        backend = w->view->backend_of[call.slot];
-    if (backend >= 0 && w->backends[backend].pool == w->service->pool && serves_dialogs(w, backend))
-        return backend;
-    return snapshot_table_lookup(w->s, w->service->pool, hash);
+    backend = backend_of_call(w, w->pool_index, call_id);
+    for (uint32_t i = 0; backend < 0 && i < w->service->pools.n; i++) {
+        if (pools[i] != w->pool_index)
+            backend = backend_of_call(w, pools[i], call_id);
+    }
+    if (backend < 0)
+        return snapshot_table_lookup(w->s, w->pool_index, proxy_hash(w->s, w->pool->id, call_id));
+    proxy_enter_pool(w, w->backends[backend].pool);
+    return backend;
 }
 
 static int32_t rule_6_table(const struct proxy_work *w)
 {
-    return snapshot_table_lookup(w->s, w->service->pool, proxy_key(w));
+    return snapshot_table_lookup(w->s, w->pool_index, proxy_key(w));
 }
 
-bool proxy_choose_rules_4_to_7(struct proxy_work *w)
+/* In the pool that was entered. */
+static bool rules_4_to_7(struct proxy_work *w)
 {
     enum proxy_rule rule = PROXY_RULE_CALL;
     int32_t backend = rule_4_call(w);
@@ -177,6 +197,43 @@ bool proxy_choose_rules_4_to_7(struct proxy_work *w)
     return send_to(w, backend, w->backends[backend].port, rule);
 }
 
+/*
+ * Whether a pool that does not match has the request all the same. In a dialog the Request-URI may
+ * say nothing of what the pool was chosen by: a phone that ignores Record-Route puts a contact
+ * there; but a backend's request is not for the backend itself. Else it is the transaction's pool:
+ * the rules may have changed since, or it was chosen by Replaces, which CANCEL does not have.
+ */
+static bool has_request(const struct proxy_work *w)
+{
+    if (w->call_backend < 0)
+        return false;
+    return in_dialog(w) ? w->call_backend != w->out->sender : proxy_calls_is_transaction(w);
+}
+
+static void enter_pool_that_has_it(struct proxy_work *w, uint32_t matched)
+{
+    const uint32_t *pools = snapshot_at(w->s, w->service->pools.offset);
+
+    for (uint32_t i = 0; i < w->service->pools.n; i++) {
+        if (pools[i] == matched)
+            continue;
+        proxy_enter_pool(w, pools[i]);
+        if (has_request(w))
+            return;
+    }
+    proxy_enter_pool(w, matched);
+}
+
+bool proxy_choose_by_match(struct proxy_work *w)
+{
+    uint32_t matched = proxy_match(w);
+
+    proxy_enter_pool(w, matched);
+    if (w->call_backend < 0 && w->service->pools.n > 1)
+        enter_pool_that_has_it(w, matched);
+    return rules_4_to_7(w);
+}
+
 /* Whether the backend that a Route or a token names gets a request of no transaction that we know.
  */
 static bool named_gets(const struct proxy_work *w, int32_t named)
@@ -191,14 +248,14 @@ static bool named_gets(const struct proxy_work *w, int32_t named)
 }
 
 /*
- * Once a transaction has begun somewhere the rest of it goes there, whatever else names or takes
- * new calls meanwhile.
+ * A backend that is named names its pool, too. Once a transaction has begun somewhere the rest of
+ * it goes there, whatever else names or takes new calls meanwhile.
  */
 bool proxy_choose(struct proxy_work *w)
 {
     enum proxy_rule rule = PROXY_RULE_ROUTE;
     uint16_t port = 0;
-    int32_t backend = rule_2_address(w, &port), begun = begun_at(w);
+    int32_t backend = rule_2_address(w, &port), begun;
     bool by_route = backend >= 0 && proxy_next_route(w) != NULL;
 
     if (backend < 0) {
@@ -206,7 +263,9 @@ bool proxy_choose(struct proxy_work *w)
         backend = rule_3_token(w, &port);
     }
     if (backend < 0)
-        return proxy_choose_rules_4_to_7(w);
+        return proxy_choose_by_match(w);
+    proxy_enter_pool(w, w->backends[backend].pool);
+    begun = begun_at(w);
     if (begun >= 0 ? begun == backend : named_gets(w, backend)) {
         w->next_is_route = by_route;
         return send_to(w, backend, port, rule);
@@ -216,5 +275,5 @@ bool proxy_choose(struct proxy_work *w)
         (w->pool->share != LB_SHARE_DIALOGS || (rule == PROXY_RULE_ROUTE && !by_route)))
         return refuse_dialog(w);
     w->replaced = backend;
-    return proxy_choose_rules_4_to_7(w);
+    return rules_4_to_7(w);
 }

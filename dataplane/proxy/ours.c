@@ -79,5 +79,5 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
 
 int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr)
 {
-    return snapshot_find_backend(w->s, w->service->pool, addr, true);
+    return snapshot_find_service_backend(w->s, w->service, addr, true);
 }

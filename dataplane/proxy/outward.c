@@ -51,7 +51,7 @@ static bool to_next_hop(struct proxy_work *w)
     if (!proxy_next_uri(w, &next) || next.host.length == 0)
         return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
     if (is_spiral(w, &next))
-        return proxy_choose_rules_4_to_7(w);
+        return proxy_choose_by_match(w);
     if (!proxy_uri_addr(&next, &to->peer)) {
         w->out->verdict = PROXY_PUNT;
         w->out->reason = PROXY_PUNT_NAME;
@@ -68,6 +68,7 @@ static bool to_next_hop(struct proxy_work *w)
 
 bool proxy_choose_outward(struct proxy_work *w)
 {
+    proxy_enter_pool(w, w->backends[w->out->sender].pool);
     if (!w->has_token)
         return to_next_hop(w);
     /* A Path token names no backend: the registered peer is meant, even when it is the sender. */

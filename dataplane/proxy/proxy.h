@@ -24,6 +24,7 @@ enum proxy_reason {
     PROXY_FORWARDED_RESPONSE,
     PROXY_REPLY_200_OPTIONS,
     PROXY_REPLY_400_MALFORMED,
+    PROXY_REPLY_403_SOURCE, /* from outside, and in none of the service's sources */
     PROXY_REPLY_403_TOKEN,
     PROXY_REPLY_404_NO_ROUTE, /* from a backend, and nowhere to go */
     PROXY_REPLY_416_SCHEME,
@@ -101,7 +102,9 @@ struct proxy_output {
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
                   struct proxy_output *ret);
 
-/* The call-table hash that proxy_decide will look up, for prefetching; 0 when there is no Call-ID.
+/*
+ * The call-table hash that proxy_decide will look up, for prefetching; 0 when there is no Call-ID.
+ * A hint: of the service's own pool, also where its matches choose another.
  */
 uint64_t proxy_call_hash(const struct proxy_view *view, const struct proxy_input *input);
 

@@ -10,6 +10,7 @@ static const struct {
     [PROXY_FORWARDED_RESPONSE] = {"forwarded_response", 0},
     [PROXY_REPLY_200_OPTIONS] = {"200_options", 200},
     [PROXY_REPLY_400_MALFORMED] = {"400_malformed", 400},
+    [PROXY_REPLY_403_SOURCE] = {"403_source", 403},
     [PROXY_REPLY_403_TOKEN] = {"403_token", 403},
     [PROXY_REPLY_404_NO_ROUTE] = {"404_no_route", 404},
     [PROXY_REPLY_416_SCHEME] = {"416_scheme", 416},

@@ -25,9 +25,15 @@ static bool asks_for_us(const struct proxy_work *w)
 
 static bool any_backend_lives(const struct proxy_work *w)
 {
-    for (uint32_t i = 0; i < w->pool->n_backends; i++) {
-        if (proxy_backend_lives(&w->backends[w->pool->first_backend + i]))
-            return true;
+    const uint32_t *pools = snapshot_at(w->s, w->service->pools.offset);
+
+    for (uint32_t i = 0; i < w->service->pools.n; i++) {
+        const struct lb_pool *pool = &snapshot_pools(w->s)[pools[i]];
+
+        for (uint32_t j = 0; j < pool->n_backends; j++) {
+            if (proxy_backend_lives(&w->backends[pool->first_backend + j]))
+                return true;
+        }
     }
     return false;
 }
@@ -46,7 +52,6 @@ static bool choose(struct proxy_work *w)
         return answer_options(w);
     if (w->msg->max_forwards == 0)
         return proxy_refuse(w, PROXY_REPLY_483_HOPS);
-    proxy_calls_find(w);
     return w->out->sender == LB_NO_BACKEND ? proxy_choose(w) : proxy_choose_outward(w);
 }
 
@@ -54,6 +59,10 @@ void proxy_request(struct proxy_work *w)
 {
     if (acknowledges_us(w)) {
         proxy_drop(w, PROXY_DROP_ACK);
+        return;
+    }
+    if (!proxy_source_allowed(w)) {
+        proxy_refuse(w, PROXY_REPLY_403_SOURCE);
         return;
     }
     if (!proxy_check(w) || !proxy_routes_read(w) || !proxy_repair_strict(w) ||
@@ -76,7 +85,7 @@ static bool unanswerable(const struct sip_msg *msg)
 /* Straight back to where it came from: that address is what it asks for. */
 static void answer_stun(struct proxy_work *w)
 {
-    if (w->in->from.transport != SIP_TRANSPORT_UDP ||
+    if (w->in->from.transport != SIP_TRANSPORT_UDP || !proxy_source_allowed(w) ||
         !proxy_stun_asks(sip_slice(w->msg->buf, w->msg->length))) {
         proxy_drop(w, PROXY_DROP_STUN);
         return;
@@ -98,6 +107,8 @@ static void refuse_malformed(struct proxy_work *w)
         proxy_drop(w, PROXY_DROP_NOT_SIP);
     else if (unanswerable(w->msg))
         proxy_drop(w, PROXY_DROP_UNANSWERABLE);
+    else if (!proxy_source_allowed(w))
+        proxy_refuse(w, PROXY_REPLY_403_SOURCE);
     else
         proxy_refuse(w, w->msg->error == SIP_ERR_VERSION ? PROXY_REPLY_505_VERSION
                                                          : PROXY_REPLY_400_MALFORMED);
@@ -117,7 +128,6 @@ static void init(struct proxy_work *w, const struct proxy_view *view,
     w->in = input;
     w->msg = input->msg;
     w->service = &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
-    w->pool = &snapshot_pools(s)[w->service->pool];
     w->backends = snapshot_backends(s);
     w->out = out;
     w->call_backend = LB_NO_BACKEND;

@@ -30,11 +30,14 @@ struct proxy_work {
     const struct proxy_input *in;
     const struct sip_msg *msg;
     const struct snapshot_service *service;
-    const struct lb_pool *pool;
     const struct lb_backend *backends; /* the snapshot's */
     struct proxy_output *out;
 
-    /* What the call table knows of the Call-ID (calls.c). */
+    /* The pool that is asked (proxy_enter_pool): NULL before. */
+    const struct lb_pool *pool;
+    uint32_t pool_index;
+
+    /* What the call table knows of the Call-ID in that pool (calls.c). */
     uint64_t call_hash;
     bool known;
     struct lb_call call;  /* when known */
@@ -104,7 +107,7 @@ bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri);
  */
 bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
                   const struct sip_ip *peer, struct sip_addr *ret_local);
-/* The backend of the service's pool with that address, any port; LB_NO_BACKEND. */
+/* The backend of the service's pools with that address, any port; LB_NO_BACKEND. */
 int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr);
 
 /* key.c */
@@ -113,9 +116,14 @@ uint64_t proxy_key(const struct proxy_work *w); /* of rule 6 */
 uint32_t proxy_transaction(const struct snapshot *s, const struct sip_msg *msg,
                            struct sip_slice branch); /* 24 bits */
 
+/* trunk.c: who may ask, and which pool is asked. */
+bool proxy_source_allowed(const struct proxy_work *w);
+uint32_t
+proxy_match(const struct proxy_work *w); /* index of the pool of the first match that fits */
+
 /* choose.c: inwards. Sets out->to, backend, rule; false: refused. */
-bool proxy_choose(struct proxy_work *w); /* rules 2 to 7 */
-bool proxy_choose_rules_4_to_7(struct proxy_work *w);
+bool proxy_choose(struct proxy_work *w);          /* rules 2 to 7 */
+bool proxy_choose_by_match(struct proxy_work *w); /* rules 4 to 7 in the pool that matches */
 
 /* related.c: the Call-ID that Replaces, Join or Target-Dialog names. Length 0: none. */
 enum { PROXY_CALL_ID_MAX = 256 };
@@ -125,7 +133,8 @@ struct sip_slice proxy_related_call(const struct sip_msg *msg, char buf[PROXY_CA
 bool proxy_choose_outward(struct proxy_work *w);
 
 /* calls.c */
-void proxy_calls_find(struct proxy_work *w);
+/* Goes on in a pool: with what the call table knows of the Call-ID there. */
+void proxy_enter_pool(struct proxy_work *w, uint32_t pool);
 /* Whether it is of the transaction that the entry knows: sent again, or its CANCEL or ACK. */
 bool proxy_calls_is_transaction(const struct proxy_work *w);
 bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or challenged before */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target of proxy/: decides about the bytes as a message from an outside peer, from a backend
- * and from a backend over IPv6, under two configurations, and checks what must hold of any
+ * and from a backend over IPv6, under three configurations, and checks what must hold of any
  * decision.
  *
  * What an engine cannot guess, since it is signed, one byte stands for: 1 for a token, 2 for our
@@ -21,12 +21,24 @@ static const char invite[] = "INVITE sip:bob@example.net SIP/2.0\n"
                              "Max-Forwards: 70\nFrom: <sip:a@example.org>;tag=a1\n"
                              "To: <sip:bob@example.net>\nCall-ID: f1\nCSeq: 1 INVITE\n\n";
 
+static char trunks[] = "trunks", tenant[] = "tenant", dialled[] = "+49", domain[] = "example.net";
+static struct cfg_prefix sources[] = {{{{[10] = 0xff, 0xff, 203, 0, 113}}, 24},
+                                      {{{0x20, 0x01, 0x0d, 0xb8}}, 32}};
+static struct cfg_match matches[] = {
+    {.prefix = dialled, .pool = trunks},
+    {.domain = domain,
+     .has_source = true,
+     .source = {{{[10] = 0xff, 0xff, 10}}, 8},
+     .pool = tenant},
+};
+
 static const struct stage_conf confs[] = {
     {.with_v6 = true},
     {.share = LB_SHARE_DIALOGS,
      .key = LB_KEY_AOR,
      .nat = SNAPSHOT_NAT_ALWAYS,
      .health = {LB_DOWN, LB_UP, LB_BUSY, LB_UP}},
+    {.sources = sources, .n_sources = 2, .matches = matches, .n_matches = 2},
 };
 
 static const char *const peers[][2] = {{"203.0.113.5:5060", "192.0.2.10:5060"},

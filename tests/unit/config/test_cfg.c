@@ -86,6 +86,34 @@ static void test_service_values(void **state)
     cfg_free(cfg);
 }
 
+static void test_trunk_values(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    const struct cfg_service *s = &cfg->services[1];
+
+    assert_int_equal(cfg->services[0].n_sources + cfg->services[0].n_matches, 0);
+    assert_int_equal(s->n_sources, 4);
+    assert_ip(&s->sources[0].ip, "198.51.100.0");
+    assert_int_equal(s->sources[0].length, 24);
+    assert_int_equal(s->sources[1].length, 32);
+    assert_ip(&s->sources[2].ip, "2001:db8:7::");
+    assert_int_equal(s->sources[2].length, 48);
+    assert_int_equal(s->sources[3].length, 0);
+    assert_int_equal(s->n_matches, 4);
+    assert_true(s->matches[0].has_source);
+    assert_ip(&s->matches[0].source.ip, "198.51.100.128");
+    assert_int_equal(s->matches[0].source.length, 25);
+    assert_string_equal(s->matches[0].domain, "Tenant.example.net");
+    assert_string_equal(s->matches[0].prefix, "+49*#");
+    assert_string_equal(s->matches[0].pool, "spare");
+    assert_false(s->matches[1].has_source);
+    assert_null(s->matches[1].domain);
+    assert_string_equal(s->matches[1].prefix, "0049");
+    assert_null(s->matches[2].prefix);
+    assert_int_equal(s->matches[2].source.length, 0);
+    cfg_free(cfg);
+}
+
 static void test_other_values(void **state)
 {
     struct cfg *cfg = sample_load("good.yaml");
@@ -422,6 +450,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dataplane_values), cmocka_unit_test(test_service_values),
+        cmocka_unit_test(test_trunk_values),
         cmocka_unit_test(test_other_values),     cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_broken_files),     cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_error_print),      cmocka_unit_test(test_same_dataplane),

@@ -49,6 +49,30 @@ static uint64_t read_text(const struct snapshot *s, struct lb_text text)
     return sum;
 }
 
+static uint64_t read_trunk(const struct snapshot *s, const struct snapshot_service *service)
+{
+    const struct snapshot_prefix *sources = snapshot_at(s, service->sources.offset);
+    const struct snapshot_match *matches = snapshot_at(s, service->matches.offset);
+    const uint32_t *pools = snapshot_at(s, service->pools.offset);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < service->sources.n; i++)
+        sum += snapshot_prefix_has(&sources[i], &sources[i].ip);
+    for (uint32_t i = 0; i < service->matches.n; i++) {
+        sum += read_text(s, matches[i].domain) + read_text(s, matches[i].dialled);
+        sum += snapshot_prefix_has(&matches[i].source, &matches[i].source.ip);
+        sum += snapshot_pools(s)[matches[i].pool].id;
+    }
+    for (uint32_t i = 0; i < service->pools.n; i++)
+        sum += snapshot_pools(s)[pools[i]].id;
+    for (uint32_t i = 0; i < s->backends.n; i++) {
+        struct sip_addr addr = {snapshot_backends(s)[i].ip, 0};
+
+        sum += (uint64_t)snapshot_find_service_backend(s, service, &addr, true);
+    }
+    return sum;
+}
+
 /* Reads all that can be reached from a snapshot. */
 static uint64_t read_all(const struct snapshot *s)
 {
@@ -64,6 +88,7 @@ static uint64_t read_all(const struct snapshot *s)
             sum += read_text(s, service->proxy_require[j]);
         for (uint32_t j = 0; j < service->domains.n; j++)
             sum += read_text(s, domains[j]);
+        sum += read_trunk(s, service);
     }
     for (uint32_t i = 0; i < s->listeners.n; i++) {
         const struct snapshot_listener *l = &snapshot_listeners(s)[i];
@@ -175,6 +200,73 @@ static void test_find_backend(void **state)
                                                     : backend_index(s, "proxies", cases[i].backend);
 
         assert_int_equal(snapshot_find_backend(s, pool, &addr, cases[i].any_port), expected);
+    }
+}
+
+/* The service `trunks` has all three pools; 10.0.0.11 is in two of them, by different ports. */
+static void test_find_service_backend(void **state)
+{
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        bool any_port;
+        uint32_t service;
+        const char *pool, *backend;
+    } cases[] = {
+        {"10.0.0.11", 5060, true, 1, "media-gateways", "kam1"},
+        {"10.0.0.11", 5080, true, 1, "proxies", "kam1"},
+        {"10.0.0.11", 5082, false, 1, "proxies", "kam1"},
+        {"10.0.0.99", 5060, false, 1, "spare", "s1"},
+        {"10.0.0.99", 5061, false, 1, NULL, NULL},
+        {"10.0.0.99", 5060, true, 0, NULL, NULL},
+        {"10.0.0.11", 5060, false, 0, NULL, NULL},
+        {"10.0.0.11", 5080, false, 0, "proxies", "kam1"},
+    };
+    const struct snapshot *s = good(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sip_addr addr = sample_addr(cases[i].ip, cases[i].port);
+        int32_t expected = cases[i].pool == NULL
+                               ? LB_NO_BACKEND
+                               : backend_index(s, cases[i].pool, cases[i].backend);
+
+        assert_int_equal(snapshot_find_service_backend(s, &snapshot_services(s)[cases[i].service],
+                                                       &addr, cases[i].any_port),
+                         expected);
+    }
+}
+
+static void test_prefix_has(void **state)
+{
+    static const struct {
+        const char *prefix;
+        uint8_t bits, family;
+        const char *ip;
+        bool has;
+    } cases[] = {
+        {"198.51.100.0", 96 + 24, SNAPSHOT_FAMILY_V4, "198.51.100.255", true},
+        {"198.51.100.0", 96 + 24, SNAPSHOT_FAMILY_V4, "198.51.101.0", false},
+        {"198.51.100.128", 96 + 25, SNAPSHOT_FAMILY_V4, "198.51.100.128", true},
+        {"198.51.100.128", 96 + 25, SNAPSHOT_FAMILY_V4, "198.51.100.127", false},
+        {"203.0.113.7", 128, SNAPSHOT_FAMILY_V4, "203.0.113.7", true},
+        {"203.0.113.7", 128, SNAPSHOT_FAMILY_V4, "203.0.113.6", false},
+        {"0.0.0.0", 96, SNAPSHOT_FAMILY_V4, "255.255.255.255", true},
+        {"0.0.0.0", 96, SNAPSHOT_FAMILY_V4, "2001:db8::1", false},
+        {"2001:db8::", 33, SNAPSHOT_FAMILY_V6, "2001:db8:7fff::1", true},
+        {"2001:db8::", 33, SNAPSHOT_FAMILY_V6, "2001:db8:8000::1", false},
+        {"::", 0, SNAPSHOT_FAMILY_V6, "2001:db8::1", true},
+        {"::", 0, SNAPSHOT_FAMILY_V6, "192.0.2.1", false},
+        {"::", 0, SNAPSHOT_FAMILY_NONE, "192.0.2.1", true},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct snapshot_prefix prefix = {.ip = sample_addr(cases[i].prefix, 0).ip,
+                                         .bits = cases[i].bits,
+                                         .family = cases[i].family};
+        struct sip_addr addr = sample_addr(cases[i].ip, 0);
+
+        if (snapshot_prefix_has(&prefix, &addr.ip) != cases[i].has)
+            fail_msg("%s/%u and %s", cases[i].prefix, cases[i].bits, cases[i].ip);
     }
 }
 
@@ -322,6 +414,23 @@ static const char *const faults[] = {
     "domains leave",
     "domain leaves",
     "at most half full",
+    "sources leave",
+    "matches leave",
+    "pools leave the block",
+    "source is out of range",
+    "source is out of range",
+    "source is out of range",
+    "match's source",
+    "match's text",
+    "match's text",
+    "too long",
+    "match's pool",
+    "begin with its pool",
+    "begin with its pool",
+    "begin with its pool",
+    "pools are out of range",
+    "pools are out of range",
+    "pools are out of range",
 };
 
 /* A table in the shape of a switch: one line a case. */
@@ -337,6 +446,9 @@ static void make_fault(struct snapshot *s, size_t which)
     uint16_t *table = (void *)((char *)s + s->tables.offset);
     struct lb_text *domain = (void *)((char *)s + service[0].domains.offset);
     struct snapshot_listener first = listener[0];
+    struct snapshot_prefix *source = (void *)((char *)s + service[1].sources.offset);
+    struct snapshot_match *match = (void *)((char *)s + service[1].matches.offset);
+    uint32_t *pools = (void *)((char *)s + service[1].pools.offset);
 
     switch (which) {
     case 0: s->magic ^= 1; break;
@@ -371,9 +483,26 @@ static void make_fault(struct snapshot *s, size_t which)
     case 29: by_address[0] = s->backends.n + 1; break;
     case 30: backend[0].ip.bytes[15] ^= 1; s->hash_key.k0 ^= 1; break;
     case 31: s->by_address.n--; break;
-    case 32: service[0].domains.n = s->text.n; break;
+    case 32: service[0].domains.n = (uint32_t)s->size; break;
     case 33: domain[0].length = s->text.n; break;
     case 34: s->by_address.n = 8; break;                  /* for six backends */
+    case 35: service[1].sources.n = (uint32_t)s->size; break;
+    case 36: service[1].matches.offset += 2; break;
+    case 37: service[1].pools.offset = (uint32_t)s->size - 4; break;
+    case 38: source[0].bits = 95; break;
+    case 39: source[2].bits = 129; break;
+    case 40: source[1].family = SNAPSHOT_FAMILY_NONE; source[1].bits = 0; break;
+    case 41: match[0].source.family = SNAPSHOT_FAMILY_V6 + 1; break;
+    case 42: match[0].domain.length = s->text.n; break;
+    case 43: match[1].dialled.offset = s->text.n; break;
+    case 44: match[0].dialled.length = SNAPSHOT_DIALLED_MAX + 1; match[0].dialled.offset = 0; break;
+    case 45: match[0].pool = s->pools.n; break;
+    case 46: service[1].pools.n = 0; break;
+    case 47: service[1].pools.n = SNAPSHOT_SERVICE_POOLS_MAX + 1; service[1].pools.offset = service[1].sources.offset; break;
+    case 48: pools[0] = 0; break;
+    case 49: pools[2] = s->pools.n; break;
+    case 50: pools[2] = pools[1]; break;
+    case 51: pools[1] = pools[0]; break;
     default: fail();
     }
 }
@@ -407,7 +536,8 @@ int main(int argc, char **argv)
         WITH_BLOCK(test_find_backend), WITH_BLOCK(test_other_look_ups),
         WITH_BLOCK(test_ids_for_ever), WITH_BLOCK(test_every_word),
         WITH_BLOCK(test_random_words), WITH_BLOCK(test_cut),
-        WITH_BLOCK(test_faults),
+        WITH_BLOCK(test_faults),       WITH_BLOCK(test_find_service_backend),
+        WITH_BLOCK(test_prefix_has),
     };
 
     if (argc > 1)

@@ -125,6 +125,54 @@ static void test_prefixes(void **state)
         assert_int_equal(value_prefix(bad[i], &prefix), -EINVAL);
 }
 
+static void test_networks(void **state)
+{
+    static const struct {
+        const char *text;
+        int ret;
+        uint8_t length;
+        const char *in, *out;
+    } cases[] = {
+        {"198.51.100.0/24", 0, 24, "198.51.100.9", "198.51.101.9"},
+        {"203.0.113.7", 0, 32, "203.0.113.7", "203.0.113.8"},
+        {"203.0.113.128/25", 0, 25, "203.0.113.255", "203.0.113.127"},
+        {"0.0.0.0/0", 0, 0, "203.0.113.7", "2001:db8::1"},
+        {"::/0", 0, 0, "2001:db8::1", "203.0.113.7"},
+        {"::1", 0, 128, "::1", "::2"},
+        {"2001:db8::/31", 0, 31, "2001:db9::1", "2001:dba::1"},
+        {"198.51.100.1/24", -EDOM, 0, NULL, NULL},
+        {"203.0.113.64/25", -EDOM, 0, NULL, NULL},
+        {"128.0.0.0/0", -EDOM, 0, NULL, NULL},
+        {"2001:db8::1/127", -EDOM, 0, NULL, NULL},
+        {"[2001:db8::1]", -EINVAL, 0, NULL, NULL},
+        {"198.51.100.0/33", -EINVAL, 0, NULL, NULL},
+        {"::ffff:198.51.100.0/120", -EINVAL, 0, NULL, NULL},
+        {"2001:db8::/129", -EINVAL, 0, NULL, NULL},
+        {"198.51.100.0/", -EINVAL, 0, NULL, NULL},
+        {"198.51.100.0/2 4", -EINVAL, 0, NULL, NULL},
+        {"198.51.100.0/24/1", -EINVAL, 0, NULL, NULL},
+        {"/24", -EINVAL, 0, NULL, NULL},
+        {"example.net", -EINVAL, 0, NULL, NULL},
+        {"", -EINVAL, 0, NULL, NULL},
+        {"11111111111111111111111111111111111111111111111111/24", -EINVAL, 0, NULL, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct cfg_prefix prefix = {.length = 200};
+        struct sip_addr addr;
+
+        if (value_network(cases[i].text, &prefix) != cases[i].ret)
+            fail_msg("`%s`", cases[i].text);
+        assert_int_equal(prefix.length, cases[i].ret == 0 ? cases[i].length : 200);
+        if (cases[i].ret != 0)
+            continue;
+        addr = sample_addr(cases[i].in, 0);
+        assert_true(value_prefix_has(&prefix, &addr.ip));
+        addr = sample_addr(cases[i].out, 0);
+        assert_false(value_prefix_has(&prefix, &addr.ip));
+    }
+}
+
 struct word_case {
     bool (*is)(const char *text);
     const char *text;
@@ -166,6 +214,15 @@ static void test_words(void **state)
         {value_is_host, "a:5060", false},
         {value_is_host, "sip:a", false},
         {value_is_host, "a@b", false},
+        {value_is_dialled, "0049", true},
+        {value_is_dialled, "+49", true},
+        {value_is_dialled, "*21#", true},
+        {value_is_dialled, "+", false},
+        {value_is_dialled, "++4", false},
+        {value_is_dialled, "4+9", false},
+        {value_is_dialled, "49 30", false},
+        {value_is_dialled, "bob", false},
+        {value_is_dialled, "", false},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -179,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_networks),  cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,10 @@ static void fill_services(struct cfg_service services[2], const struct stage_con
     services[0].nat = (uint8_t)conf->nat;
     services[0].domains = domains;
     services[0].n_domains = 1;
+    services[0].sources = conf->sources;
+    services[0].n_sources = conf->n_sources;
+    services[0].matches = conf->matches;
+    services[0].n_matches = conf->n_matches;
     services[1] = (struct cfg_service){.name = "other", .pool = "others", .listen = other_listen};
     services[1].n_listen = 1;
     for (int i = 0; i < 2; i++) {
@@ -72,14 +76,19 @@ static void fill_services(struct cfg_service services[2], const struct stage_con
     }
 }
 
-static void fill_pools(struct cfg_pool pools[2], const struct stage_conf *conf)
+enum { POOLS = 4 };
+
+static void fill_pools(struct cfg_pool pools[POOLS], const struct stage_conf *conf)
 {
-    static struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1];
+    static struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1], trunks[STAGE_TRUNKS];
+    static struct cfg_backend tenant[1];
     static uint16_t other_ports[] = {5080};
 
     pools[0] = (struct cfg_pool){.name = "proxies", .share = conf->share, .backends = proxies};
     pools[0].key_header = (char *)conf->key_header;
     pools[1] = (struct cfg_pool){.name = "others", .backends = others};
+    pools[2] = (struct cfg_pool){.name = "trunks", .share = conf->trunk_share, .backends = trunks};
+    pools[3] = (struct cfg_pool){.name = "tenant", .backends = tenant};
     for (int i = 0; i < SIP_METHOD_COUNT; i++)
         pools[0].keys[i] = (uint8_t)conf->key;
     add_backend(&pools[0], "kam1", "10.0.0.11:5060");
@@ -90,13 +99,29 @@ static void fill_pools(struct cfg_pool pools[2], const struct stage_conf *conf)
     proxies[0].n_ports = 1;
     proxies[3].weight = conf->with_v6 ? 100 : 0;
     add_backend(&pools[1], "pbx", "10.0.9.1:5060");
+    add_backend(&pools[2], "gw1", "10.0.1.1:5060");
+    add_backend(&pools[2], "gw2", "10.0.1.2:5060");
+    add_backend(&pools[3], "box", "10.0.2.1:5060");
+}
+
+static void fill_states(struct compile_state states[STAGE_BACKENDS_MAX + STAGE_TRUNKS],
+                        const struct cfg_pool *pools, const struct stage_conf *conf)
+{
+    for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
+        states[i] = (struct compile_state){
+            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(pools[0].backends[i].name)),
+            conf->admin[i], conf->health[i], UINT32_MAX};
+    for (int i = 0; i < STAGE_TRUNKS; i++)
+        states[STAGE_BACKENDS_MAX + i] = (struct compile_state){
+            snapshot_backend_id(sip_slice_of("trunks"), sip_slice_of(pools[2].backends[i].name)),
+            LB_UP, conf->trunk_health[i], UINT32_MAX};
 }
 
 static struct snapshot *compile(const struct stage_conf *conf)
 {
-    struct compile_state states[STAGE_BACKENDS_MAX];
+    struct compile_state states[STAGE_BACKENDS_MAX + STAGE_TRUNKS];
     struct cfg_service services[2];
-    struct cfg_pool pools[2];
+    struct cfg_pool pools[POOLS];
     struct compile_secret secret;
     struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .pools = pools};
     struct compile_input input = {.cfg = &cfg, .secret = &secret, .states = states};
@@ -107,14 +132,11 @@ static struct snapshot *compile(const struct stage_conf *conf)
     fill_pools(pools, conf);
     fill_secret(&secret, conf);
     cfg.n_services = 2;
-    cfg.n_pools = 2;
+    cfg.n_pools = POOLS;
     input.generation = 1;
-    input.n_states = STAGE_BACKENDS_MAX;
+    input.n_states = STAGE_BACKENDS_MAX + STAGE_TRUNKS;
     input.node_draining = conf->node_draining;
-    for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
-        states[i] = (struct compile_state){
-            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(pools[0].backends[i].name)),
-            conf->admin[i], conf->health[i], UINT32_MAX};
+    fill_states(states, pools, conf);
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
         fail_msg("snapshot_check: %s", reason);

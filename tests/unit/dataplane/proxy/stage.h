@@ -9,10 +9,12 @@
 #ifndef TANDEM_TEST_PROXY_STAGE_H
 #define TANDEM_TEST_PROXY_STAGE_H
 
+#include "config/cfg.h"
 #include "dataplane/proxy/proxy.h"
 
 enum {
     STAGE_BACKENDS_MAX = 4,
+    STAGE_TRUNKS = 2,
     STAGE_VARIABLES_MAX = 64,
     STAGE_TEXT = 70000,
     STAGE_SLOTS = 16,
@@ -31,6 +33,13 @@ struct stage_conf {
     uint8_t current_mac;                /* 0: key 2 signs; 1: key 3 does, 2 is previous */
     uint8_t health[STAGE_BACKENDS_MAX]; /* of 10.0.0.11 to .13 and [fd00::14] */
     uint8_t admin[STAGE_BACKENDS_MAX];
+    /* Of the service at 192.0.2.10; matches may name the pools proxies, trunks, tenant. */
+    struct cfg_prefix *sources;
+    uint32_t n_sources;
+    struct cfg_match *matches;
+    uint32_t n_matches;
+    enum lb_share trunk_share;
+    uint8_t trunk_health[STAGE_TRUNKS]; /* of 10.0.1.1 and .2 */
 };
 
 struct stage {
