@@ -82,6 +82,42 @@ static void test_layout(void **state)
     cfg_free(cfg);
 }
 
+static void test_trunk(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_input input = {.cfg = cfg, .secret = &sample_secret, .generation = 1};
+    struct snapshot *s = sample_compile(&input);
+    const struct snapshot_service *trunks = &snapshot_services(s)[1];
+    const struct snapshot_prefix *sources = snapshot_at(s, trunks->sources.offset);
+    const struct snapshot_match *matches = snapshot_at(s, trunks->matches.offset);
+    const uint32_t *pools = snapshot_at(s, trunks->pools.offset);
+
+    assert_check(s);
+    assert_int_equal(snapshot_services(s)[0].sources.n + snapshot_services(s)[0].matches.n, 0);
+    assert_int_equal(snapshot_services(s)[0].pools.n, 1);
+    assert_int_equal(trunks->sources.n, 4);
+    assert_int_equal(sources[0].bits, 96 + 24);
+    assert_int_equal(sources[0].family, SNAPSHOT_FAMILY_V4);
+    assert_int_equal(sources[2].bits, 48);
+    assert_int_equal(sources[2].family, SNAPSHOT_FAMILY_V6);
+    assert_int_equal(trunks->matches.n, 4);
+    assert_int_equal(matches[0].pool, 2);
+    assert_true(
+        sip_slice_equal(snapshot_text(s, matches[0].domain), sip_slice_of("Tenant.example.net")));
+    assert_true(sip_slice_equal(snapshot_text(s, matches[0].dialled), sip_slice_of("+49*#")));
+    assert_int_equal(matches[1].source.family, SNAPSHOT_FAMILY_NONE);
+    assert_int_equal(matches[1].domain.length, 0);
+    assert_int_equal(matches[2].source.family, SNAPSHOT_FAMILY_V6);
+    assert_int_equal(matches[2].source.bits, 0);
+    /* media-gateways is its own, proxies and spare are its matches'. */
+    assert_int_equal(trunks->pools.n, 3);
+    assert_int_equal(pools[0], 1);
+    assert_int_equal(pools[1], 0);
+    assert_int_equal(pools[2], 2);
+    free(s);
+    cfg_free(cfg);
+}
+
 static void test_keys(void **state)
 {
     struct cfg *cfg = sample_load("least.yaml");
@@ -347,6 +383,7 @@ static void test_secret_texts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trunk),
         cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
         cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),
