@@ -15,7 +15,7 @@ packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
 packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
 
 # What the tests use besides: the other compiler, a NAT, ping and a look at the wire.
-packages_tests=(clang nftables iputils-ping tcpdump)
+packages_tests=(clang nftables iputils-ping tcpdump kamailio-presence-modules)
 
 # The interpreter that Debian's packages install into, whatever else stands first in PATH.
 python=/usr/bin/python3
