@@ -83,14 +83,49 @@ static json_t *listener_json(const struct cfg_listener *listener)
     return object;
 }
 
+static json_t *prefix_json(const struct cfg_prefix *prefix)
+{
+    json_t *ip = show_ip(&prefix->ip);
+    json_t *text = json_sprintf("%s/%u", json_string_value(ip), (unsigned)prefix->length);
+
+    json_decref(ip);
+    return text;
+}
+
+/* An empty list would be nobody: without the key everybody may ask. */
+static json_t *sources_json(const struct cfg_service *service)
+{
+    json_t *list = service->n_sources == 0 ? json_null() : json_array();
+
+    for (uint32_t i = 0; i < service->n_sources; i++)
+        json_array_append_new(list, prefix_json(&service->sources[i]));
+    return list;
+}
+
+/* A rule of `match:`; a condition that it does not have is null. */
+static json_t *match_json(const struct cfg_match *match)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "source",
+                        match->has_source ? prefix_json(&match->source) : json_null());
+    json_object_set_new(object, "domain", text_json(match->domain));
+    json_object_set_new(object, "prefix", text_json(match->prefix));
+    json_object_set_new(object, "pool", json_string(match->pool));
+    return object;
+}
+
 static json_t *service_json(const struct cfg_service *service)
 {
     static const char *const paths[] = {"always", "supported", "never"};
     static const char *const nats[] = {"rport", "always"};
     json_t *object = json_object(), *listen = json_array();
+    json_t *matches = json_array();
 
     for (uint32_t i = 0; i < service->n_listen; i++)
         json_array_append_new(listen, listener_json(&service->listen[i]));
+    for (uint32_t i = 0; i < service->n_matches; i++)
+        json_array_append_new(matches, match_json(&service->matches[i]));
     json_object_set_new(object, "name", json_string(service->name));
     json_object_set_new(object, "mode", json_string("proxy"));
     json_object_set_new(object, "pool", json_string(service->pool));
@@ -101,6 +136,8 @@ static json_t *service_json(const struct cfg_service *service)
     json_object_set_new(object, "domains", texts_json(service->domains, service->n_domains));
     json_object_set_new(object, "proxy_require",
                         texts_json(service->proxy_require, service->n_proxy_require));
+    json_object_set_new(object, "sources", sources_json(service));
+    json_object_set_new(object, "match", matches);
     return object;
 }
 
@@ -159,15 +196,6 @@ static json_t *pool_json(const struct cfg_pool *pool)
                         json_string(pool->share == LB_SHARE_DIALOGS ? "dialogs" : "none"));
     json_object_set_new(object, "backends", backends);
     return object;
-}
-
-static json_t *prefix_json(const struct cfg_prefix *prefix)
-{
-    json_t *ip = show_ip(&prefix->ip);
-    json_t *text = json_sprintf("%s/%u", json_string_value(ip), (unsigned)prefix->length);
-
-    json_decref(ip);
-    return text;
 }
 
 static json_t *port_json(const struct cfg_port *port)
