@@ -15,10 +15,7 @@
 
 enum proxy_verdict { PROXY_FORWARD, PROXY_REPLY, PROXY_DROP, PROXY_PUNT };
 
-/*
- * Why. One counter each; the name of a drop begins with drop_, of a reply with its status, or with
- * reply_ where the protocol has none.
- */
+/* Why. One counter each; the name of a drop begins with drop_, of a reply with its status. */
 enum proxy_reason {
     PROXY_FORWARDED_REQUEST,
     PROXY_FORWARDED_RESPONSE,
@@ -35,7 +32,8 @@ enum proxy_reason {
     PROXY_REPLY_503_NO_BACKEND,
     PROXY_REPLY_503_DRAINING, /* OPTIONS to a node that drains */
     PROXY_REPLY_505_VERSION,
-    PROXY_REPLY_STUN,     /* a Binding request: not SIP, and without a status */
+    PROXY_REPLY_200_STUN, /* a Binding request: not SIP, its success counted as 200 */
+    PROXY_REPLY_420_STUN, /* its error of that number: attributes that we do not know */
     PROXY_DROP_KEEPALIVE, /* absorbed, nobody's fault */
     PROXY_DROP_STUN,      /* of STUN, and no Binding request that could be answered */
     PROXY_DROP_NOT_SIP,
@@ -87,7 +85,7 @@ struct proxy_output {
     enum proxy_verdict verdict;
     enum proxy_reason reason;
     enum proxy_rule rule;
-    uint16_t status;        /* of a reply; 0: of STUN */
+    uint16_t status;        /* of a reply */
     uint16_t retry_after_s; /* of a 503; 0: none */
     int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */
     int32_t backend;        /* backend index it goes to, or LB_NO_BACKEND */

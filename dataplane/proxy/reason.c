@@ -4,7 +4,7 @@
 
 static const struct {
     const char *name;
-    uint16_t status; /* 0: no reply of SIP */
+    uint16_t status; /* 0: no reply */
 } reasons[PROXY_REASON_COUNT] = {
     [PROXY_FORWARDED_REQUEST] = {"forwarded_request", 0},
     [PROXY_FORWARDED_RESPONSE] = {"forwarded_response", 0},
@@ -21,7 +21,8 @@ static const struct {
     [PROXY_REPLY_503_NO_BACKEND] = {"503_no_backend", 503},
     [PROXY_REPLY_503_DRAINING] = {"503_draining", 503},
     [PROXY_REPLY_505_VERSION] = {"505_version", 505},
-    [PROXY_REPLY_STUN] = {"reply_stun", 0},
+    [PROXY_REPLY_200_STUN] = {"200_stun", 200},
+    [PROXY_REPLY_420_STUN] = {"420_stun", 420},
     [PROXY_DROP_KEEPALIVE] = {"drop_keepalive", 0},
     [PROXY_DROP_STUN] = {"drop_stun", 0},
     [PROXY_DROP_NOT_SIP] = {"drop_not_sip", 0},

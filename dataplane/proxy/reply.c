@@ -256,7 +256,7 @@ int32_t proxy_reply_print(const struct proxy_view *view, const struct proxy_inpu
     const struct sip_msg *msg = input->msg;
     struct writer o = {ret_text, size, 0};
 
-    if (output->reason == PROXY_REPLY_STUN)
+    if (output->reason == PROXY_REPLY_200_STUN || output->reason == PROXY_REPLY_420_STUN)
         return proxy_stun_print(sip_slice(msg->buf, msg->length), &input->from.peer, ret_text,
                                 size);
     put_status_line(&o, msg, output);

@@ -85,13 +85,15 @@ static bool unanswerable(const struct sip_msg *msg)
 /* Straight back to where it came from: that address is what it asks for. */
 static void answer_stun(struct proxy_work *w)
 {
-    if (w->in->from.transport != SIP_TRANSPORT_UDP || !proxy_source_allowed(w) ||
-        !proxy_stun_asks(sip_slice(w->msg->buf, w->msg->length))) {
+    uint16_t status = proxy_stun_status(sip_slice(w->msg->buf, w->msg->length));
+
+    if (w->in->from.transport != SIP_TRANSPORT_UDP || !proxy_source_allowed(w) || status == 0) {
         proxy_drop(w, PROXY_DROP_STUN);
         return;
     }
     w->out->verdict = PROXY_REPLY;
-    w->out->reason = PROXY_REPLY_STUN;
+    w->out->reason = status == 200 ? PROXY_REPLY_200_STUN : PROXY_REPLY_420_STUN;
+    w->out->status = status;
     w->out->to = w->in->from;
 }
 

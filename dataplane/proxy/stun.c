@@ -118,7 +118,7 @@ static bool fingerprint_right(struct sip_slice datagram, const struct attribute 
                (crc_32(datagram.at, fingerprint->at) ^ FINGERPRINT_XOR);
 }
 
-bool proxy_stun_asks(struct sip_slice datagram)
+static bool asks(struct sip_slice datagram)
 {
     uint32_t offset = HEADER;
     struct attribute attribute;
@@ -176,6 +176,15 @@ static uint32_t read_request(struct sip_slice datagram, char *ret_types, bool *r
         *ret_fingerprint |= attribute.type == FINGERPRINT;
     }
     return n_unknown;
+}
+
+uint16_t proxy_stun_status(struct sip_slice datagram)
+{
+    bool fingerprint;
+
+    if (!asks(datagram))
+        return 0;
+    return read_request(datagram, NULL, &fingerprint) > 0 ? 420 : 200;
 }
 
 static char *put_head(char *at, enum attribute_type type, uint32_t length)

@@ -17,15 +17,16 @@ enum {
 };
 
 /*
- * True for a whole Binding request that gets an answer: its attributes fill it exactly, and its
- * FINGERPRINT, when it has one, is the last and right. Indications, responses, other methods and
- * requests over PROXY_STUN_REQUEST_MAX are not answered. Any thread.
+ * What a datagram is answered: 200 for a success, 420 for the error of that number, 0 for nothing.
+ * Only whole Binding requests are answered: attributes fill them exactly, and their FINGERPRINT,
+ * when they have one, is the last and right. Indications, responses, other methods and requests
+ * over PROXY_STUN_REQUEST_MAX are not. Any thread.
  */
-bool proxy_stun_asks(struct sip_slice datagram);
+uint16_t proxy_stun_status(struct sip_slice datagram);
 
 /*
- * Writes the answer to a request of which proxy_stun_asks said yes and that came from `peer`: a
- * success with XOR-MAPPED-ADDRESS, or 420 with the types of the attributes that had to be
+ * Writes the answer to a request that proxy_stun_status has a status for and that came from `peer`:
+ * a success with XOR-MAPPED-ADDRESS, or 420 with the types of the attributes that had to be
  * understood and are not (RFC 8489 §6.3.1). With FINGERPRINT when the request had one. We hold no
  * credentials: USERNAME and MESSAGE-INTEGRITY are read over. Returns its length, or -ENOSPC. Any
  * thread.

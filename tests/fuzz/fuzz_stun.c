@@ -23,11 +23,11 @@ static void check(const char *bytes, size_t length)
 
     if (sip_msg_is_stun(bytes, length) && sip_msg_index(bytes, length, &msg) != SIP_ERR_NOT_SIP)
         abort();
-    if (!proxy_stun_asks(datagram))
+    if (proxy_stun_status(datagram) == 0)
         return;
     printed = proxy_stun_print(datagram, &peer, answer, sizeof(answer));
     if (printed < HEADER || memcmp(answer + 4, bytes + 4, HEADER - 4) != 0 ||
-        proxy_stun_asks(sip_slice(answer, (uint32_t)printed)))
+        proxy_stun_status(sip_slice(answer, (uint32_t)printed)) != 0)
         abort();
 }
 

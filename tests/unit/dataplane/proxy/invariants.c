@@ -14,6 +14,11 @@
 
 enum { OUT = 80000 };
 
+static bool is_stun(enum proxy_reason reason)
+{
+    return reason == PROXY_REPLY_200_STUN || reason == PROXY_REPLY_420_STUN;
+}
+
 /* An answer of STUN: to the source, of the same transaction, bounded whatever was asked. */
 static void check_stun(struct stage *stage)
 {
@@ -23,6 +28,7 @@ static void check_stun(struct stage *stage)
 
     assert_true(proxy_flow_equal(&o->to, &stage->input.from));
     assert_true(length >= 32 && length % 4 == 0 && answer[0] == 1);
+    assert_int_equal(o->status, answer[1] == 1 ? 200 : 420);
     assert_memory_equal(answer + 4, stage->msg.buf + 4, 16);
     assert_int_equal(proxy_reply_print(&stage->view, &stage->input, o, answer, (size_t)length - 1),
                      -ENOSPC);
@@ -52,7 +58,7 @@ void invariants_check(struct stage *stage)
             sip_edit_in_place(&o->edit, place + OUT / 4, msg->length, OUT / 4, OUT / 4, &start);
         assert_int_equal(in_place, length);
         assert_memory_equal(place + OUT / 4 + start, copy, length);
-    } else if (o->verdict == PROXY_REPLY && o->reason == PROXY_REPLY_STUN) {
+    } else if (o->verdict == PROXY_REPLY && is_stun(o->reason)) {
         check_stun(stage);
     } else if (o->verdict == PROXY_REPLY) {
         assert_true(o->status >= 200 && msg->method != SIP_ACK);

@@ -95,11 +95,12 @@ static void check_vector(const struct vector *v)
 {
     char bytes[BYTES], want[BYTES], answer[PROXY_STUN_ANSWER_MAX];
     size_t length = unhex(v->request, bytes), want_length;
+    uint16_t status = v->answer == NULL ? 0 : strncmp(v->answer, "0101", 4) == 0 ? 200 : 420;
     struct guard guard = guard_new(bytes, length);
     struct sip_slice datagram = sip_slice(guard.at, (uint32_t)length);
 
-    if (proxy_stun_asks(datagram) != (v->answer != NULL))
-        fail_msg("%s: %s", v->name, v->answer ? "is not answered" : "is answered");
+    if (proxy_stun_status(datagram) != status)
+        fail_msg("%s: %u, not %u", v->name, proxy_stun_status(datagram), status);
     if (v->answer != NULL) {
         want_length = unhex(v->answer, want);
         assert_int_equal(proxy_stun_print(datagram, v->peer, answer, want_length - 1), -ENOSPC);
@@ -126,7 +127,7 @@ static void test_cut(void **state)
     for (size_t length = 0; length < whole; length++) {
         struct guard guard = guard_new(bytes, length);
 
-        assert_false(proxy_stun_asks(sip_slice(guard.at, (uint32_t)length)));
+        assert_int_equal(proxy_stun_status(sip_slice(guard.at, (uint32_t)length)), 0);
         guard_free(&guard);
     }
 }
@@ -142,12 +143,12 @@ static void test_bounds(void **state)
     memset(bytes + head, 0, sizeof(bytes) - head);
     bytes[2] = (char)((length - head) >> 8);
     bytes[3] = (char)(length - head);
-    assert_true(proxy_stun_asks(datagram));
+    assert_int_equal(proxy_stun_status(datagram), 420);
     printed = proxy_stun_print(datagram, &peer_6, answer, sizeof(answer));
     assert_true(printed > 600 && printed < (int32_t)length);
     datagram.length += 4;
     bytes[3] = (char)(bytes[3] + 4);
-    assert_false(proxy_stun_asks(datagram));
+    assert_int_equal(proxy_stun_status(datagram), 0);
 }
 
 static void decide(struct stage *stage, const char *from, const char *at, const char *hex)
@@ -169,13 +170,16 @@ static void test_decision(void **state)
     for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
         decide(stage, peers[i][0], peers[i][1], "00010000" ID);
         assert_int_equal(stage->output.verdict, PROXY_REPLY);
-        assert_int_equal(stage->output.reason, PROXY_REPLY_STUN);
+        assert_int_equal(stage->output.reason, PROXY_REPLY_200_STUN);
         assert_true(proxy_flow_equal(&stage->output.to, &stage->input.from));
         assert_int_equal(stage->output.backend, LB_NO_BACKEND);
         assert_int_equal(
             proxy_reply_print(&stage->view, &stage->input, &stage->output, answer, sizeof(answer)),
             i == 2 ? 44 : 32);
     }
+    decide(stage, peers[0][0], peers[0][1], "00010008" ID PRIORITY);
+    assert_int_equal(stage->output.reason, PROXY_REPLY_420_STUN);
+    assert_int_equal(stage->output.status, 420);
     decide(stage, peers[0][0], peers[0][1], "00110000" ID);
     assert_int_equal(stage->output.verdict, PROXY_DROP);
     assert_int_equal(stage->output.reason, PROXY_DROP_STUN);
@@ -213,7 +217,7 @@ static void test_text_inside(void **state)
     stage_decide(stage, "198.51.100.7:4321", "192.0.2.10:5060", bytes, length + value);
     assert_int_equal(stage->msg.error, SIP_ERR_NOT_SIP);
     assert_int_equal(stage->msg.kind, SIP_NONE);
-    assert_int_equal(stage->output.reason, PROXY_REPLY_STUN);
+    assert_int_equal(stage->output.reason, PROXY_REPLY_200_STUN);
     stage_free(stage);
 }
 

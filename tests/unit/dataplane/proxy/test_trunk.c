@@ -108,7 +108,7 @@ static void test_stun_source(void **state)
     struct stage *stage = stage_new(&(struct stage_conf){.sources = sources, .n_sources = 1});
 
     stage_decide(stage, CARRIER, VIP, request, sizeof(request) - 1);
-    assert_int_equal(stage->output.reason, PROXY_REPLY_STUN);
+    assert_int_equal(stage->output.reason, PROXY_REPLY_200_STUN);
     stage_decide(stage, STRANGER, VIP, request, sizeof(request) - 1);
     assert_int_equal(stage->output.reason, PROXY_DROP_STUN);
     stage_free(stage);
