@@ -163,8 +163,6 @@ static int convert_port(const struct schema_port *raw, const struct document *do
 
     if (ret != 0)
         return ret;
-    if (raw->driver == CFG_MEMIF)
-        return check_refuse(error, base, "driver", "memif is not supported yet by this version");
     port->driver = (enum cfg_driver)raw->driver;
     port->zone = raw->zone == NULL ? CFG_ZONE_BOTH : (enum cfg_zone) * raw->zone;
     if (raw->frame_size != NULL) {
