@@ -189,7 +189,7 @@ void admin_handle(struct admin_client *client, struct reload *reload, const char
     case ADMIN_SHOW:
         result = show_answer(reload, request.what);
         if (result == NULL)
-            answer_error(client, "nothing of that name can be shown");
+            answer_error(client, "nothing of that name can be shown, or no memory");
         else
             answer_result(client, result);
         return;

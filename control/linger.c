@@ -49,18 +49,18 @@ static bool follow(struct linger *linger, const struct state *state, uint64_t mo
 }
 
 /* Brings one up to date and says whether it was idle for long enough. */
-static bool is_idle(struct linger_watched *watched, const struct state *state,
+static bool is_idle(struct linger_watched *watched, const struct totals *totals,
                     const struct counters_header *counters, uint64_t mono_s)
 {
-    uint32_t slot = totals_slot(counters, watched->id);
+    uint32_t slot = totals_slot(totals, watched->id);
     uint64_t started, ended, messages;
 
     if (slot == LB_NO_SLOT) { /* no slot, nothing is known */
         watched->since_s = mono_s;
         return false;
     }
-    started = totals_of(state, counters, watched->id, slot, COUNTERS_SLOT_STARTED);
-    ended = totals_of(state, counters, watched->id, slot, COUNTERS_SLOT_ENDED);
+    started = totals_of(totals, watched->id, COUNTERS_SLOT_STARTED);
+    ended = totals_of(totals, watched->id, COUNTERS_SLOT_ENDED);
     messages = counters_slot_sum(counters, slot, COUNTERS_SLOT_REQUESTS) +
                counters_slot_sum(counters, slot, COUNTERS_SLOT_RESPONSES);
     if (started > ended || messages != watched->messages) {
@@ -74,10 +74,13 @@ static bool is_idle(struct linger_watched *watched, const struct state *state,
 uint32_t linger_pick(struct linger *linger, const struct state *state, uint64_t linger_ms,
                      const struct counters_header *counters, uint64_t now_s, uint64_t mono_s)
 {
+    struct totals *totals = totals_new(state, counters);
     uint32_t pick = 0;
 
-    if (!follow(linger, state, mono_s))
+    if (totals == NULL || !follow(linger, state, mono_s)) {
+        totals_free(totals);
         return 0;
+    }
     for (uint32_t i = 0; i < state->n_backends; i++) {
         const struct state_backend *b = &state->backends[i];
         struct linger_watched *watched = b->lingering ? find(linger, b->id) : NULL;
@@ -88,8 +91,9 @@ uint32_t linger_pick(struct linger *linger, const struct state *state, uint64_t 
             pick = b->id;
         else if (counters == NULL || b->epoch == 0 || counters->epoch != b->epoch)
             watched->since_s = mono_s;
-        else if (is_idle(watched, state, counters, mono_s))
+        else if (is_idle(watched, totals, counters, mono_s))
             pick = b->id;
     }
+    totals_free(totals);
     return pick;
 }

@@ -30,36 +30,23 @@ static json_t *count_json(uint64_t value)
     return json_integer((json_int_t)value);
 }
 
-/* A backend's slot and whatever is needed to read its counts. */
-struct counted {
-    const struct state *state;
-    const struct counters_header *counters; /* NULL: the data plane is absent */
-    uint32_t id, slot;
-};
-
-static struct counted counted_of(const struct reload *reload,
-                                 const struct counters_header *counters, uint32_t id)
+/* What was counted for a backend; null when it has no slot. */
+static json_t *total_json(const struct totals *totals, uint32_t id, enum counters_slot what)
 {
-    return (struct counted){reload_state(reload), counters, id, totals_slot(counters, id)};
-}
-
-static json_t *total_json(const struct counted *c, enum counters_slot what)
-{
-    return c->slot == LB_NO_SLOT
-               ? json_null()
-               : count_json(totals_of(c->state, c->counters, c->id, c->slot, what));
+    return totals_slot(totals, id) == LB_NO_SLOT ? json_null()
+                                                 : count_json(totals_of(totals, id, what));
 }
 
 /* Calls in progress: who began less who ended; the two are read apart, so clamp at 0. What was
  * before the base is over: its difference is what was miscounted. */
-static json_t *calls_json(const struct counted *c)
+static json_t *calls_json(const struct totals *totals, uint32_t id)
 {
     uint64_t started, ended;
 
-    if (c->slot == LB_NO_SLOT)
+    if (totals_slot(totals, id) == LB_NO_SLOT)
         return json_null();
-    started = totals_of(c->state, c->counters, c->id, c->slot, COUNTERS_SLOT_STARTED);
-    ended = totals_of(c->state, c->counters, c->id, c->slot, COUNTERS_SLOT_ENDED);
+    started = totals_of(totals, id, COUNTERS_SLOT_STARTED);
+    ended = totals_of(totals, id, COUNTERS_SLOT_ENDED);
     return count_json(started > ended ? started - ended : 0);
 }
 
@@ -70,32 +57,37 @@ static json_t *text_json(const struct snapshot *s, struct lb_text text)
     return json_stringn(slice.at, slice.length);
 }
 
-/* The part of new calls that the pool's table gives to its i-th backend. */
-static double share_of(const struct snapshot *s, const struct lb_pool *pool, uint32_t i)
+/* Entries of each backend in its pool's table, by the snapshot's indices, for free(). NULL: no
+ * memory. */
+static uint32_t *count_entries(const struct snapshot *s)
 {
-    const uint16_t *table = (const uint16_t *)snapshot_at(s, s->tables.offset) + pool->table;
-    uint32_t n = 0;
+    uint32_t *entries = calloc(s->backends.n + 1u, sizeof(*entries));
 
-    for (uint32_t position = 0; position < pool->table_size; position++)
-        n += table[position] == i;
-    return (double)n / pool->table_size;
+    for (uint32_t p = 0; entries != NULL && p < s->pools.n; p++) {
+        const struct lb_pool *pool = &snapshot_pools(s)[p];
+        const uint16_t *table = (const uint16_t *)snapshot_at(s, s->tables.offset) + pool->table;
+
+        for (uint32_t position = 0; position < pool->table_size; position++) {
+            if (table[position] < pool->n_backends) /* others stand for nobody */
+                entries[pool->first_backend + table[position]]++;
+        }
+    }
+    return entries;
 }
 
-static void add_counts(json_t *object, const struct counted *c)
+static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
 {
-    json_object_set_new(object, "calls", calls_json(c));
-    json_object_set_new(object, "requests", total_json(c, COUNTERS_SLOT_REQUESTS));
-    json_object_set_new(object, "new", total_json(c, COUNTERS_SLOT_NEW));
-    json_object_set_new(object, "responses", total_json(c, COUNTERS_SLOT_RESPONSES));
+    json_object_set_new(object, "calls", calls_json(totals, id));
+    json_object_set_new(object, "requests", total_json(totals, id, COUNTERS_SLOT_REQUESTS));
+    json_object_set_new(object, "new", total_json(totals, id, COUNTERS_SLOT_NEW));
+    json_object_set_new(object, "responses", total_json(totals, id, COUNTERS_SLOT_RESPONSES));
 }
 
-static json_t *backend_json(const struct reload *reload, uint32_t index,
-                            const struct counters_header *counters)
+static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b, uint32_t entries,
+                            const struct totals *totals)
 {
-    const struct snapshot *s = reload_snapshot(reload);
-    const struct lb_backend *b = &snapshot_backends(s)[index];
     const struct lb_pool *pool = &snapshot_pools(s)[b->pool];
-    const struct counted c = counted_of(reload, counters, b->id);
+    uint32_t slot = totals_slot(totals, b->id);
     json_t *object = json_object();
 
     json_object_set_new(object, "pool", text_json(s, pool->name));
@@ -107,45 +99,56 @@ static json_t *backend_json(const struct reload *reload, uint32_t index,
     json_object_set_new(object, "health", json_string(state_word(b->health)));
     json_object_set_new(object, "weight", json_integer(b->weight));
     json_object_set_new(object, "lingering", json_boolean(b->lingering));
-    add_counts(object, &c);
+    add_counts(object, totals, b->id);
     json_object_set_new(object, "slot",
-                        c.slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)c.slot));
+                        slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)slot));
     json_object_set_new(object, "share_expected",
-                        json_real(share_of(s, pool, index - pool->first_backend)));
+                        json_real(entries / (double)pool->table_size)); /* of new calls */
     return object;
 }
 
+/* NULL: no memory. */
 static json_t *show_backends(const struct reload *reload)
 {
     const struct snapshot *s = reload_snapshot(reload);
     struct counters_header *counters = link_counters(reload_link(reload));
-    json_t *list = json_array();
+    struct totals *totals = totals_new(reload_state(reload), counters);
+    uint32_t *entries = count_entries(s);
+    json_t *list = totals == NULL || entries == NULL ? NULL : json_array();
 
-    for (uint32_t i = 0; i < s->backends.n; i++)
-        json_array_append_new(list, backend_json(reload, i, counters));
+    for (uint32_t i = 0; list != NULL && i < s->backends.n; i++)
+        json_array_append_new(list, backend_json(s, &snapshot_backends(s)[i], entries[i], totals));
+    totals_free(totals);
+    free(entries);
     free(counters);
     return list;
 }
 
-/* Per backend: calls in progress, and what was counted since the data plane started. */
+static json_t *call_json(const struct snapshot *s, const struct lb_backend *b,
+                         const struct totals *totals)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "pool", text_json(s, snapshot_pools(s)[b->pool].name));
+    json_object_set_new(object, "name", text_json(s, b->name));
+    json_object_set_new(object, "started", total_json(totals, b->id, COUNTERS_SLOT_STARTED));
+    json_object_set_new(object, "ended", total_json(totals, b->id, COUNTERS_SLOT_ENDED));
+    add_counts(object, totals, b->id);
+    return object;
+}
+
+/* Per backend: calls in progress, and what was counted since the data plane started. NULL: no
+ * memory. */
 static json_t *show_calls(const struct reload *reload)
 {
     const struct snapshot *s = reload_snapshot(reload);
     struct counters_header *counters = link_counters(reload_link(reload));
-    json_t *list = json_array();
+    struct totals *totals = totals_new(reload_state(reload), counters);
+    json_t *list = totals == NULL ? NULL : json_array();
 
-    for (uint32_t i = 0; i < s->backends.n; i++) {
-        const struct lb_backend *b = &snapshot_backends(s)[i];
-        const struct counted c = counted_of(reload, counters, b->id);
-        json_t *object = json_object();
-
-        json_object_set_new(object, "pool", text_json(s, snapshot_pools(s)[b->pool].name));
-        json_object_set_new(object, "name", text_json(s, b->name));
-        json_object_set_new(object, "started", total_json(&c, COUNTERS_SLOT_STARTED));
-        json_object_set_new(object, "ended", total_json(&c, COUNTERS_SLOT_ENDED));
-        add_counts(object, &c);
-        json_array_append_new(list, object);
-    }
+    for (uint32_t i = 0; list != NULL && i < s->backends.n; i++)
+        json_array_append_new(list, call_json(s, &snapshot_backends(s)[i], totals));
+    totals_free(totals);
     free(counters);
     return list;
 }

@@ -4,15 +4,85 @@
  */
 #include "control/totals.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-uint32_t totals_slot(const struct counters_header *counters, uint32_t id)
+struct entry {
+    uint32_t id, slot;
+    const struct state_backend *backend; /* NULL: the state does not know it */
+};
+
+struct totals {
+    const struct counters_header *counters;
+    struct entry *entries; /* by id, then slot */
+    uint32_t n;
+};
+
+static int by_id(const void *left, const void *right)
 {
-    for (uint32_t slot = 0; counters != NULL && slot < counters->n_slots; slot++) {
-        if (counters_slot_ids(counters)[slot] == id)
-            return slot;
+    const struct entry *a = left, *b = right;
+
+    return a->id != b->id ? (a->id > b->id) - (a->id < b->id)
+                          : (a->slot > b->slot) - (a->slot < b->slot);
+}
+
+/* The first entry of an id, or NULL. */
+static struct entry *find(const struct totals *totals, uint32_t id)
+{
+    uint32_t low = 0, high = totals->n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (totals->entries[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return LB_NO_SLOT;
+    return low < totals->n && totals->entries[low].id == id ? &totals->entries[low] : NULL;
+}
+
+struct totals *totals_new(const struct state *state, const struct counters_header *counters)
+{
+    uint32_t n_slots = counters == NULL ? 0 : counters->n_slots;
+    struct totals *totals = calloc(1, sizeof(*totals));
+
+    if (totals == NULL)
+        return NULL;
+    totals->counters = counters;
+    totals->entries = calloc(n_slots + 1u, sizeof(*totals->entries));
+    if (totals->entries == NULL) {
+        free(totals);
+        return NULL;
+    }
+    for (uint32_t slot = 0; slot < n_slots; slot++) {
+        uint32_t id = counters_slot_ids(counters)[slot];
+
+        if (id != 0)
+            totals->entries[totals->n++] = (struct entry){.id = id, .slot = slot};
+    }
+    qsort(totals->entries, totals->n, sizeof(*totals->entries), by_id);
+    for (uint32_t i = 0; i < state->n_backends; i++) {
+        struct entry *entry = find(totals, state->backends[i].id);
+
+        if (entry != NULL)
+            entry->backend = &state->backends[i];
+    }
+    return totals;
+}
+
+void totals_free(struct totals *totals)
+{
+    if (totals != NULL)
+        free(totals->entries);
+    free(totals);
+}
+
+uint32_t totals_slot(const struct totals *totals, uint32_t id)
+{
+    const struct entry *entry = find(totals, id);
+
+    return entry == NULL ? LB_NO_SLOT : entry->slot;
 }
 
 /* Gives a backend its base, or none where nothing was counted. Whether that is a change. */
@@ -31,14 +101,16 @@ static bool base_take(struct state_backend *b, const uint64_t base[COUNTERS_SLOT
 bool totals_rebase(struct state *state, const struct counters_header *before,
                    const struct counters_header *now)
 {
+    struct totals *totals;
     bool changed = false;
 
     if (before == NULL || now == NULL || before->epoch != now->epoch ||
         before->n_slots != now->n_slots)
         return false;
-    for (uint32_t i = 0; i < state->n_backends; i++) {
+    totals = totals_new(state, now);
+    for (uint32_t i = 0; totals != NULL && i < state->n_backends; i++) {
         struct state_backend *b = &state->backends[i];
-        uint32_t slot = totals_slot(now, b->id);
+        uint32_t slot = totals_slot(totals, b->id);
         uint64_t base[COUNTERS_SLOT_COUNT];
 
         if (slot == LB_NO_SLOT || counters_slot_ids(before)[slot] == b->id)
@@ -47,17 +119,18 @@ bool totals_rebase(struct state *state, const struct counters_header *before,
             base[what] = counters_slot_sum(before, slot, (enum counters_slot)what);
         changed |= base_take(b, base, now->epoch);
     }
+    totals_free(totals);
     return changed;
 }
 
-uint64_t totals_of(const struct state *state, const struct counters_header *counters, uint32_t id,
-                   uint32_t slot, enum counters_slot what)
+uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot what)
 {
-    const struct state_backend *b = state_by_id(state, id);
-    uint64_t sum = counters_slot_sum(counters, slot, what);
+    const struct entry *entry = find(totals, id);
+    const struct state_backend *b = entry->backend;
+    uint64_t sum = counters_slot_sum(totals->counters, entry->slot, what);
 
     /* A base greater than the sum is none: the slot began anew. */
-    if (b == NULL || b->base_epoch != counters->epoch || b->base[what] > sum)
+    if (b == NULL || b->base_epoch != totals->counters->epoch || b->base[what] > sum)
         return sum;
     return sum - b->base[what];
 }

@@ -11,8 +11,18 @@
 #include "control/state.h"
 #include "dataplane/lb/call_table.h"
 
-/* The slot of a backend id, or LB_NO_SLOT: it has none, or counters is NULL. */
-uint32_t totals_slot(const struct counters_header *counters, uint32_t id);
+/* Slots and backends by id, to look at many of them. */
+struct totals;
+
+/* Of a state and counters (NULL: the data plane is absent), which must outlive it. NULL: no memory. */
+struct totals *totals_new(const struct state *state, const struct counters_header *counters);
+void totals_free(struct totals *totals);
+
+/* The slot of a backend id, or LB_NO_SLOT: it has none. */
+uint32_t totals_slot(const struct totals *totals, uint32_t id);
+
+/* What was counted for a backend that has a slot. */
+uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot what);
 
 /*
  * After the data plane gave slots to a snapshot's backends: those whose slot was not theirs in
@@ -21,9 +31,5 @@ uint32_t totals_slot(const struct counters_header *counters, uint32_t id);
  */
 bool totals_rebase(struct state *state, const struct counters_header *before,
                    const struct counters_header *now);
-
-/* What was counted for a backend in its slot. */
-uint64_t totals_of(const struct state *state, const struct counters_header *counters, uint32_t id,
-                   uint32_t slot, enum counters_slot what);
 
 #endif

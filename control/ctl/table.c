@@ -12,6 +12,11 @@
 
 enum { GAP = 2 }; /* blanks between columns */
 
+struct layout {
+    uint32_t width; /* of the longest cell */
+    bool numeric;   /* numbers (and "-") only */
+};
+
 struct table {
     uint32_t n_columns, n_rows; /* the headers are row 0 */
     char **cells;               /* [n_rows * n_columns] */
@@ -76,31 +81,30 @@ static bool is_number(const char *text)
     return *text != '\0' && strspn(text, "0123456789.%-") == strlen(text);
 }
 
-/* Width of a column, and whether it holds numbers (and "-") only. */
-static uint32_t measure(const struct table *table, uint32_t column, bool *ret_numeric)
+static struct layout measure(const struct table *table, uint32_t column)
 {
-    uint32_t width = 0;
+    struct layout layout = {.numeric = table->n_rows > 1};
 
-    *ret_numeric = table->n_rows > 1;
     for (uint32_t row = 0; row < table->n_rows; row++) {
         const char *cell = table->cells[row * table->n_columns + column];
 
-        if (width_of(cell) > width)
-            width = width_of(cell);
+        if (width_of(cell) > layout.width)
+            layout.width = width_of(cell);
         if (row > 0 && !is_number(cell))
-            *ret_numeric = false;
+            layout.numeric = false;
     }
-    return width;
+    return layout;
 }
 
-static void print_row(FILE *out, const struct table *table, uint32_t row)
+static void print_row(FILE *out, const struct table *table, const struct layout *layouts,
+                      uint32_t row)
 {
     uint32_t owed = 0; /* blanks that only matter when something follows */
 
     for (uint32_t column = 0; column < table->n_columns; column++) {
         const char *cell = table->cells[row * table->n_columns + column];
-        bool numeric;
-        uint32_t pad = measure(table, column, &numeric) - width_of(cell);
+        bool numeric = layouts[column].numeric;
+        uint32_t pad = layouts[column].width - width_of(cell);
 
         if (numeric)
             owed += pad;
@@ -117,12 +121,18 @@ char *table_text(const struct table *table)
 {
     char *text = NULL;
     size_t size;
-    FILE *out = open_memstream(&text, &size);
+    struct layout *layouts = calloc(table->n_columns, sizeof(*layouts));
+    FILE *out = layouts == NULL ? NULL : open_memstream(&text, &size);
 
-    if (out == NULL)
+    if (out == NULL) {
+        free(layouts);
         return NULL;
+    }
+    for (uint32_t column = 0; column < table->n_columns; column++)
+        layouts[column] = measure(table, column);
     for (uint32_t row = 0; row < table->n_rows; row++)
-        print_row(out, table, row);
+        print_row(out, table, layouts, row);
+    free(layouts);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "control/ctl/print.h"
 #include "control/ctl/table.h"
@@ -93,6 +95,30 @@ static void pairs_are_aligned(void **context)
     json_decref(value);
 }
 
+/* It once measured every column anew for every cell: 30 s for this many. */
+static void long_table_takes_no_longer_than_its_rows(void **context)
+{
+    static const char *const headers[] = {"POOL", "BACKEND", "CALLS"};
+    struct table *table = table_new(headers, 3);
+    char cells[3][32];
+    const char *row[] = {cells[0], cells[1], cells[2]};
+    clock_t begun = clock();
+    char *text;
+
+    (void)context;
+    assert_non_null(table);
+    for (int i = 0; i < 20000; i++) {
+        for (int j = 0; j < 3; j++)
+            snprintf(cells[j], sizeof(cells[j]), "%s%d", j == 2 ? "" : "name-", i * 7919 % 10007);
+        assert_int_equal(table_add(table, row), 0);
+    }
+    text = table_text(table);
+    assert_non_null(text);
+    assert_true(clock() - begun < 2 * CLOCKS_PER_SEC);
+    free(text);
+    table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +126,7 @@ int main(void)
         cmocka_unit_test(table_without_rows_is_its_headers),
         cmocka_unit_test(odd_answers_are_printed),
         cmocka_unit_test(pairs_are_aligned),
+        cmocka_unit_test(long_table_takes_no_longer_than_its_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
