@@ -19,6 +19,7 @@ struct layout {
 
 struct table {
     uint32_t n_columns, n_rows; /* the headers are row 0 */
+    uint32_t room;              /* rows that cells has memory for */
     char **cells;               /* [n_rows * n_columns] */
 };
 
@@ -46,19 +47,33 @@ void table_free(struct table *table)
     free(table);
 }
 
-int table_add(struct table *table, const char *const *cells)
+/* Room for one more row; twice as much each time. */
+static int grow(struct table *table)
 {
-    uint32_t n = table->n_columns, first = table->n_rows * n;
-    char **more = realloc(table->cells, sizeof(*more) * (first + n));
+    uint32_t room = table->room == 0 ? 16 : 2 * table->room;
+    char **more;
 
+    if (table->n_rows < table->room)
+        return 0;
+    more = realloc(table->cells, sizeof(*more) * room * table->n_columns);
     if (more == NULL)
         return -ENOMEM;
     table->cells = more;
+    table->room = room;
+    return 0;
+}
+
+int table_add(struct table *table, const char *const *cells)
+{
+    uint32_t n = table->n_columns, first = table->n_rows * n;
+
+    if (grow(table) != 0)
+        return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
-        more[first + i] = strdup(cells[i] == NULL ? "-" : cells[i]);
-        if (more[first + i] == NULL) {
+        table->cells[first + i] = strdup(cells[i] == NULL ? "-" : cells[i]);
+        if (table->cells[first + i] == NULL) {
             while (i > 0)
-                free(more[first + --i]);
+                free(table->cells[first + --i]);
             return -ENOMEM;
         }
     }
