@@ -355,6 +355,12 @@ static void test_secret_texts(void **state)
         {SEED "current 1 " KEY "current 2 " KEY, -EINVAL, 3},
         {SEED "current 1 " KEY "next 1 " KEY, -EINVAL, 3},
         {SEED SEED "current 1 " KEY, -EINVAL, 2},
+        {SEED "current 1 " KEY "rotated 1800000000 # when\n", 0, 0},
+        {SEED "current 1 " KEY "rotated 1800000000\nrotated 1800000000\n", -EINVAL, 4},
+        {SEED "current 1 " KEY "rotated yesterday\n", -EINVAL, 3},
+        {SEED "current 1 " KEY "rotated -1\n", -EINVAL, 3},
+        {SEED "current 1 " KEY "rotated 9223372036854775808\n", -EINVAL, 3},
+        {SEED "current 1 " KEY "rotated\n", -EINVAL, 3},
         {"sead 00112233445566778899aabbccddeeff\n", -EINVAL, 1},
         {SEED "current 1 0123456789abcdef0123456789ABCDEF more\n", -EINVAL, 2},
     };
