@@ -4,8 +4,8 @@
  * memory is config/counters'. One writer a block: block 0 is main's, block 1 + w worker w's. The
  * laws hold for the sums over all blocks, whenever no frame is on its way:
  *
- *   rx_frames = to_tap + fragments + messages + the sum of drop_frame_*
- *   fragments = drop_fragment
+ *   rx_frames + reassembled = to_tap + fragments + messages + the sum of drop_frame_*
+ *   fragments = fragments_joined + fragments_waiting + the sum of drop_fragment_*
  *   messages  = forwarded + replied + dropped + punted
  *   forwarded = the sum of verdict_forwarded_*, replied of verdict_STATUS_*, dropped of
  *               verdict_drop_*, punted of verdict_punt_*
@@ -24,15 +24,26 @@
 
 enum counter {
     COUNTER_RX_FRAMES,
-    COUNTER_TO_TAP,               /* given to main for the kernel */
-    COUNTER_FRAGMENTS,            /* of UDP to an address that we listen on */
-    COUNTER_MESSAGES,             /* datagrams to a listener */
+    COUNTER_REASSEMBLED,     /* datagrams joined from fragments: each then as if received whole */
+    COUNTER_TO_TAP,          /* given to main for the kernel */
+    COUNTER_TO_TAP_VLAN,     /* of these, frames of a virtual LAN */
+    COUNTER_TO_TAP_EXTENDED, /* and UDP, or so it seems, behind headers that we leave alone */
+    COUNTER_FRAGMENTS,       /* of UDP to an address that we listen on */
+    COUNTER_MESSAGES,        /* datagrams to a listener */
     COUNTER_DROP_FRAME_TRUNCATED, /* shorter than its IP or UDP length */
     COUNTER_DROP_FRAME_CHECKSUM,
-    COUNTER_DROP_FRAME_SEGMENTS,  /* more segments than one mbuf takes */
-    COUNTER_DROP_FRAME_NO_TAP,    /* the kernel's, on a port without exception path */
-    COUNTER_DROP_FRAME_OTHER_MAC, /* to a listener, in a frame for another station */
-    COUNTER_DROP_FRAGMENT,
+    COUNTER_DROP_FRAME_SEGMENTS,      /* more segments than one mbuf takes */
+    COUNTER_DROP_FRAME_NO_TAP,        /* the kernel's, on a port without exception path */
+    COUNTER_DROP_FRAME_OTHER_MAC,     /* to a listener, in a frame for another station */
+    COUNTER_DROP_FRAME_ROOM,          /* the kernel's, joined or tagged: no buffer takes it */
+    COUNTER_FRAGMENTS_JOINED,         /* of datagrams that were completed */
+    COUNTER_FRAGMENTS_WAITING,        /* a gauge, each worker's */
+    COUNTER_DROP_FRAGMENT_RING_FULL,  /* the owner was too slow */
+    COUNTER_DROP_FRAGMENT_REPEATED,   /* the same once more */
+    COUNTER_DROP_FRAGMENT_OVERLAPPED, /* of datagrams given up since their pieces contradict */
+    COUNTER_DROP_FRAGMENT_INVALID,    /* empty, beyond 65,535 bytes, not in units of 8 */
+    COUNTER_DROP_FRAGMENT_EXPIRED,    /* the rest did not come in time */
+    COUNTER_DROP_FRAGMENT_EVICTED,    /* the oldest, when there is no room */
     COUNTER_FORWARDED,
     COUNTER_REPLIED,
     COUNTER_DROPPED,
@@ -57,6 +68,9 @@ enum counter {
     COUNTER_FROM_TAP_RING_FULL, /* the worker was too slow */
     COUNTER_TAP_TX,
     COUNTER_TAP_TX_DROP,
+    COUNTER_PATH_MTUS,          /* learnt, again too */
+    COUNTER_FRAME_BUFFERS_USED, /* gauges, main's, once a second: of the ports' pools, those that */
+    COUNTER_DATAGRAM_BUFFERS_USED, /* lie in a driver's rings included, and of the large ones */
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
     COUNTER_VERDICTS, /* and on: verdict_<proxy_reason_name>, each */

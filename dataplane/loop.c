@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/io/frame.h"
 #include "dataplane/sweep.h"
 
 enum {
@@ -173,12 +174,34 @@ static void on_tap(struct loop *loop, uint8_t port)
     count(loop, COUNTER_FROM_TAP_RING_FULL, c.ring_full);
 }
 
+/* What a router says of a datagram of ours: one whose source is a listener. */
+static void learn_path_mtu(struct loop *loop, uint8_t port, const struct io_too_big *too_big)
+{
+    struct publish_current current = publish_read(loop->shared->publish);
+
+    if (current.view == NULL ||
+        snapshot_find_listener(current.view->snapshot, SIP_TRANSPORT_UDP, &too_big->src) < 0)
+        return;
+    if (io_path_mtu_learn(loop->shared->path_mtu, &too_big->dst.ip, too_big->mtu,
+                          loop->shared->ports[port].mtu, now_ms()))
+        count(loop, COUNTER_PATH_MTUS, 1);
+}
+
+/* Looks at what goes to the kernel. */
+static void see(void *context, uint8_t port, const uint8_t *bytes, uint32_t length)
+{
+    struct io_too_big too_big;
+
+    if (io_frame_too_big(bytes, length, &too_big))
+        learn_path_mtu(context, port, &too_big);
+}
+
 static void serve_workers(struct loop *loop)
 {
     struct io_exception *exception = loop->shared->exception;
     struct io_exception_counts c = {0};
 
-    io_exception_deliver(exception, FRAMES_A_TURN, &c);
+    io_exception_deliver(exception, FRAMES_A_TURN, &c, see, loop);
     count(loop, COUNTER_TAP_DELIVERED, c.delivered);
     count(loop, COUNTER_TAP_WRITE_DROP, c.write_drop);
     io_exception_hold(exception, loop->hold, publish_main_fib(loop->shared->publish), now_ms(),
@@ -241,12 +264,25 @@ static void update_clock(struct loop *loop)
     atomic_store_explicit(&loop->shared->now_s, (uint32_t)now_s, memory_order_relaxed);
 }
 
+static void gauge_buffers(struct loop *loop)
+{
+    uint64_t used = 0;
+
+    for (uint32_t i = 0; i < loop->shared->n_ports; i++)
+        used += io_port_buffers_used(&loop->shared->ports[i]);
+    counters_set(&loop->counters[COUNTER_FRAME_BUFFERS_USED], used);
+    counters_set(&loop->counters[COUNTER_DATAGRAM_BUFFERS_USED],
+                 io_fragments_buffers_used(loop->shared->fragments));
+}
+
 static void each_second(struct loop *loop)
 {
     if (loop->trouble != 0)
         on_kernel(loop);
     keep_backends_known(loop);
     io_kernel_revalidate(loop->kernel, publish_main_fib(loop->shared->publish), now_ms());
+    io_path_mtu_expire(loop->shared->path_mtu, now_ms());
+    gauge_buffers(loop);
 }
 
 static void on_timer(struct loop *loop)

@@ -17,6 +17,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_random.h>
 #include <rte_version.h>
 
 #include "config/cfg.h"
@@ -181,6 +182,10 @@ static int start_shared(struct plane *plane)
     shared->exception = io_exception_new(plane->ports, shared->n_ports);
     if (shared->publish == NULL || shared->exception == NULL)
         return fail(plane, -ENOMEM, "rings");
+    shared->fragments = io_fragments_new(shared->n_workers);
+    shared->path_mtu = io_path_mtu_new(&(struct lb_key){rte_rand(), rte_rand()});
+    if (shared->fragments == NULL || shared->path_mtu == NULL)
+        return fail(plane, -ENOMEM, "buffers for datagrams in fragments (dataplane.memory)");
     return 0;
 }
 
@@ -267,6 +272,8 @@ static void stop(struct plane *plane)
     for (uint32_t i = 0; i < IO_WORKERS_MAX; i++)
         worker_free(plane->workers[i]);
     loop_free(plane->loop);
+    io_path_mtu_free(shared->path_mtu);
+    io_fragments_free(shared->fragments);
     io_exception_free(shared->exception);
     publish_free(shared->publish);
     memory_free(&plane->calls);

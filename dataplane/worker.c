@@ -1,49 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fast path, in stages over a burst: receive, classify, parse, route, rewrite, transmit. What
- * a message means is proxy/'s; how a frame looks is io/frame's.
+ * The fast path, in stages over a burst: receive, classify (classify.c), parse, route, rewrite,
+ * transmit. What a message means is proxy/'s; how a frame looks is io/frame's. A datagram in
+ * fragments is joined by one worker, its owner (join.c), and is a burst of its own.
  */
-#include "dataplane/worker.h"
-
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_ethdev.h>
-#include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <rte_random.h>
 
-#include "dataplane/io/frame.h"
-#include "dataplane/io/payload.h"
-#include "dataplane/io/transmit.h"
-
-enum { REPLY_MAX = IO_FRAME_MAX - IO_HEADERS_MAX };
-
-/* One message on its way through the stages. */
-struct job {
-    struct rte_mbuf *mbuf;
-    struct io_frame frame;
-    struct sip_msg msg;
-    struct proxy_input input;
-    struct proxy_output output;
-};
-
-struct worker {
-    struct worker_shared *shared;
-    uint32_t index;
-    bool yields;
-    bool main_has_work; /* this loop gave main something */
-    uint16_t ip_id;
-    struct io_tx *tx;
-    uint64_t *counters;                         /* our block */
-    uint64_t *requests, *new_calls, *responses; /* of it, by slot */
-    struct lb_call_counts call_counts;
-    struct publish_current current;
-    uint32_t n_jobs;
-    struct job jobs[IO_BURST];
-    char reply[REPLY_MAX];
-};
+#include "dataplane/stages.h"
 
 struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yields)
 {
@@ -57,15 +26,17 @@ struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yie
     w->shared = shared;
     w->index = index;
     w->yields = yields;
-    w->ip_id = (uint16_t)rte_rand();
+    w->id_step = (uint16_t)io_tx_id_step(shared->n_workers);
+    w->ip_id = (uint16_t)(rte_rand() / w->id_step * w->id_step + index);
     w->counters = counters_block(h, 1 + index);
     w->requests = counters_slot_block(h, 1 + index, COUNTERS_SLOT_REQUESTS);
     w->new_calls = counters_slot_block(h, 1 + index, COUNTERS_SLOT_NEW);
     w->responses = counters_slot_block(h, 1 + index, COUNTERS_SLOT_RESPONSES);
     w->call_counts = counters_call_counts(h, 1 + index);
     w->tx = io_tx_new(shared->ports, shared->n_ports, index);
-    if (w->tx == NULL) {
-        free(w);
+    w->reassembly = io_fragments_table(shared->fragments);
+    if (w->tx == NULL || w->reassembly == NULL) {
+        worker_free(w);
         return NULL;
     }
     return w;
@@ -75,19 +46,9 @@ void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
+    io_reassembly_free(w->reassembly);
     io_tx_free(w->tx);
     free(w);
-}
-
-static void count(struct worker *w, enum counter counter, uint64_t n)
-{
-    counters_add(&w->counters[counter], n);
-}
-
-static void drop(struct worker *w, struct rte_mbuf *mbuf, enum counter counter)
-{
-    count(w, counter, 1);
-    rte_pktmbuf_free(mbuf);
 }
 
 /* ---- Receive ---- */
@@ -100,116 +61,6 @@ static uint32_t receive(struct worker *w, uint8_t port, struct rte_mbuf **ret_mb
     for (uint32_t i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(ret_mbufs[i], const void *));
     return n;
-}
-
-/* ---- Classify ---- */
-
-/* Whether any listener has the address: fragments bear no port. They are few. */
-static bool listens_on(const struct snapshot *s, const struct sip_ip *ip)
-{
-    const struct snapshot_listener *listeners = snapshot_listeners(s);
-
-    for (uint32_t i = 0; i < s->listeners.n; i++) {
-        if (listeners[i].transport == SIP_TRANSPORT_UDP && sip_ip_equal(&listeners[i].addr.ip, ip))
-            return true;
-    }
-    return false;
-}
-
-/* A port with a TAP hangs on a wire where frames for other stations may pass. */
-static bool is_for_us(const struct io_port *port, const struct io_frame *frame)
-{
-    return port->tap_port_id == IO_NO_PORT_ID ||
-           memcmp(port->mac, frame->dst_mac, sizeof(port->mac)) == 0;
-}
-
-static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *frame)
-{
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
-        return true;
-    return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
-}
-
-/* A datagram: a message becomes a job; true when the frame is the kernel's. */
-static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
-                         const struct io_frame *frame)
-{
-    const struct snapshot *s = w->current.view == NULL ? NULL : w->current.view->snapshot;
-    int32_t listener = s == NULL ? -1 : snapshot_find_listener(s, SIP_TRANSPORT_UDP, &frame->dst);
-    struct job *job;
-
-    if (listener < 0)
-        return true;
-    if (!is_for_us(&w->shared->ports[port], frame)) {
-        drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
-        return false;
-    }
-    if (!checksum_good(mbuf, frame)) {
-        drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
-        return false;
-    }
-    count(w, COUNTER_MESSAGES, 1);
-    job = &w->jobs[w->n_jobs++];
-    job->mbuf = mbuf;
-    job->frame = *frame;
-    job->input.listener = (uint32_t)listener;
-    return false;
-}
-
-/* Disposes of a frame that is no message; true when it is the kernel's. */
-static bool classify_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf)
-{
-    struct io_frame frame;
-
-    if (mbuf->nb_segs != 1 && rte_pktmbuf_linearize(mbuf) != 0) {
-        drop(w, mbuf, COUNTER_DROP_FRAME_SEGMENTS);
-        return false;
-    }
-    switch (io_frame_parse(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, &frame)) {
-    case IO_FRAME_UDP:
-        return classify_udp(w, port, mbuf, &frame);
-    case IO_FRAME_FRAGMENT:
-        if (w->current.view == NULL || !listens_on(w->current.view->snapshot, &frame.dst.ip))
-            return true;
-        /* Reassembly belongs here: by ring to worker hash(src, dst, proto, id) % N. */
-        count(w, COUNTER_FRAGMENTS, 1);
-        drop(w, mbuf, COUNTER_DROP_FRAGMENT);
-        return false;
-    case IO_FRAME_TRUNCATED:
-        drop(w, mbuf, COUNTER_DROP_FRAME_TRUNCATED);
-        return false;
-    case IO_FRAME_BAD_CHECKSUM:
-        drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
-        return false;
-    case IO_FRAME_OTHER:
-        return true;
-    }
-    return true;
-}
-
-/* Makes jobs of messages, and gives the kernel what is its. */
-static void classify(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
-{
-    struct rte_mbuf *kernels[IO_BURST];
-    uint32_t n_kernels = 0, queued;
-
-    w->n_jobs = 0;
-    count(w, COUNTER_RX_FRAMES, n);
-    for (uint32_t i = 0; i < n; i++) {
-        if (classify_frame(w, port, mbufs[i]))
-            kernels[n_kernels++] = mbufs[i];
-    }
-    if (n_kernels == 0)
-        return;
-    if (w->shared->ports[port].tap_port_id == IO_NO_PORT_ID) {
-        count(w, COUNTER_DROP_FRAME_NO_TAP, n_kernels);
-        rte_pktmbuf_free_bulk(kernels, n_kernels);
-        return;
-    }
-    queued = io_exception_to_kernel(w->shared->exception, port, kernels, n_kernels);
-    count(w, COUNTER_TO_TAP, n_kernels);
-    count(w, COUNTER_TAP_RING_FULL, n_kernels - queued);
-    w->main_has_work = true;
 }
 
 /* ---- Parse ---- */
@@ -240,10 +91,9 @@ static void parse(struct worker *w, uint8_t port)
 
     for (uint32_t i = 0; i < w->n_jobs; i++) {
         struct job *job = &w->jobs[i];
-        const char *bytes = rte_pktmbuf_mtod(job->mbuf, const char *);
         uint64_t hash;
 
-        sip_msg_index(bytes + job->frame.payload, job->frame.length, &job->msg);
+        sip_msg_index(job->text, job->frame.length, &job->msg);
         job->input.msg = &job->msg;
         job->input.from = (struct proxy_flow){
             .local = job->frame.dst, .peer = job->frame.src, .transport = SIP_TRANSPORT_UDP};
@@ -287,31 +137,50 @@ static void route(struct worker *w)
         struct job *job = &w->jobs[i];
 
         proxy_decide(w->current.view, &job->input, &job->output);
-        count(w, counter_of[job->output.verdict], 1);
-        count(w, COUNTER_VERDICTS + job->output.reason, 1);
+        worker_count(w, counter_of[job->output.verdict], 1);
+        worker_count(w, COUNTER_VERDICTS + job->output.reason, 1);
         count_slot(w, job);
     }
 }
 
 /* ---- Rewrite ---- */
 
-/* The message as it leaves, alone in the job's mbuf, which becomes NULL when it has no room. */
-static void make_message(struct worker *w, struct job *job, struct rte_mempool *pool,
-                         uint32_t headers)
+/* The message as it leaves by a port, alone in the job's mbuf, which is NULL when it has no room.
+ */
+static void make_message(struct worker *w, struct job *job, uint8_t port, uint32_t headers)
 {
+    const struct io_payload_pools pools = worker_pools(w, port);
+    const struct sip_msg *msg = &job->msg;
     struct rte_mbuf *received = job->mbuf;
     int32_t length;
 
     if (job->output.verdict == PROXY_FORWARD) {
-        job->mbuf = io_payload_edit(received, pool, headers, &job->output.edit, job->msg.buf,
-                                    job->msg.length);
+        if (received == NULL)
+            job->mbuf = io_payload_copy(&pools, headers, &job->output.edit, msg->buf, msg->length);
+        else
+            job->mbuf = io_payload_edit(received, &pools, headers, &job->output.edit, msg->buf,
+                                        msg->length);
         return;
     }
     /* A reply quotes the message, so it is printed beside it. */
     length =
         proxy_reply_print(w->current.view, &job->input, &job->output, w->reply, sizeof(w->reply));
-    job->mbuf = length < 0 ? NULL : io_payload_new(pool, headers, w->reply, (uint32_t)length);
+    job->mbuf = length < 0 ? NULL : io_payload_new(&pools, headers, w->reply, (uint32_t)length);
     rte_pktmbuf_free(received);
+}
+
+/* Sends a frame; what is SIP's is cut where the port, or what is known of an IPv6 path, asks it. */
+static void send_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+{
+    uint32_t mtu = w->shared->ports[port].mtu;
+
+    if (mbuf->pkt_len > (uint32_t)IO_ETHER_BYTES + IO_MTU6_MIN && kind != IO_KIND_TAP) {
+        struct sip_ip to = io_frame_destination(rte_pktmbuf_mtod(mbuf, const uint8_t *));
+
+        if (!sip_ip_is_v4(&to))
+            mtu = io_path_mtu_get(w->shared->path_mtu, &to, mtu);
+    }
+    io_tx_put(w->tx, port, mbuf, kind, mtu);
 }
 
 /* Puts headers in front of a message and sends it, or has main hold it until the MAC is known. */
@@ -324,14 +193,15 @@ static void address(struct worker *w, struct job *job, const struct io_next_hop 
     uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)headers);
 
     io_frame_build(bytes, w->shared->ports[hop->port].mac, found ? hop->mac : unknown, &to->local,
-                   &to->peer, length, w->ip_id++);
+                   &to->peer, length, w->ip_id);
+    w->ip_id += w->id_step;
     if (found) {
-        io_tx_put(w->tx, hop->port, job->mbuf, IO_KIND_SIP);
+        send_frame(w, hop->port, job->mbuf, IO_KIND_SIP);
         return;
     }
-    count(w, COUNTER_SIP_HELD, 1);
+    worker_count(w, COUNTER_SIP_HELD, 1);
     if (!io_exception_to_hold(w->shared->exception, job->mbuf))
-        count(w, COUNTER_HELD_DROPPED, 1);
+        worker_count(w, COUNTER_HELD_DROPPED, 1);
     w->main_has_work = true;
 }
 
@@ -351,13 +221,13 @@ static void rewrite_job(struct worker *w, struct job *job)
         sip_ip_is_v4(&output->to.local.ip) == sip_ip_is_v4(&output->to.peer.ip))
         result = io_fib_lookup(w->current.fib, &output->to.peer.ip, &hop);
     if (result == IO_FIB_NO_ROUTE) {
-        drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
+        worker_drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
         return;
     }
-    make_message(w, job, w->shared->ports[hop.port].pool, headers);
+    make_message(w, job, hop.port, headers);
     if (job->mbuf == NULL) {
-        count(w, COUNTER_SIP_TX_DROP, 1);
-        count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
+        worker_count(w, COUNTER_SIP_TX_DROP, 1);
+        worker_count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
         return;
     }
     address(w, job, &hop, result == IO_FIB_FOUND, headers);
@@ -367,6 +237,13 @@ static void rewrite(struct worker *w)
 {
     for (uint32_t i = 0; i < w->n_jobs; i++)
         rewrite_job(w, &w->jobs[i]);
+}
+
+void worker_run_jobs(struct worker *w, uint8_t port)
+{
+    parse(w, port);
+    route(w);
+    rewrite(w);
 }
 
 /* ---- Transmit ---- */
@@ -381,7 +258,7 @@ static uint32_t take_from_main(struct worker *w)
         uint32_t n = io_exception_from_main(w->shared->exception, (uint8_t)port, mbufs, IO_BURST);
 
         for (uint32_t i = 0; i < n; i++)
-            io_tx_put(w->tx, (uint8_t)port, mbufs[i], (enum io_kind)mbufs[i]->hash.usr);
+            send_frame(w, (uint8_t)port, mbufs[i], (enum io_kind)mbufs[i]->hash.usr);
         taken += n;
     }
     return taken;
@@ -393,18 +270,18 @@ static void transmit(struct worker *w)
 
     io_tx_flush(w->tx);
     c = io_tx_take_counts(w->tx);
-    count(w, COUNTER_SIP_TX, c.sent[IO_KIND_SIP]);
-    count(w, COUNTER_SIP_TX_FRAGMENTED, c.fragmented);
-    count(w, COUNTER_SIP_TX_DROP, c.refused[IO_KIND_SIP] + c.no_room[IO_KIND_SIP]);
-    count(w, COUNTER_SIP_TX_DROP_DRIVER, c.refused[IO_KIND_SIP]);
-    count(w, COUNTER_SIP_TX_DROP_ROOM, c.no_room[IO_KIND_SIP]);
-    count(w, COUNTER_SIP_MTU_DROP, c.too_long[IO_KIND_SIP]);
-    count(w, COUNTER_HELD_TX, c.sent[IO_KIND_HELD]);
-    count(w, COUNTER_HELD_TX_DROP,
-          c.refused[IO_KIND_HELD] + c.no_room[IO_KIND_HELD] + c.too_long[IO_KIND_HELD]);
-    count(w, COUNTER_TAP_TX, c.sent[IO_KIND_TAP]);
-    count(w, COUNTER_TAP_TX_DROP,
-          c.refused[IO_KIND_TAP] + c.no_room[IO_KIND_TAP] + c.too_long[IO_KIND_TAP]);
+    worker_count(w, COUNTER_SIP_TX, c.sent[IO_KIND_SIP]);
+    worker_count(w, COUNTER_SIP_TX_FRAGMENTED, c.fragmented);
+    worker_count(w, COUNTER_SIP_TX_DROP, c.refused[IO_KIND_SIP] + c.no_room[IO_KIND_SIP]);
+    worker_count(w, COUNTER_SIP_TX_DROP_DRIVER, c.refused[IO_KIND_SIP]);
+    worker_count(w, COUNTER_SIP_TX_DROP_ROOM, c.no_room[IO_KIND_SIP]);
+    worker_count(w, COUNTER_SIP_MTU_DROP, c.too_long[IO_KIND_SIP]);
+    worker_count(w, COUNTER_HELD_TX, c.sent[IO_KIND_HELD]);
+    worker_count(w, COUNTER_HELD_TX_DROP,
+                 c.refused[IO_KIND_HELD] + c.no_room[IO_KIND_HELD] + c.too_long[IO_KIND_HELD]);
+    worker_count(w, COUNTER_TAP_TX, c.sent[IO_KIND_TAP]);
+    worker_count(w, COUNTER_TAP_TX_DROP,
+                 c.refused[IO_KIND_TAP] + c.no_room[IO_KIND_TAP] + c.too_long[IO_KIND_TAP]);
 }
 
 /* ---- The loop ---- */
@@ -424,10 +301,8 @@ static uint32_t run_port(struct worker *w, uint8_t port)
 
     if (n == 0)
         return 0;
-    classify(w, port, mbufs, n);
-    parse(w, port);
-    route(w);
-    rewrite(w);
+    worker_classify(w, port, mbufs, n);
+    worker_run_jobs(w, port);
     return n;
 }
 
@@ -444,6 +319,7 @@ int worker_run(void *worker)
         w->current = publish_read(shared->publish);
         for (uint32_t port = 0; port < shared->n_ports; port++)
             n += run_port(w, (uint8_t)port);
+        n += worker_join(w);
         n += take_from_main(w);
         if (n > 0)
             transmit(w);

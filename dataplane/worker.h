@@ -10,6 +10,8 @@
 
 #include "dataplane/counters.h"
 #include "dataplane/io/exception.h"
+#include "dataplane/io/fragments.h"
+#include "dataplane/io/path_mtu.h"
 #include "dataplane/publish.h"
 
 /* What main and all workers share; made by main, and outlives the workers. */
@@ -19,6 +21,8 @@ struct worker_shared {
     uint32_t n_workers;
     struct publish *publish;
     struct io_exception *exception;
+    struct io_fragments *fragments;
+    struct io_path_mtu *path_mtu;
     struct lb_call_table *calls;
     struct counters_header *counters;
     atomic_uint now_s; /* the call table's seconds, by main's clock */

@@ -94,6 +94,18 @@ int io_device_set_up(const char *name, bool all_multicast)
     return device_ioctl(name, SIOCSIFFLAGS, &request);
 }
 
+/* Switches one of ETHTOOL_GFLAGS's features off. 0, or -EOPNOTSUPP when it cannot be. */
+static int feature_off(const char *name, uint32_t flag)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GFLAGS};
+    int error = device_ethtool(name, &value);
+
+    if (error != 0 || (value.data & flag) == 0)
+        return error;
+    value = (struct ethtool_value){.cmd = ETHTOOL_SFLAGS, .data = value.data & ~flag};
+    return device_ethtool(name, &value);
+}
+
 int io_device_offloads_off(const char *name)
 {
     struct ethtool_value value = {.cmd = ETHTOOL_SGRO, .data = 0};
@@ -101,14 +113,13 @@ int io_device_offloads_off(const char *name)
 
     if (error != 0 && error != -EOPNOTSUPP)
         return error;
-    value = (struct ethtool_value){.cmd = ETHTOOL_GFLAGS};
-    error = device_ethtool(name, &value);
-    if (error != 0)
-        return error == -EOPNOTSUPP ? 0 : error;
-    if ((value.data & ETH_FLAG_LRO) == 0)
-        return 0;
-    value = (struct ethtool_value){.cmd = ETHTOOL_SFLAGS, .data = value.data & ~ETH_FLAG_LRO};
-    return device_ethtool(name, &value);
+    error = feature_off(name, ETH_FLAG_LRO);
+    if (error != 0 && error != -EOPNOTSUPP)
+        return error;
+    /* A tag that the device takes out of the frame is lost to XDP, which would see the frame of a
+     * VLAN as none. Where it cannot be left in, a VLAN must not reach the device. */
+    error = feature_off(name, ETH_FLAG_RXVLAN);
+    return error == -EOPNOTSUPP || error == -EINVAL ? 0 : error;
 }
 
 static int sysctl_open(const char *family, const char *kind, const char *name, const char *key,

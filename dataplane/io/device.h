@@ -24,7 +24,8 @@ int io_device_read(const char *name, struct io_device *ret_device);
 /* IFF_UP and IFF_ALLMULTI (neighbour discovery comes by multicast). 0 or a negative errno. */
 int io_device_set_up(const char *name, bool all_multicast);
 
-/* GRO and LRO off; a device that cannot have them is fine. 0 or a negative errno. */
+/* GRO, LRO and the taking out of VLAN tags off, where the device has them. 0 or a negative errno.
+ */
 int io_device_offloads_off(const char *name);
 
 /*

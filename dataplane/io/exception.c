@@ -17,16 +17,20 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "dataplane/io/cut.h"
 #include "dataplane/io/frame.h"
 #include "dataplane/io/transmit.h"
 
 /* Frames; powers of two. A full ring is a counted drop, so they bound what a flood can hold. */
 enum { TO_KERNEL_ROOM = 1024, TO_HOLD_ROOM = 256, TO_PORT_ROOM = 512 };
 
+enum { VLAN_BYTES = 4 };
+
 struct io_exception {
     const struct io_port *ports;
     uint32_t n_ports;
     int event_fd;
+    uint32_t fragment_id;                   /* main's: of what it cuts */
     struct rte_ring *to_kernel;             /* workers → main; hash.usr: index of the port */
     struct rte_ring *to_hold;               /* workers → main */
     struct rte_ring *to_port[IO_PORTS_MAX]; /* main → the port's worker; hash.usr: enum io_kind */
@@ -156,7 +160,36 @@ void io_exception_awake(struct io_exception *e)
         return; /* nobody wrote: something else woke main */
 }
 
-void io_exception_deliver(struct io_exception *e, uint32_t max, struct io_exception_counts *counts)
+static bool write_frame(const struct io_port *port, struct rte_mbuf *mbuf)
+{
+    mbuf->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    if (rte_eth_tx_burst(port->tap_port_id, 0, &mbuf, 1) == 1)
+        return true;
+    rte_pktmbuf_free(mbuf);
+    return false;
+}
+
+/* Takes over a frame; true: the kernel has all of it. */
+static bool deliver(struct io_exception *e, struct rte_mbuf *mbuf)
+{
+    const struct io_port *port = &e->ports[mbuf->hash.usr];
+    struct rte_mbuf *parts[IO_CUT_MAX];
+    bool good = true;
+    int n;
+
+    if (mbuf->pkt_len <= (uint32_t)IO_ETHER_BYTES + VLAN_BYTES + port->mtu)
+        return write_frame(port, mbuf);
+    n = io_cut(mbuf, port->pool, port->mtu, e->fragment_id++, parts);
+    rte_pktmbuf_free(mbuf);
+    for (int i = 0; i < n; i++)
+        good &= write_frame(port, parts[i]);
+    return good && n > 0;
+}
+
+void io_exception_deliver(struct io_exception *e, uint32_t max, struct io_exception_counts *counts,
+                          void (*see)(void *context, uint8_t port, const uint8_t *bytes,
+                                      uint32_t length),
+                          void *context)
 {
     struct rte_mbuf *mbufs[IO_BURST];
     uint32_t n;
@@ -168,15 +201,12 @@ void io_exception_deliver(struct io_exception *e, uint32_t max, struct io_except
             return;
         max -= n;
         for (uint32_t i = 0; i < n; i++) {
-            uint16_t tap = e->ports[mbufs[i]->hash.usr].tap_port_id;
-
-            mbufs[i]->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-            if (rte_eth_tx_burst(tap, 0, &mbufs[i], 1) == 1) {
+            see(context, (uint8_t)mbufs[i]->hash.usr, rte_pktmbuf_mtod(mbufs[i], const uint8_t *),
+                mbufs[i]->data_len);
+            if (deliver(e, mbufs[i]))
                 counts->delivered++;
-            } else {
-                rte_pktmbuf_free(mbufs[i]);
+            else
                 counts->write_drop++;
-            }
         }
     }
 }

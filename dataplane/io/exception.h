@@ -52,9 +52,14 @@ struct io_exception_counts {
     uint64_t held_released, held_dropped; /* of messages to hold: sent at once, refused */
 };
 
-/* Writes what workers gave to the TAPs, at most `max` frames. Adds to *counts. */
-void io_exception_deliver(struct io_exception *exception, uint32_t max,
-                          struct io_exception_counts *counts);
+/*
+ * Writes what workers gave to the TAPs, at most `max` frames; those longer than a TAP takes
+ * (AF_PACKET and workers join fragments) in fragments, and counted once. Adds to *counts. `see` is
+ * shown each before.
+ */
+void io_exception_deliver(
+    struct io_exception *exception, uint32_t max, struct io_exception_counts *counts,
+    void (*see)(void *context, uint8_t port, const uint8_t *bytes, uint32_t length), void *context);
 
 /* Reads a port's TAP, at most `max` frames, and gives them to its worker. Adds to *counts. */
 void io_exception_collect(struct io_exception *exception, uint8_t port, uint32_t max,

@@ -10,10 +10,27 @@
 enum {
     ETHERTYPE_IPV4 = 0x0800,
     ETHERTYPE_IPV6 = 0x86dd,
+    ETHERTYPE_VLAN = 0x8100,
+    ETHERTYPE_QINQ = 0x88a8,
+    VLAN_BYTES = 4,
+    VLAN_ID = 0x0fff,
     PROTOCOL_HOP_BY_HOP = 0,
     PROTOCOL_UDP = 17,
+    PROTOCOL_ROUTING = 43,
     PROTOCOL_FRAGMENT = 44,
+    PROTOCOL_ESP = 50,
+    PROTOCOL_AH = 51,
+    PROTOCOL_ICMPV6 = 58,
     PROTOCOL_OPTIONS = 60,
+    PROTOCOL_MOBILITY = 135,
+    OPTION_END = 0, /* IPv4 */
+    OPTION_NOP = 1,
+    OPTION_LOOSE_ROUTE = 131,
+    OPTION_STRICT_ROUTE = 137,
+    OPTION_PAD1 = 0,      /* IPv6 */
+    OPTION_ACTION = 0xc0, /* what a host does that does not know the option; 0: pass over it */
+    ICMPV6_TOO_BIG = 2,
+    ICMPV6_BYTES = 8,
     IPV4_MORE_FRAGMENTS = 0x2000,
     IPV4_OFFSET_MASK = 0x1fff,
     IPV6_FRAGMENT_BYTES = 8,
@@ -24,6 +41,11 @@ enum {
 static uint16_t load16(const uint8_t *at)
 {
     return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static uint32_t load32(const uint8_t *at)
+{
+    return (uint32_t)load16(at) << 16 | load16(at + 2);
 }
 
 static void store16(uint8_t *at, uint32_t value)
@@ -72,11 +94,11 @@ static void store_sum(uint8_t *at, uint64_t sum)
     memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* The sum over pseudo header, UDP header and payload (RFC 768, RFC 8200 §8.1). */
-static uint64_t udp_sum(const struct sip_ip *src, const struct sip_ip *dst, const uint8_t *udp,
-                        uint32_t length)
+/* The sum over pseudo header, header and payload (RFC 768, RFC 8200 §8.1). */
+static uint64_t transport_sum(uint8_t protocol, const struct sip_ip *src, const struct sip_ip *dst,
+                              const uint8_t *at, uint32_t length)
 {
-    uint8_t tail[4] = {0, PROTOCOL_UDP, 0, 0};
+    uint8_t tail[4] = {0, protocol, 0, 0};
     uint64_t sum;
 
     store16(&tail[2], length);
@@ -88,7 +110,7 @@ static uint64_t udp_sum(const struct sip_ip *src, const struct sip_ip *dst, cons
         sum = sum_add(sum, src->bytes, sizeof(src->bytes));
         sum = sum_add(sum, dst->bytes, sizeof(dst->bytes));
     }
-    return sum_add(sum, udp, length);
+    return sum_add(sum, at, length);
 }
 
 /* Whether no honest frame comes from there: "this" network, loopback, multicast and broadcast. */
@@ -128,10 +150,30 @@ static enum io_frame_class parse_udp(const uint8_t *bytes, uint32_t at, uint32_t
     return IO_FRAME_UDP;
 }
 
-static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t length, struct io_frame *ret)
+/* Whether IPv4 options name routers to pass; malformed ones end the search (RFC 791 §3.1). */
+static bool source_routed(const uint8_t *option, uint32_t length)
 {
-    const uint8_t *ip = bytes + IO_ETHER_BYTES;
-    uint32_t room = length - IO_ETHER_BYTES, header, total;
+    while (length > 0 && *option != OPTION_END) {
+        uint32_t bytes = 1;
+
+        if (*option == OPTION_LOOSE_ROUTE || *option == OPTION_STRICT_ROUTE)
+            return true;
+        if (*option != OPTION_NOP)
+            bytes = length < 2 || option[1] < 2 ? length : option[1];
+        if (bytes > length)
+            return false;
+        option += bytes;
+        length -= bytes;
+    }
+    return false;
+}
+
+/* The IPv4 packet at an offset. */
+static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t at, uint32_t length,
+                                      struct io_frame *ret)
+{
+    const uint8_t *ip = bytes + at;
+    uint32_t room = length - at, header, total, field;
 
     if (room < IO_IPV4_BYTES)
         return IO_FRAME_TRUNCATED;
@@ -145,63 +187,154 @@ static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t length, str
         return IO_FRAME_BAD_CHECKSUM;
     if (ip[9] != PROTOCOL_UDP || martian_v4(ip + 12))
         return IO_FRAME_OTHER;
+    if (source_routed(ip + IO_IPV4_BYTES, header - IO_IPV4_BYTES))
+        return IO_FRAME_EXTENDED;
     ret->src.ip = sip_ip_from_v4(ip + 12);
     ret->dst.ip = sip_ip_from_v4(ip + 16);
-    if ((load16(ip + 6) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) != 0)
-        return IO_FRAME_FRAGMENT;
-    return parse_udp(bytes, IO_ETHER_BYTES + header, IO_ETHER_BYTES + total, ret);
+    field = load16(ip + 6);
+    if ((field & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) == 0)
+        return parse_udp(bytes, at + header, at + total, ret);
+    ret->payload = (uint16_t)(at + header);
+    ret->length = (uint16_t)(total - header);
+    ret->id = load16(ip + 4);
+    ret->offset = (uint16_t)((field & IPV4_OFFSET_MASK) * 8);
+    ret->more = (field & IPV4_MORE_FRAGMENTS) != 0;
+    return IO_FRAME_FRAGMENT;
 }
 
-static enum io_frame_class parse_ipv6(const uint8_t *bytes, uint32_t length, struct io_frame *ret)
+/* Whether all options of an IPv6 header (without its first two bytes) may be passed over by a host
+ * that does not know them (RFC 8200 §4.2). */
+static bool may_skip(const uint8_t *option, uint32_t length)
 {
-    const uint8_t *ip = bytes + IO_ETHER_BYTES;
-    uint32_t room = length - IO_ETHER_BYTES, at = IO_ETHER_BYTES + IO_IPV6_BYTES, end;
-    uint8_t next;
+    while (length > 0) {
+        uint32_t bytes = 1;
+
+        if (*option != OPTION_PAD1) {
+            if ((*option & OPTION_ACTION) != 0 || length < 2)
+                return false;
+            bytes = 2u + option[1];
+        }
+        if (bytes > length)
+            return false;
+        option += bytes;
+        length -= bytes;
+    }
+    return true;
+}
+
+/* What an IPv6 packet is whose chain of headers ends with one that is not UDP's. */
+static enum io_frame_class stranger(uint8_t protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_HOP_BY_HOP: /* not in front */
+    case PROTOCOL_ROUTING:
+    case PROTOCOL_FRAGMENT:
+    case PROTOCOL_OPTIONS:
+    case PROTOCOL_ESP:
+    case PROTOCOL_AH:
+    case PROTOCOL_MOBILITY:
+        return IO_FRAME_EXTENDED;
+    default:
+        return IO_FRAME_OTHER;
+    }
+}
+
+/* A fragment header at an offset, of a piece that is not the whole datagram. */
+static enum io_frame_class parse_fragment(const uint8_t *bytes, uint32_t at, uint32_t end,
+                                          struct io_frame *ret)
+{
+    const uint8_t *header = bytes + at;
+
+    if (header[0] != PROTOCOL_UDP)
+        return stranger(header[0]);
+    ret->payload = (uint16_t)(at + IPV6_FRAGMENT_BYTES);
+    ret->length = (uint16_t)(end - at - IPV6_FRAGMENT_BYTES);
+    ret->id = load32(header + 4);
+    ret->offset = load16(header + 2) & (uint16_t)~7u;
+    ret->more = (header[3] & 1) != 0;
+    return IO_FRAME_FRAGMENT;
+}
+
+/* Goes along the headers between IPv6's and UDP's, of which the first is of type `next`. */
+static enum io_frame_class parse_extensions(const uint8_t *bytes, uint32_t at, uint32_t end,
+                                            uint8_t next, struct io_frame *ret)
+{
+    for (uint32_t i = 0; i <= EXTENSIONS_MAX && next != PROTOCOL_UDP; i++) {
+        uint32_t size;
+
+        if (next != PROTOCOL_FRAGMENT && next != PROTOCOL_OPTIONS &&
+            (next != PROTOCOL_HOP_BY_HOP || i > 0))
+            return stranger(next);
+        if (i == EXTENSIONS_MAX || end - at < 8)
+            return IO_FRAME_EXTENDED;
+        size = next == PROTOCOL_FRAGMENT ? IPV6_FRAGMENT_BYTES : 8 + bytes[at + 1] * 8u;
+        if (size > end - at)
+            return IO_FRAME_EXTENDED;
+        if (next == PROTOCOL_FRAGMENT && (load16(bytes + at + 2) & ~6u) != 0)
+            return parse_fragment(bytes, at, end, ret);
+        if (next != PROTOCOL_FRAGMENT && !may_skip(bytes + at + 2, size - 2))
+            return IO_FRAME_EXTENDED;
+        next = bytes[at];
+        at += size;
+    }
+    return parse_udp(bytes, at, end, ret);
+}
+
+/* The IPv6 packet at an offset. */
+static enum io_frame_class parse_ipv6(const uint8_t *bytes, uint32_t at, uint32_t length,
+                                      struct io_frame *ret)
+{
+    const uint8_t *ip = bytes + at;
+    uint32_t room = length - at;
 
     if (room < IO_IPV6_BYTES)
         return IO_FRAME_TRUNCATED;
     if (ip[0] >> 4 != 6)
         return IO_FRAME_OTHER;
-    end = at + load16(ip + 4);
-    if (end > length)
+    at += IO_IPV6_BYTES;
+    if (load16(ip + 4) > length - at)
         return IO_FRAME_TRUNCATED;
     ret->src.ip = sip_ip_from_v6(ip + 8);
     ret->dst.ip = sip_ip_from_v6(ip + 24);
     if (martian_v6(&ret->src.ip, &ret->dst.ip))
         return IO_FRAME_OTHER;
-    next = ip[6];
-    for (uint32_t i = 0; i < EXTENSIONS_MAX; i++) {
-        if (next == PROTOCOL_UDP)
-            return parse_udp(bytes, at, end, ret);
-        if (end - at < 8)
-            return IO_FRAME_OTHER;
-        if (next == PROTOCOL_FRAGMENT)
-            return bytes[at] == PROTOCOL_UDP ? IO_FRAME_FRAGMENT : IO_FRAME_OTHER;
-        if (next != PROTOCOL_HOP_BY_HOP && next != PROTOCOL_OPTIONS)
-            return IO_FRAME_OTHER;
-        next = bytes[at];
-        at += 8 + bytes[at + 1] * 8u;
-        if (at > end)
-            return IO_FRAME_OTHER;
-    }
-    return IO_FRAME_OTHER;
+    return parse_extensions(bytes, at, at + load16(ip + 4), ip[6], ret);
+}
+
+static bool is_tag(uint32_t ethertype)
+{
+    return ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ;
 }
 
 enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct io_frame *ret)
 {
+    uint32_t at = IO_ETHER_BYTES;
+
     memset(ret, 0, sizeof(*ret));
     if (length < IO_ETHER_BYTES)
         return IO_FRAME_TRUNCATED;
     memcpy(ret->dst_mac, bytes, sizeof(ret->dst_mac));
     memcpy(ret->src_mac, bytes + 6, sizeof(ret->src_mac));
-    switch (load16(bytes + 12)) {
+    if (is_tag(load16(bytes + 12))) {
+        if (length < IO_ETHER_BYTES + VLAN_BYTES)
+            return IO_FRAME_TRUNCATED;
+        at += VLAN_BYTES;
+        if ((load16(bytes + 14) & VLAN_ID) != 0 || is_tag(load16(bytes + at - 2)))
+            return IO_FRAME_VLAN;
+    }
+    switch (load16(bytes + at - 2)) {
     case ETHERTYPE_IPV4:
-        return parse_ipv4(bytes, length, ret);
+        return parse_ipv4(bytes, at, length, ret);
     case ETHERTYPE_IPV6:
-        return parse_ipv6(bytes, length, ret);
+        return parse_ipv6(bytes, at, length, ret);
     default:
         return IO_FRAME_OTHER;
     }
+}
+
+enum io_frame_class io_frame_joined(const uint8_t *bytes, uint32_t length, struct io_frame *frame)
+{
+    return parse_udp(bytes, 0, length, frame);
 }
 
 bool io_frame_udp_good(const uint8_t *bytes, const struct io_frame *frame)
@@ -210,8 +343,8 @@ bool io_frame_udp_good(const uint8_t *bytes, const struct io_frame *frame)
 
     if (load16(udp + 6) == 0)
         return sip_ip_is_v4(&frame->dst.ip);
-    return sum_end(udp_sum(&frame->src.ip, &frame->dst.ip, udp,
-                           (uint32_t)frame->length + IO_UDP_BYTES)) == 0;
+    return sum_end(transport_sum(PROTOCOL_UDP, &frame->src.ip, &frame->dst.ip, udp,
+                                 (uint32_t)frame->length + IO_UDP_BYTES)) == 0;
 }
 
 uint32_t io_frame_headers(const struct sip_ip *dst)
@@ -271,7 +404,7 @@ void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_
     store16(udp + 2, dst->port);
     store16(udp + 4, udp_length);
     store16(udp + 6, 0);
-    sum = udp_sum(&src->ip, &dst->ip, udp, udp_length);
+    sum = transport_sum(PROTOCOL_UDP, &src->ip, &dst->ip, udp, udp_length);
     store_sum(udp + 6, sum);
     if (load16(udp + 6) == 0)
         store16(udp + 6, 0xffff); /* 0 would say that there is none */
@@ -287,30 +420,37 @@ struct sip_ip io_frame_destination(const uint8_t *bytes)
 static uint32_t fragment_ipv4(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t n,
                               uint8_t *out)
 {
-    uint32_t front = IO_ETHER_BYTES + IO_IPV4_BYTES, data = length - front;
-    uint32_t part = (mtu - IO_IPV4_BYTES) & ~7u, first = n * part, size;
+    const uint8_t *whole = frame + IO_ETHER_BYTES;
     uint8_t *ip = out + IO_ETHER_BYTES;
+    uint32_t header = (whole[0] & 15) * 4u, total = load16(whole + 2), field = load16(whole + 6);
+    uint32_t front = IO_ETHER_BYTES + header, data = total - header;
+    uint32_t part = (mtu - header) & ~7u, first = n * part, offset, size;
 
-    if (first >= data)
+    if (header < IO_IPV4_BYTES || total < header || total > length - IO_ETHER_BYTES)
+        return 0;
+    offset = (field & IPV4_OFFSET_MASK) + first / 8;
+    if (first >= data || offset > IPV4_OFFSET_MASK)
         return 0;
     size = data - first < part ? data - first : part;
     memcpy(out, frame, front);
     memcpy(out + front, frame + front + first, size);
-    store16(ip + 2, IO_IPV4_BYTES + size);
-    store16(ip + 6, first / 8 | (first + size < data ? IPV4_MORE_FRAGMENTS : 0));
+    store16(ip + 2, header + size);
+    store16(ip + 6,
+            offset | (first + size < data ? IPV4_MORE_FRAGMENTS : field & IPV4_MORE_FRAGMENTS));
     store16(ip + 10, 0);
-    store_sum(ip + 10, sum_add(0, ip, IO_IPV4_BYTES));
+    store_sum(ip + 10, sum_add(0, ip, header));
     return front + size;
 }
 
 static uint32_t fragment_ipv6(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t id,
                               uint32_t n, uint8_t *out)
 {
-    uint32_t front = IO_ETHER_BYTES + IO_IPV6_BYTES, data = length - front;
+    const uint8_t *whole = frame + IO_ETHER_BYTES;
+    uint32_t front = IO_ETHER_BYTES + IO_IPV6_BYTES, data = load16(whole + 4);
     uint32_t part = (mtu - IO_IPV6_BYTES - IPV6_FRAGMENT_BYTES) & ~7u, first = n * part, size;
     uint8_t *ip = out + IO_ETHER_BYTES, *header = out + front;
 
-    if (first >= data)
+    if (data > length - front || first >= data || stranger(whole[6]) == IO_FRAME_EXTENDED)
         return 0;
     size = data - first < part ? data - first : part;
     memcpy(out, frame, front);
@@ -328,7 +468,53 @@ static uint32_t fragment_ipv6(const uint8_t *frame, uint32_t length, uint32_t mt
 uint32_t io_frame_fragment(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t id,
                            uint32_t n, uint8_t *out)
 {
-    if (load16(frame + 12) == ETHERTYPE_IPV4)
+    if (length >= IO_ETHER_BYTES + IO_IPV4_BYTES && load16(frame + 12) == ETHERTYPE_IPV4)
         return fragment_ipv4(frame, length, mtu, n, out);
-    return fragment_ipv6(frame, length, mtu, id, n, out);
+    if (length >= IO_ETHER_BYTES + IO_IPV6_BYTES && load16(frame + 12) == ETHERTYPE_IPV6)
+        return fragment_ipv6(frame, length, mtu, id, n, out);
+    return 0;
+}
+
+/* Reads of an IPv6 packet's beginning of `length` bytes, quoted by an error, whose it was. */
+static bool read_quoted(const uint8_t *ip, uint32_t length, struct io_too_big *ret)
+{
+    uint32_t at = IO_IPV6_BYTES;
+    uint8_t next;
+
+    if (length < IO_IPV6_BYTES + IPV6_FRAGMENT_BYTES + IO_UDP_BYTES || ip[0] >> 4 != 6)
+        return false;
+    next = ip[6];
+    if (next == PROTOCOL_FRAGMENT) { /* of ours the first piece alone tells the ports */
+        if ((load16(ip + at + 2) & ~7u) != 0)
+            return false;
+        next = ip[at];
+        at += IPV6_FRAGMENT_BYTES;
+    }
+    ret->src = (struct sip_addr){sip_ip_from_v6(ip + 8), load16(ip + at)};
+    ret->dst = (struct sip_addr){sip_ip_from_v6(ip + 24), load16(ip + at + 2)};
+    return next == PROTOCOL_UDP;
+}
+
+bool io_frame_too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret)
+{
+    const uint8_t *ip = bytes + IO_ETHER_BYTES, *icmp = ip + IO_IPV6_BYTES;
+    uint32_t front = IO_ETHER_BYTES + IO_IPV6_BYTES, size;
+    struct io_too_big read;
+    struct sip_ip src, dst;
+
+    if (length < front + ICMPV6_BYTES || load16(bytes + 12) != ETHERTYPE_IPV6 ||
+        ip[6] != PROTOCOL_ICMPV6 || icmp[0] != ICMPV6_TOO_BIG)
+        return false;
+    size = load16(ip + 4);
+    if (size < ICMPV6_BYTES || size > length - front)
+        return false;
+    src = sip_ip_from_v6(ip + 8);
+    dst = sip_ip_from_v6(ip + 24);
+    if (sip_ip_is_v4(&dst) ||
+        sum_end(transport_sum(PROTOCOL_ICMPV6, &src, &dst, icmp, size)) != 0 ||
+        !read_quoted(icmp + ICMPV6_BYTES, size - ICMPV6_BYTES, &read))
+        return false;
+    read.mtu = load32(icmp + 4);
+    *ret = read;
+    return true;
 }

@@ -17,14 +17,18 @@ enum {
     IO_IPV6_BYTES = 40,
     IO_UDP_BYTES = 8,
     IO_HEADERS_MAX = IO_ETHER_BYTES + IO_IPV6_BYTES + IO_UDP_BYTES,
-    IO_MTU_MIN = 576, /* IPv4 hosts must take so much (RFC 791); below it nothing is cut */
+    IO_MTU_MIN = 576,   /* IPv4 hosts must take so much (RFC 791); below it nothing is cut */
+    IO_MTU6_MIN = 1280, /* every IPv6 path takes so much (RFC 8200 §5) */
 };
 
 enum io_frame_class {
-    IO_FRAME_UDP,          /* a whole UDP datagram */
-    IO_FRAME_OTHER,        /* anything else: the kernel's business, malformed headers too */
-    IO_FRAME_FRAGMENT,     /* an IP fragment of a UDP datagram; ports are 0 */
-    IO_FRAME_TRUNCATED,    /* ends before its IP or UDP length does */
+    IO_FRAME_UDP,       /* a whole UDP datagram */
+    IO_FRAME_OTHER,     /* anything else: the kernel's business, malformed headers too */
+    IO_FRAME_VLAN,      /* of a virtual LAN: the kernel's, too */
+    IO_FRAME_EXTENDED,  /* headers before UDP that only a host's whole stack treats rightly: so is
+                           this */
+    IO_FRAME_FRAGMENT,  /* an IP fragment of a UDP datagram; ports are 0 */
+    IO_FRAME_TRUNCATED, /* ends before its IP or UDP length does */
     IO_FRAME_BAD_CHECKSUM, /* IPv4 header checksum */
 };
 
@@ -32,17 +36,32 @@ struct io_frame {
     struct sip_addr src, dst; /* IP addresses and UDP ports */
     uint8_t src_mac[6], dst_mac[6];
     uint16_t udp;     /* offset of the UDP header from the frame's first byte */
-    uint16_t payload; /* offset of the UDP payload */
+    uint16_t payload; /* offset of the UDP payload; FRAGMENT: of what follows the IP headers */
     uint16_t length;  /* bytes of it; padding behind the datagram is left out */
+    /* FRAGMENT: which piece of which datagram this is. */
+    uint32_t id;
+    uint16_t offset; /* bytes before it */
+    bool more;       /* and behind it */
 };
 
 /*
  * Classifies a frame of `length` bytes. MACs are filled for every frame of 14 bytes, IP addresses
- * for UDP and FRAGMENT, the rest for UDP. VLAN tags are OTHER, as are IPv6 routing headers and
- * source addresses that no host has: the kernel drops those.
+ * for UDP and FRAGMENT, the rest as said above. Source addresses that no host has are OTHER: the
+ * kernel drops those.
+ *
+ * A tag of VLAN 0 (a priority, IEEE 802.1Q §6.9) and IPv4 options are passed over, as are IPv6
+ * hop-by-hop (in front) and destination options whose senders allow that, and the header of a
+ * fragment that is all of its datagram (RFC 6946). EXTENDED are: source routes (RFC 5095, 7126),
+ * options that must be understood (RFC 8200 §4.2), other IPv6 headers, and more than four of them.
  * RFC 791, 768, 8200.
  */
 enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct io_frame *ret);
+
+/*
+ * Completes the description of a datagram that was joined from fragments, `frame` being one of
+ * them: ports, udp, payload and length, as offsets into these bytes. UDP, TRUNCATED or OTHER.
+ */
+enum io_frame_class io_frame_joined(const uint8_t *bytes, uint32_t length, struct io_frame *frame);
 
 /* Whether the checksum of a frame that was classed UDP holds. None (0) is allowed in IPv4 alone. */
 bool io_frame_udp_good(const uint8_t *bytes, const struct io_frame *frame);
@@ -53,7 +72,8 @@ uint32_t io_frame_headers(const struct sip_ip *dst);
 /*
  * Writes io_frame_headers(&dst->ip) bytes at `bytes`; `length` bytes of payload (≤ 65,535 less the
  * headers) lie behind them. Both addresses are of one family. `id` is the IPv4 identification.
- * Checksums are filled in; TTL 64; DF is not set, since nobody here learns a path's MTU.
+ * Checksums are filled in; TTL 64; DF is not set: an IPv4 router on a narrow path cuts for us, so
+ * only IPv6 paths have an MTU to be learnt.
  */
 void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
                     const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
@@ -65,12 +85,23 @@ void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
 struct sip_ip io_frame_destination(const uint8_t *bytes);
 
 /*
- * Writes fragment n (from 0) of a frame that io_frame_build wrote and whose IP packet is longer
- * than `mtu` (≥ IO_MTU_MIN) into `out`, which takes IO_ETHER_BYTES + mtu bytes. `id` identifies the
- * datagram (IPv6; IPv4 has it in its header). Returns the fragment's length, 0 when there is none
- * with that number. RFC 791 §3.2, RFC 8200 §4.5.
+ * Writes fragment n (from 0) of a frame whose IP packet is longer than `mtu` (≥ IO_MTU_MIN, a
+ * path's in IPv6) into `out`, which takes IO_ETHER_BYTES + mtu bytes. IPv4 packets may have options
+ * and be fragments themselves; in IPv6 no extension header. `id` identifies the datagram (IPv6;
+ * IPv4 has it in its header). Returns the fragment's length; 0: there is none with that number, or
+ * the frame cannot be cut. RFC 791 §3.2, RFC 8200 §4.5.
  */
 uint32_t io_frame_fragment(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t id,
                            uint32_t n, uint8_t *out);
+
+/* What a router says of a datagram that was too long for the next link. */
+struct io_too_big {
+    struct sip_addr src, dst; /* of the datagram: whose it was, and where it went */
+    uint32_t mtu;             /* of that link, as it says */
+};
+
+/* Reads ICMPv6 Packet Too Big about the beginning of a UDP datagram. False: it is none, or is
+ * damaged. Who sent it is not known: anybody may have (RFC 8201 §6). RFC 4443 §3.2. */
+bool io_frame_too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret);
 
 #endif

@@ -16,31 +16,34 @@ static void set_data(struct rte_mbuf *mbuf, uint32_t offset, uint32_t length)
     mbuf->pkt_len = length;
 }
 
-/* A fresh mbuf whose data begins behind the headers. *ret_room: bytes that a message may have. */
-static struct rte_mbuf *fresh(struct rte_mempool *pool, uint32_t headers, uint32_t *ret_room)
+/* A fresh mbuf whose data begins behind the headers and may have `length` bytes. */
+static struct rte_mbuf *fresh(const struct io_payload_pools *pools, uint32_t headers,
+                              uint32_t length)
 {
-    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
-    uint32_t offset;
+    uint32_t offset = RTE_PKTMBUF_HEADROOM + headers;
+    bool frame = offset + length <= rte_pktmbuf_data_room_size(pools->frames);
+    struct rte_mbuf *mbuf;
 
+    if (length > IO_FRAME_MAX - headers)
+        return NULL;
+    mbuf = rte_pktmbuf_alloc(frame ? pools->frames : pools->datagrams);
     if (mbuf == NULL)
         return NULL;
-    offset = mbuf->data_off + headers;
-    *ret_room = offset < mbuf->buf_len ? mbuf->buf_len - offset : 0;
-    *ret_room = RTE_MIN(*ret_room, IO_FRAME_MAX - headers);
-    set_data(mbuf, offset, 0);
+    /* The longest need all room there is; they are cut, and so need no headroom for a device. */
+    set_data(mbuf, frame ? offset : headers, 0);
     return mbuf;
 }
 
-static struct rte_mbuf *edit_copy(struct rte_mempool *pool, uint32_t headers,
-                                  const struct sip_edit *edit, const char *buf, uint32_t length)
+struct rte_mbuf *io_payload_copy(const struct io_payload_pools *pools, uint32_t headers,
+                                 const struct sip_edit *edit, const char *buf, uint32_t length)
 {
-    uint32_t room;
-    struct rte_mbuf *mbuf = fresh(pool, headers, &room);
+    uint32_t grown = length + (uint32_t)sip_edit_growth(edit);
+    struct rte_mbuf *mbuf = fresh(pools, headers, grown);
     int32_t copied;
 
     if (mbuf == NULL)
         return NULL;
-    copied = sip_edit_copy(edit, buf, length, rte_pktmbuf_mtod(mbuf, char *), room);
+    copied = sip_edit_copy(edit, buf, length, rte_pktmbuf_mtod(mbuf, char *), grown);
     if (copied < 0) {
         rte_pktmbuf_free(mbuf);
         return NULL;
@@ -49,8 +52,9 @@ static struct rte_mbuf *edit_copy(struct rte_mempool *pool, uint32_t headers,
     return mbuf;
 }
 
-struct rte_mbuf *io_payload_edit(struct rte_mbuf *mbuf, struct rte_mempool *pool, uint32_t headers,
-                                 const struct sip_edit *edit, const char *buf, uint32_t length)
+struct rte_mbuf *io_payload_edit(struct rte_mbuf *mbuf, const struct io_payload_pools *pools,
+                                 uint32_t headers, const struct sip_edit *edit, const char *buf,
+                                 uint32_t length)
 {
     char *at = (char *)(uintptr_t)buf;
     uint32_t before = (uint32_t)(at - (char *)mbuf->buf_addr);
@@ -65,23 +69,18 @@ struct rte_mbuf *io_payload_edit(struct rte_mbuf *mbuf, struct rte_mempool *pool
         set_data(mbuf, (uint32_t)((int32_t)before + start), (uint32_t)edited);
         return mbuf;
     }
-    copy = edited == -ENOSPC ? edit_copy(pool, headers, edit, buf, length) : NULL;
+    copy = edited == -ENOSPC ? io_payload_copy(pools, headers, edit, buf, length) : NULL;
     rte_pktmbuf_free(mbuf);
     return copy;
 }
 
-struct rte_mbuf *io_payload_new(struct rte_mempool *pool, uint32_t headers, const char *text,
-                                uint32_t length)
+struct rte_mbuf *io_payload_new(const struct io_payload_pools *pools, uint32_t headers,
+                                const char *text, uint32_t length)
 {
-    uint32_t room;
-    struct rte_mbuf *mbuf = fresh(pool, headers, &room);
+    struct rte_mbuf *mbuf = fresh(pools, headers, length);
 
     if (mbuf == NULL)
         return NULL;
-    if (length > room) {
-        rte_pktmbuf_free(mbuf);
-        return NULL;
-    }
     memcpy(rte_pktmbuf_mtod(mbuf, char *), text, length);
     set_data(mbuf, mbuf->data_off, length);
     return mbuf;

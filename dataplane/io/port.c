@@ -327,6 +327,11 @@ int io_ports_remove_taps(const struct cfg_dataplane *cfg)
     return first;
 }
 
+uint32_t io_port_buffers_used(const struct io_port *port)
+{
+    return rte_mempool_in_use_count(port->pool);
+}
+
 int io_port_tap_fd(const struct io_port *port)
 {
     if (port->tap_port_id == IO_NO_PORT_ID)

@@ -59,6 +59,9 @@ void io_ports_close(struct io_port *ports, uint32_t n);
 /* `tandem-dataplane --remove-taps`: deletes the TAPs of a configuration. 0 or a negative errno. */
 int io_ports_remove_taps(const struct cfg_dataplane *cfg);
 
+/* Buffers of its pool that are not free. Not exact while workers take and return some. */
+uint32_t io_port_buffers_used(const struct io_port *port);
+
 /* A descriptor that becomes readable when the TAP has frames, for epoll; -1: none. Main only. */
 int io_port_tap_fd(const struct io_port *port);
 

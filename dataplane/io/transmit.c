@@ -8,25 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 #include <rte_random.h>
 
+#include "dataplane/io/cut.h"
 #include "dataplane/io/frame.h"
 
 enum {
     TX_ROOM = 2 * IO_BURST,
     TX_ATTEMPTS = 8, /* calls without progress before the rest is dropped */
     VLAN_BYTES = 4,
-    FRAGMENTS_MAX = 128, /* 65,535 bytes in the smallest MTU */
 };
 
 struct io_tx {
     const struct io_port *ports;
     uint32_t n_ports;
     uint32_t worker;
-    uint32_t fragment_id;
+    uint32_t fragment_id, id_step;
     struct io_tx_counts counts;
     struct {
         uint32_t n;
@@ -44,8 +45,14 @@ struct io_tx *io_tx_new(const struct io_port *ports, uint32_t n_ports, uint32_t 
     tx->ports = ports;
     tx->n_ports = n_ports;
     tx->worker = worker;
-    tx->fragment_id = (uint32_t)rte_rand();
+    tx->id_step = io_tx_id_step(ports->n_queues);
+    tx->fragment_id = (uint32_t)rte_rand() / tx->id_step * tx->id_step + worker;
     return tx;
+}
+
+uint32_t io_tx_id_step(uint32_t n_workers)
+{
+    return rte_align32pow2(n_workers);
 }
 
 void io_tx_free(struct io_tx *tx)
@@ -97,45 +104,14 @@ static void append(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum i
     tx->waiting[port].mbufs[tx->waiting[port].n++] = mbuf;
 }
 
-/*
- * Cuts a frame into mbufs of the port's pool. Returns their number; 0: it cannot be cut; -1: there
- * are too few mbufs.
- */
-static int cut(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, struct rte_mbuf **ret)
-{
-    const struct io_port *p = &tx->ports[port];
-    uint32_t n = 0, mtu = p->mtu, room, length = 0;
-
-    if (mtu < IO_MTU_MIN)
-        return 0;
-    for (tx->fragment_id++;; n++) {
-        if (n == FRAGMENTS_MAX || (ret[n] = rte_pktmbuf_alloc(p->pool)) == NULL)
-            goto none;
-        room = rte_pktmbuf_tailroom(ret[n]);
-        if (room < IO_ETHER_BYTES + IO_MTU_MIN)
-            length = 0;
-        else
-            length = io_frame_fragment(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len,
-                                       RTE_MIN(mtu, room - IO_ETHER_BYTES), tx->fragment_id, n,
-                                       rte_pktmbuf_mtod(ret[n], uint8_t *));
-        if (length == 0)
-            break;
-        ret[n]->data_len = (uint16_t)length;
-        ret[n]->pkt_len = length;
-    }
-    rte_pktmbuf_free(ret[n]);
-    return (int)n;
-none:
-    rte_pktmbuf_free_bulk(ret, n);
-    return -1;
-}
-
 /* A message's fragments leave together; the last one stands for all of them in the counts. */
-static void put_fragments(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+static void put_fragments(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind,
+                          uint32_t mtu)
 {
-    struct rte_mbuf *parts[FRAGMENTS_MAX];
-    int n = cut(tx, port, mbuf, parts);
+    struct rte_mbuf *parts[IO_CUT_MAX];
+    int n = io_cut(mbuf, tx->ports[port].pool, mtu, tx->fragment_id, parts);
 
+    tx->fragment_id += tx->id_step;
     if (n <= 0) {
         if (n == 0)
             tx->counts.too_long[kind]++;
@@ -150,9 +126,10 @@ static void put_fragments(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf,
     rte_pktmbuf_free(mbuf);
 }
 
-void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
+void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind,
+               uint32_t mtu)
 {
-    uint32_t room = (uint32_t)IO_ETHER_BYTES + tx->ports[port].mtu;
+    uint32_t room = IO_ETHER_BYTES + mtu;
 
     if (kind == IO_KIND_TAP)
         room += VLAN_BYTES; /* of an interface that an operator put on the TAP */
@@ -162,7 +139,7 @@ void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_ki
         tx->counts.too_long[kind]++;
         rte_pktmbuf_free(mbuf);
     } else {
-        put_fragments(tx, port, mbuf, kind);
+        put_fragments(tx, port, mbuf, kind, mtu);
     }
 }
 

@@ -35,8 +35,17 @@ struct io_tx;
 struct io_tx *io_tx_new(const struct io_port *ports, uint32_t n_ports, uint32_t worker);
 void io_tx_free(struct io_tx *tx);
 
-/* Takes over a frame, whose kind is SIP, HELD or TAP. The worker alone. */
-void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind);
+/*
+ * Identifications of datagrams: each worker counts in steps of this from a number whose rest by it
+ * is the worker's, so that no two cut datagrams for one destination share one (a power of two:
+ * wrapping around keeps the rest).
+ */
+uint32_t io_tx_id_step(uint32_t n_workers);
+
+/* Takes over a frame, whose kind is SIP, HELD or TAP; SIP and HELD are cut when their IP packet is
+ * longer than `mtu` (at most the port's). The worker alone. */
+void io_tx_put(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind,
+               uint32_t mtu);
 
 /* Sends what was put. */
 void io_tx_flush(struct io_tx *tx);

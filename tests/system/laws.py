@@ -7,8 +7,8 @@ import time
 
 # Left side, right side: names to be added; a name that ends in * stands for all that begin so.
 LAWS = [
-    (["rx_frames"], ["to_tap", "fragments", "messages", "drop_frame_*"]),
-    (["fragments"], ["drop_fragment"]),
+    (["rx_frames", "reassembled"], ["to_tap", "fragments", "messages", "drop_frame_*"]),
+    (["fragments"], ["fragments_joined", "fragments_waiting", "drop_fragment_*"]),
     (["messages"], ["forwarded", "replied", "dropped", "punted"]),
     (["forwarded"], ["verdict_forwarded_*"]),
     (["dropped"], ["verdict_drop_*"]),

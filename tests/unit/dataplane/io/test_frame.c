@@ -198,7 +198,7 @@ static void test_classes(void **state)
         enum io_frame_class class;
     } rows[] = {
         {"ARP", false, 13, 0x06, IO_FRAME_OTHER},
-        {"VLAN tag", false, 12, 0x81, IO_FRAME_OTHER},
+        {"VLAN tag", false, 12, 0x81, IO_FRAME_VLAN},
         {"version 5", false, 14, 0x55, IO_FRAME_OTHER},
         {"header of 16 bytes", false, 14, 0x44, IO_FRAME_OTHER},
         {"header checksum", false, 24, 0xee, IO_FRAME_BAD_CHECKSUM},
@@ -255,17 +255,20 @@ static void test_headers_between(void **state)
     memcpy(longer + 62, bytes + 54, length - 54);
     longer[19] = (uint8_t)(bytes[19] + 8);
     longer[54] = 17;
-    longer[20] = 0; /* hop-by-hop */
+    longer[20] = 0; /* hop-by-hop, of padding */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_UDP);
     assert_int_equal(frame.payload, 70);
     assert_int_equal(frame.length, 5);
     assert_true(checksum_good);
     longer[55] = 200; /* longer than the packet */
-    assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
+    assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_EXTENDED);
     longer[55] = 0;
     longer[20] = 43; /* routing */
-    assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
-    longer[20] = 44; /* fragment */
+    assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_EXTENDED);
+    longer[20] = 44; /* fragment, that is all of its datagram (RFC 6946) */
+    assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_UDP);
+    assert_int_equal(frame.payload, 70);
+    longer[57] = 1; /* and not */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_FRAGMENT);
     longer[54] = 6; /* of TCP: the kernel's */
     assert_int_equal(parse(longer, length + 8, &frame), IO_FRAME_OTHER);
@@ -285,6 +288,294 @@ static void test_headers_between(void **state)
     assert_true(checksum_good);
 }
 
+/* What a chain of IPv6 headers between IP and UDP makes of a datagram (RFC 8200 §4, RFC 5095). */
+static void test_extensions(void **state)
+{
+    static const struct {
+        const char *what;
+        uint8_t first;
+        uint8_t chain[48]; /* its headers; the last one's next header is 17 */
+        uint32_t length;
+        enum io_frame_class class;
+    } rows[] = {
+        {"none", 17, {0}, 0, IO_FRAME_UDP},
+        {"destination options", 60, {17, 0, 1, 4}, 8, IO_FRAME_UDP},
+        {"hop-by-hop, destination", 0, {60, 0, 1, 4, 0, 0, 0, 0, 17, 0}, 16, IO_FRAME_UDP},
+        {"hop-by-hop behind", 60, {0, 0, 1, 4, 0, 0, 0, 0, 17, 0}, 16, IO_FRAME_EXTENDED},
+        {"router alert", 0, {17, 0, 5, 2, 0, 0, 1, 0}, 8, IO_FRAME_UDP},
+        {"an option unknown, passed over", 60, {17, 0, 0x3e, 4}, 8, IO_FRAME_UDP},
+        {"an option that must be known", 60, {17, 0, 0x7e, 4}, 8, IO_FRAME_EXTENDED},
+        {"jumbogram", 0, {17, 0, 0xc2, 4}, 8, IO_FRAME_EXTENDED},
+        {"an option past its header", 60, {17, 0, 1, 5}, 8, IO_FRAME_EXTENDED},
+        {"half an option", 60, {17, 0, 1, 3, 0, 0, 0, 1}, 8, IO_FRAME_EXTENDED},
+        {"routing type 0", 43, {17, 0, 0, 1}, 8, IO_FRAME_EXTENDED},
+        {"authentication", 51, {17, 0}, 8, IO_FRAME_EXTENDED},
+        {"four",
+         60,
+         {60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0,
+          60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0},
+         32,
+         IO_FRAME_UDP},
+        {"five",
+         60,
+         {60, 0, 1, 4, 0,  0, 0, 0, 60, 0, 1, 4, 0,  0, 0, 0, 60, 0, 1, 4,
+          0,  0, 0, 0, 60, 0, 1, 4, 0,  0, 0, 0, 17, 0, 1, 4, 0,  0, 0, 0},
+         40,
+         IO_FRAME_EXTENDED},
+        {"a piece", 44, {17, 0, 0, 9, 0, 1, 2, 3}, 8, IO_FRAME_FRAGMENT},
+        {"a piece of options", 44, {60, 0, 0, 8, 0, 1, 2, 3}, 8, IO_FRAME_EXTENDED},
+        {"a piece of ICMP", 44, {58, 0, 0, 8, 0, 1, 2, 3}, 8, IO_FRAME_OTHER},
+        {"all of it, then options", 44, {60, 0, 0, 0, 0, 1, 2, 3, 17, 0, 1, 4}, 16, IO_FRAME_UDP},
+        {"TCP behind options", 60, {6, 0, 1, 4}, 8, IO_FRAME_OTHER},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t bytes[256], longer[256];
+        struct io_frame frame;
+        uint32_t length = build(bytes, "2001:db8::10", "2001:db8::21", 5), n = rows[i].length;
+
+        memcpy(longer, bytes, 54);
+        memcpy(longer + 54, rows[i].chain, n);
+        memcpy(longer + 54 + n, bytes + 54, length - 54);
+        longer[19] = (uint8_t)(bytes[19] + n);
+        longer[20] = rows[i].first;
+        if (parse(longer, length + n, &frame) != rows[i].class)
+            fail_msg("%s", rows[i].what);
+        if (rows[i].class == IO_FRAME_UDP)
+            assert_int_equal(frame.payload, 62 + n);
+        if (rows[i].class == IO_FRAME_FRAGMENT) {
+            assert_int_equal(frame.payload, 54 + n);
+            assert_int_equal(frame.length, 13);
+            assert_int_equal(frame.id, 0x010203);
+            assert_int_equal(frame.offset, 8);
+            assert_true(frame.more);
+        }
+    }
+}
+
+/* A tag of VLAN 0 is a priority and passed over; any other is the kernel's (IEEE 802.1Q §6.9). */
+static void test_tags(void **state)
+{
+    static const struct {
+        const char *what;
+        uint8_t tags[8];
+        uint32_t length;
+        enum io_frame_class class;
+    } rows[] = {
+        {"priority", {0x81, 0, 0xa0, 0}, 4, IO_FRAME_UDP},
+        {"VLAN 1", {0x81, 0, 0, 1}, 4, IO_FRAME_VLAN},
+        {"VLAN 256", {0x81, 0, 1, 0}, 4, IO_FRAME_VLAN},
+        {"of a provider", {0x88, 0xa8, 0, 1}, 4, IO_FRAME_VLAN},
+        {"two", {0x88, 0xa8, 0, 1, 0x81, 0, 0, 1}, 8, IO_FRAME_VLAN},
+        {"a priority, and VLAN 1", {0x81, 0, 0, 0, 0x81, 0, 0, 1}, 8, IO_FRAME_VLAN},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t bytes[256], longer[256];
+        struct io_frame frame;
+        uint32_t length = build(bytes, "192.0.2.10", "192.0.2.21", 5), n = rows[i].length;
+
+        memcpy(longer, bytes, 12);
+        memcpy(longer + 12, rows[i].tags, n);
+        memcpy(longer + 12 + n, bytes + 12, length - 12);
+        if (parse(longer, length + n, &frame) != rows[i].class)
+            fail_msg("%s", rows[i].what);
+        if (rows[i].class != IO_FRAME_UDP)
+            continue;
+        assert_int_equal(frame.payload, 42 + n);
+        assert_true(checksum_good);
+        for (uint32_t cut = 0; cut < length + n; cut++)
+            assert_int_equal(parse(longer, cut, &frame), IO_FRAME_TRUNCATED);
+    }
+}
+
+/* Makes a frame's IPv4 header longer by options; returns the frame's length. */
+static uint32_t add_options(uint8_t *bytes, uint32_t length, const uint8_t *options, uint32_t n)
+{
+    uint32_t total = (uint32_t)(bytes[16] << 8 | bytes[17]) + n;
+    uint16_t sum;
+
+    memmove(bytes + 34 + n, bytes + 34, length - 34);
+    memcpy(bytes + 34, options, n);
+    bytes[14] = (uint8_t)(bytes[14] + n / 4);
+    bytes[16] = (uint8_t)(total >> 8);
+    bytes[17] = (uint8_t)total;
+    bytes[24] = bytes[25] = 0;
+    sum = (uint16_t)~fold(plain_sum(bytes + 14, 20 + n, 0));
+    bytes[24] = (uint8_t)(sum >> 8);
+    bytes[25] = (uint8_t)sum;
+    return length + n;
+}
+
+/* IPv4 options are passed over but for those that name routers (RFC 7126 §4.3, 4.4). */
+static void test_options(void **state)
+{
+    static const struct {
+        uint8_t options[40];
+        uint32_t n;
+        enum io_frame_class class;
+    } rows[] = {
+        {{0}, 4, IO_FRAME_UDP},
+        {{1, 1, 1, 0}, 4, IO_FRAME_UDP},
+        {{7, 7, 4, 0, 0, 0, 0, 0}, 8, IO_FRAME_UDP},
+        {{148, 4, 0, 0}, 4, IO_FRAME_UDP},
+        {{131, 7, 4, 10, 0, 0, 1, 0}, 8, IO_FRAME_EXTENDED},
+        {{1, 137, 7, 4, 10, 0, 0, 1}, 8, IO_FRAME_EXTENDED},
+        {{148, 4, 0, 0, 137, 3, 4, 0}, 8, IO_FRAME_EXTENDED},
+        {{0, 131, 7, 4}, 4, IO_FRAME_UDP}, /* behind the end */
+        {{7, 0, 0, 0}, 4, IO_FRAME_UDP},   /* malformed, harmless to us */
+        {{7, 255, 0, 0}, 4, IO_FRAME_UDP},
+        {{1, 1, 1, 7}, 4, IO_FRAME_UDP},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t bytes[256];
+        struct io_frame frame;
+        uint32_t length = build(bytes, "192.0.2.10", "192.0.2.21", 5);
+
+        length = add_options(bytes, length, rows[i].options, rows[i].n);
+        assert_int_equal(parse(bytes, length, &frame), rows[i].class);
+        if (rows[i].class == IO_FRAME_UDP)
+            assert_int_equal(frame.payload, 42 + rows[i].n);
+    }
+}
+
+/* Frames of others: options are kept, a fragment's pieces are the fragment, and what cannot be cut
+ * is not. */
+static void test_cut_again(void **state)
+{
+    static const uint8_t options[4] = {148, 4, 0, 0};
+    uint8_t bytes[4096], joined[4096], piece[1514], out[1514];
+    struct io_frame frame, last;
+    uint32_t length, size, done = 0;
+
+    length = add_options(bytes, build(bytes, "192.0.2.10", "192.0.2.21", 3000), options, 4);
+    size = io_frame_fragment(bytes, length, 1500, 0, 0, piece);
+    assert_int_equal(size, 14 + 24 + 1472);
+    assert_int_equal(parse(piece, size, &last), IO_FRAME_FRAGMENT);
+    size = io_frame_fragment(bytes, length, 1500, 0, 1, piece);
+    assert_int_equal(parse(piece, size, &last), IO_FRAME_FRAGMENT);
+    assert_int_equal(last.offset, 1472);
+    assert_memory_equal(piece + 34, options, 4);
+    for (uint32_t n = 0;; n++) {
+        uint32_t got = io_frame_fragment(piece, size, 576, 0, n, out);
+
+        if (got == 0)
+            break;
+        assert_int_equal(parse(out, got, &frame), IO_FRAME_FRAGMENT);
+        assert_int_equal(frame.offset, last.offset + done);
+        assert_true(frame.more);
+        assert_int_equal(frame.id, last.id);
+        memcpy(joined + done, out + frame.payload, frame.length);
+        done += frame.length;
+    }
+    assert_int_equal(done, last.length);
+    assert_memory_equal(joined, piece + last.payload, done);
+
+    length = build(bytes, "192.0.2.10", "192.0.2.21", 3000);
+    bytes[14] = 0x44; /* no header */
+    assert_int_equal(io_frame_fragment(bytes, length, 1500, 0, 0, out), 0);
+    bytes[14] = 0x45;
+    bytes[16] = 0xff; /* longer than the frame */
+    assert_int_equal(io_frame_fragment(bytes, length, 1500, 0, 0, out), 0);
+    length = build(bytes, "2001:db8::10", "2001:db8::21", 3000);
+    bytes[20] = 0; /* headers that belong in front of the fragment header */
+    assert_int_equal(io_frame_fragment(bytes, length, 1500, 0, 0, out), 0);
+    bytes[12] = 8; /* ARP's kind */
+    bytes[13] = 6;
+    assert_int_equal(io_frame_fragment(bytes, length, 1500, 0, 0, out), 0);
+    for (uint32_t cut = 0; cut < 54; cut++)
+        assert_int_equal(io_frame_fragment(bytes, cut, 1500, 0, 0, out), 0);
+}
+
+/* ---- Packet Too Big ---- */
+
+/* A router's message about the first `quoted` bytes of an IP packet; returns its length. */
+static uint32_t build_too_big(uint8_t *bytes, const uint8_t *packet, uint32_t quoted, uint32_t mtu)
+{
+    uint32_t size = 8 + quoted, sum;
+
+    build(bytes, "2001:db8:ff::1", "2001:db8::10", size - 8);
+    bytes[20] = 58;
+    memset(bytes + 54, 0, 8);
+    bytes[54] = 2;
+    bytes[60] = (uint8_t)(mtu >> 8);
+    bytes[61] = (uint8_t)mtu;
+    memcpy(bytes + 62, packet, quoted);
+    sum = (uint16_t)~fold(plain_sum(bytes + 54, size, plain_sum(bytes + 22, 32, 58 + size)));
+    bytes[56] = (uint8_t)(sum >> 8);
+    bytes[57] = (uint8_t)sum;
+    return 54 + size;
+}
+
+static bool too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret)
+{
+    struct guard guard = guard_new(bytes, length);
+    bool is = io_frame_too_big((const uint8_t *)guard.at, length, ret);
+
+    guard_free(&guard);
+    return is;
+}
+
+static void test_too_big(void **state)
+{
+    struct sip_addr src = addr("2001:db8::10", 5060), dst = addr("2001:db8::21", 5099);
+    uint8_t datagram[2048], piece[1514], bytes[1600];
+    struct io_too_big read;
+    uint32_t length, size = build(datagram, "2001:db8::10", "2001:db8::21", 1900);
+
+    /* About a whole datagram, and about the first piece of one. */
+    io_frame_fragment(datagram, size, 1500, 7, 0, piece);
+    for (uint32_t i = 0; i < 2; i++) {
+        length = build_too_big(bytes, (i == 0 ? datagram : piece) + 14, 400, 1400);
+        assert_true(too_big(bytes, length, &read));
+        assert_true(sip_addr_equal(&read.src, &src));
+        assert_true(sip_addr_equal(&read.dst, &dst));
+        assert_int_equal(read.mtu, 1400);
+    }
+    for (uint32_t bit = 20 * 8; bit < length * 8; bit++) { /* damaged anywhere */
+        if (bit / 8 == 21)
+            continue; /* but in the hop limit, which no checksum covers */
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(too_big(bytes, length, &read));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    for (uint32_t cut = 0; cut < length; cut++)
+        assert_false(too_big(bytes, cut, &read));
+    for (uint32_t quoted = 0; quoted < 56; quoted++) {
+        length = build_too_big(bytes, datagram + 14, quoted, 1400);
+        assert_false(too_big(bytes, length, &read));
+    }
+    /* A later piece names no ports, TCP none of ours. */
+    io_frame_fragment(datagram, size, 1500, 7, 1, piece);
+    length = build_too_big(bytes, piece + 14, 400, 1400);
+    assert_false(too_big(bytes, length, &read));
+    datagram[20] = 6;
+    length = build_too_big(bytes, datagram + 14, 400, 1400);
+    assert_false(too_big(bytes, length, &read));
+}
+
+/* A datagram that was joined: its UDP header must agree with what there is. */
+static void test_joined(void **state)
+{
+    uint8_t bytes[256];
+    uint32_t length = build(bytes, "192.0.2.10", "192.0.2.21", 20);
+    struct io_frame frame, joined;
+
+    assert_int_equal(parse(bytes, length, &frame), IO_FRAME_UDP);
+    joined = (struct io_frame){.src.ip = frame.src.ip, .dst.ip = frame.dst.ip};
+    for (uint32_t cut = 0; cut < 28; cut++)
+        assert_int_not_equal(io_frame_joined(bytes + 34, cut, &joined), IO_FRAME_UDP);
+    assert_int_equal(io_frame_joined(bytes + 34, 28, &joined), IO_FRAME_UDP);
+    assert_true(sip_addr_equal(&joined.src, &frame.src));
+    assert_true(sip_addr_equal(&joined.dst, &frame.dst));
+    assert_int_equal(joined.payload, 8);
+    assert_int_equal(joined.length, 20);
+    assert_true(io_frame_udp_good(bytes + 34, &joined));
+    bytes[60] ^= 1;
+    assert_false(io_frame_udp_good(bytes + 34, &joined));
+}
+
 /* Fragments: each fits the MTU, is classed as one, and together they are the datagram. */
 static void test_fragments(void **state)
 {
@@ -298,6 +589,7 @@ static void test_fragments(void **state)
         {"192.0.2.10", "192.0.2.21", 65493, 576, 119},
         {"2001:db8::10", "2001:db8::21", 1453, 1500, 2},
         {"2001:db8::10", "2001:db8::21", 9000, 1280, 8},
+        {"2001:db8::10", "2001:db8::21", 65473, 1280, 54},
     };
     uint8_t *bytes = malloc(ROOM), *joined = malloc(ROOM), out[1514];
 
@@ -317,6 +609,11 @@ static void test_fragments(void **state)
 
             assert_true(size <= 14 + rows[i].mtu);
             assert_int_equal(parse(out, size, &frame), IO_FRAME_FRAGMENT);
+            assert_int_equal(frame.payload, front);
+            assert_int_equal(frame.length, size - front);
+            assert_int_equal(frame.offset, done);
+            assert_int_equal(frame.more, more);
+            assert_int_equal(frame.id, v4 ? 0x1234 : 0xabcdef01);
             assert_int_equal(v4 ? (offset & 0x1fff) * 8 : offset & ~7u, done);
             assert_int_equal(more, n + 1 < rows[i].fragments);
             if (v4)
@@ -361,6 +658,12 @@ int main(void)
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_headers_between),
+        cmocka_unit_test(test_extensions),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_cut_again),
+        cmocka_unit_test(test_too_big),
+        cmocka_unit_test(test_joined),
         cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_macs_and_destination),
     };

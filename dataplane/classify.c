@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's first stage: whose is a frame? A message becomes a job, a fragment goes to the
+ * worker that owns its datagram, the rest is the kernel's. It must not know what a message says.
+ */
+#include <string.h>
+
+#include <rte_ether.h>
+
+#include "dataplane/stages.h"
+
+enum { VLAN_ID = 0x0fff };
+
+/* Whether any listener has the address: fragments bear no port. They are few. */
+static bool listens_on(const struct snapshot *s, const struct sip_ip *ip)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(s);
+
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (listeners[i].transport == SIP_TRANSPORT_UDP && sip_ip_equal(&listeners[i].addr.ip, ip))
+            return true;
+    }
+    return false;
+}
+
+/* A port with a TAP hangs on a wire where frames for other stations may pass. */
+static bool is_for_us(const struct io_port *port, const struct io_frame *frame)
+{
+    return port->tap_port_id == IO_NO_PORT_ID ||
+           memcmp(port->mac, frame->dst_mac, sizeof(port->mac)) == 0;
+}
+
+static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *frame)
+{
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+        return true;
+    return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
+}
+
+void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *bytes,
+                    const struct io_frame *frame, int32_t listener)
+{
+    struct job *job = &w->jobs[w->n_jobs++];
+
+    worker_count(w, COUNTER_MESSAGES, 1);
+    job->mbuf = mbuf;
+    job->text = (const char *)bytes + frame->payload;
+    job->frame = *frame;
+    job->input.listener = (uint32_t)listener;
+}
+
+/* A datagram: a message becomes a job; true when the frame is the kernel's. */
+static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
+                         const struct io_frame *frame)
+{
+    const struct snapshot *s = w->current.view == NULL ? NULL : w->current.view->snapshot;
+    int32_t listener = s == NULL ? -1 : snapshot_find_listener(s, SIP_TRANSPORT_UDP, &frame->dst);
+
+    if (listener < 0)
+        return true;
+    if (!is_for_us(&w->shared->ports[port], frame))
+        worker_drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
+    else if (!checksum_good(mbuf, frame))
+        worker_drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
+    else
+        worker_add_job(w, mbuf, rte_pktmbuf_mtod(mbuf, const uint8_t *), frame, listener);
+    return false;
+}
+
+/* A piece of a datagram: its owner's, if it is for an address of ours. True: the kernel's. */
+static bool classify_fragment(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
+                              const struct io_frame *frame)
+{
+    if (w->current.view == NULL || !listens_on(w->current.view->snapshot, &frame->dst.ip))
+        return true;
+    if (!is_for_us(&w->shared->ports[port], frame)) {
+        worker_drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
+        return false;
+    }
+    worker_count(w, COUNTER_FRAGMENTS, 1);
+    if (!io_fragments_give(w->shared->fragments, port, frame, mbuf))
+        worker_count(w, COUNTER_DROP_FRAGMENT_RING_FULL, 1);
+    return false;
+}
+
+/* One segment with the VLAN tag in its place, which drivers like AF_PACKET's put beside the frame.
+ * False: there is no room for that. */
+static bool straighten(struct rte_mbuf **mbuf)
+{
+    if ((*mbuf)->nb_segs != 1 && rte_pktmbuf_linearize(*mbuf) != 0)
+        return false;
+    if (likely(((*mbuf)->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0) ||
+        ((*mbuf)->vlan_tci & VLAN_ID) == 0)
+        return true;
+    return rte_vlan_insert(mbuf) == 0;
+}
+
+/* Disposes of a frame; true when it is the kernel's. */
+static bool classify_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf)
+{
+    struct io_frame frame;
+
+    switch (io_frame_parse(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, &frame)) {
+    case IO_FRAME_UDP:
+        return classify_udp(w, port, mbuf, &frame);
+    case IO_FRAME_FRAGMENT:
+        return classify_fragment(w, port, mbuf, &frame);
+    case IO_FRAME_TRUNCATED:
+        worker_drop(w, mbuf, COUNTER_DROP_FRAME_TRUNCATED);
+        return false;
+    case IO_FRAME_BAD_CHECKSUM:
+        worker_drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
+        return false;
+    case IO_FRAME_VLAN:
+        worker_count(w, COUNTER_TO_TAP_VLAN, 1);
+        return true;
+    case IO_FRAME_EXTENDED:
+        worker_count(w, COUNTER_TO_TAP_EXTENDED, 1);
+        return true;
+    case IO_FRAME_OTHER:
+        return true;
+    }
+    return true;
+}
+
+void worker_give_kernel(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+    uint32_t queued;
+
+    if (w->shared->ports[port].tap_port_id == IO_NO_PORT_ID) {
+        worker_count(w, COUNTER_DROP_FRAME_NO_TAP, n);
+        rte_pktmbuf_free_bulk(mbufs, n);
+        return;
+    }
+    queued = io_exception_to_kernel(w->shared->exception, port, mbufs, n);
+    worker_count(w, COUNTER_TO_TAP, n);
+    worker_count(w, COUNTER_TAP_RING_FULL, n - queued);
+    w->main_has_work = true;
+}
+
+void worker_classify(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+    struct rte_mbuf *kernels[IO_BURST];
+    uint32_t n_kernels = 0;
+
+    w->n_jobs = 0;
+    worker_count(w, COUNTER_RX_FRAMES, n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!straighten(&mbufs[i]))
+            worker_drop(w, mbufs[i], COUNTER_DROP_FRAME_SEGMENTS);
+        else if (classify_frame(w, port, mbufs[i]))
+            kernels[n_kernels++] = mbufs[i];
+    }
+    if (n_kernels > 0)
+        worker_give_kernel(w, port, kernels, n_kernels);
+}

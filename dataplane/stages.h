@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of a worker share: its state, a message on its way, and the stages that each
+ * offers the others. For classify.c, join.c and worker.c alone.
+ */
+#ifndef TANDEM_STAGES_H
+#define TANDEM_STAGES_H
+
+#include <rte_mbuf.h>
+
+#include "dataplane/io/frame.h"
+#include "dataplane/io/payload.h"
+#include "dataplane/io/transmit.h"
+#include "dataplane/worker.h"
+
+enum { REPLY_MAX = IO_FRAME_MAX - IO_HEADERS_MAX };
+
+/* One message on its way through the stages. */
+struct job {
+    struct rte_mbuf *mbuf; /* that it lies in; NULL: it was joined, and lies in the worker */
+    const char *text;      /* of the message; frame.length bytes */
+    struct io_frame frame;
+    struct sip_msg msg;
+    struct proxy_input input;
+    struct proxy_output output;
+};
+
+struct worker {
+    struct worker_shared *shared;
+    uint32_t index;
+    bool yields;
+    bool main_has_work;      /* this loop gave main something */
+    uint16_t ip_id, id_step; /* of our datagrams: see io_tx_id_step */
+    struct io_tx *tx;
+    struct io_reassembly *reassembly;
+    uint64_t *counters;                         /* our block */
+    uint64_t *requests, *new_calls, *responses; /* of it, by slot */
+    struct lb_call_counts call_counts;
+    struct publish_current current;
+    uint32_t n_jobs;
+    struct job jobs[IO_BURST];
+    char reply[REPLY_MAX];
+    uint8_t datagram[IO_DATAGRAM_MAX]; /* the one that was joined last */
+};
+
+static inline void worker_count(struct worker *w, enum counter counter, uint64_t n)
+{
+    counters_add(&w->counters[counter], n);
+}
+
+static inline void worker_drop(struct worker *w, struct rte_mbuf *mbuf, enum counter counter)
+{
+    worker_count(w, counter, 1);
+    rte_pktmbuf_free(mbuf);
+}
+
+/* Where messages that leave by a port get their buffers. */
+static inline struct io_payload_pools worker_pools(const struct worker *w, uint8_t port)
+{
+    return (struct io_payload_pools){w->shared->ports[port].pool,
+                                     io_fragments_pool(w->shared->fragments)};
+}
+
+/* Classify: makes jobs of messages, anew, and gives the kernel and the owners of fragments what is
+ * theirs. Takes over the frames that a port received. */
+void worker_classify(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
+
+/* Adds a job: a datagram to a listener, whose checksum holds, in a frame (mbuf, or NULL) that
+ * begins at `bytes`. */
+void worker_add_job(struct worker *worker, struct rte_mbuf *mbuf, const uint8_t *bytes,
+                    const struct io_frame *frame, int32_t listener);
+
+/* Takes over frames that are the kernel's. */
+void worker_give_kernel(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
+
+/* Joins the fragments that other workers, or we, found to be ours; runs what they complete. Returns
+ * how many there were. */
+uint32_t worker_join(struct worker *worker);
+
+/* Parse, route, rewrite: what classify made of a port's frames. */
+void worker_run_jobs(struct worker *worker, uint8_t port);
+
+#endif
