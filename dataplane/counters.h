@@ -78,8 +78,8 @@ enum counter {
 };
 
 /* Slots of the call table: backends known at once, those that left and still have calls included.
- * A snapshot with more is refused. */
-enum { COUNTERS_SLOTS = 8192 };
+ * A snapshot with more is refused; a configuration may name half as many. */
+enum { COUNTERS_SLOTS = 32768 };
 
 /* Bytes that the counters of n workers take. */
 uint64_t counters_bytes(uint32_t n_workers);
