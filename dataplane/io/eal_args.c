@@ -19,20 +19,22 @@ static bool is_kernel_device(const struct cfg_port *port)
     return port->driver == CFG_AF_PACKET || port->driver == CFG_AF_XDP;
 }
 
+/* Free and promised to nobody: pages that a process reserved and has not touched count as free. */
 static uint64_t free_hugepage_bytes(void)
 {
     FILE *file = fopen("/proc/meminfo", "re");
-    unsigned long long pages = 0, kibibytes = 0;
+    unsigned long long pages = 0, promised = 0, kibibytes = 0;
     char line[128];
 
     if (file == NULL)
         return 0;
     while (fgets(line, sizeof(line), file) != NULL) {
         sscanf(line, "HugePages_Free: %llu", &pages);
+        sscanf(line, "HugePages_Rsvd: %llu", &promised);
         sscanf(line, "Hugepagesize: %llu kB", &kibibytes);
     }
     fclose(file);
-    return pages * kibibytes * 1024;
+    return promised < pages ? (pages - promised) * kibibytes * 1024 : 0;
 }
 
 /* AF_XDP: a queue that no worker polls would lose its flows, one too few would leave a worker idle.
