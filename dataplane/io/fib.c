@@ -180,6 +180,10 @@ enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *
     memset(ret, 0, sizeof(*ret));
     ret->port = route->port;
     ret->ip = route->on_link ? *destination : route->gateway;
+    if (route->broadcast) {
+        memset(ret->mac, 0xff, sizeof(ret->mac));
+        return IO_FIB_FOUND;
+    }
     slot = neighbour_slot(fib, ret->port, &ret->ip);
     neighbour = &fib->neighbours[slot];
     if (neighbour->port == EMPTY)

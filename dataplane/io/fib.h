@@ -19,6 +19,8 @@ struct io_fib_route {
     bool on_link;         /* no gateway: the destination is the neighbour */
     struct sip_ip gateway;
     uint32_t metric; /* the lower wins among equal prefixes */
+    bool broadcast;  /* a port without exception path: nobody there tells MAC addresses, frames go
+                        to all stations */
 };
 
 struct io_fib_neighbour {

@@ -336,10 +336,53 @@ int io_kernel_trouble(const struct io_kernel *kernel)
     return kernel->trouble;
 }
 
+/*
+ * The routes of a port without exception path, of which the kernel knows nothing: its prefixes on
+ * link, the rest by its gateways. Writes them when ret_routes is not NULL; returns their number.
+ */
+static uint32_t port_routes(const struct io_kernel *kernel, uint32_t port,
+                            struct io_fib_route *ret_routes)
+{
+    const struct cfg_port *cfg = kernel->ports[port].cfg;
+    struct io_fib_route route = {.port = (uint8_t)port, .broadcast = true};
+
+    if (kernel->ifindex[port] != 0)
+        return 0;
+    for (uint32_t i = 0; ret_routes != NULL && i < cfg->n_addresses; i++) {
+        route.prefix = cfg->addresses[i].ip;
+        route.length = (uint8_t)(cfg->addresses[i].length + (sip_ip_is_v4(&route.prefix) ? 96 : 0));
+        route.on_link = true;
+        *ret_routes++ = route;
+    }
+    for (uint32_t i = 0; ret_routes != NULL && i < cfg->n_gateways; i++) {
+        route.prefix = route.gateway =
+            cfg->gateways[i]; /* only as many bits of it as length says */
+        route.length = sip_ip_is_v4(&route.gateway) ? 96 : 0;
+        route.on_link = false;
+        *ret_routes++ = route;
+    }
+    return cfg->n_addresses + cfg->n_gateways;
+}
+
 struct io_fib *io_kernel_fib(const struct io_kernel *kernel)
 {
-    return io_fib_new(kernel->mirror.routes, kernel->mirror.n_routes, kernel->mirror.neighbours,
-                      kernel->mirror.n_neighbours);
+    uint32_t n = kernel->mirror.n_routes;
+    struct io_fib_route *routes;
+    struct io_fib *fib;
+
+    for (uint32_t i = 0; i < kernel->n_ports; i++)
+        n += port_routes(kernel, i, NULL);
+    routes = calloc(n + 1, sizeof(*routes)); /* never 0 bytes, for which NULL is no failure */
+    if (routes == NULL)
+        return NULL;
+    n = kernel->mirror.n_routes;
+    if (n > 0)
+        memcpy(routes, kernel->mirror.routes, n * sizeof(*routes));
+    for (uint32_t i = 0; i < kernel->n_ports; i++)
+        n += port_routes(kernel, i, routes + n);
+    fib = io_fib_new(routes, n, kernel->mirror.neighbours, kernel->mirror.n_neighbours);
+    free(routes);
+    return fib;
 }
 
 /* Whether it is time again; notes the time then. */

@@ -33,7 +33,8 @@ int io_kernel_read(struct io_kernel *kernel);
  * errno), or 0. The next read tries again: call it once a second while it is not 0. */
 int io_kernel_trouble(const struct io_kernel *kernel);
 
-/* The mirror as a fib for workers. NULL: no memory. */
+/* The mirror as a fib for workers, with the configuration's prefixes and gateways of ports that have
+ * no TAP (pcap, null): their frames go to the broadcast MAC address. NULL: no memory. */
 struct io_fib *io_kernel_fib(const struct io_kernel *kernel);
 
 /* Asks the kernel to resolve a neighbour (NTF_USE). At most once a second each. */

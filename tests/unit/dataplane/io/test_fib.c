@@ -101,6 +101,29 @@ static void looks_up(void **state)
     io_fib_free(NULL);
 }
 
+/* A port without exception path has no neighbours to know: all of it is found, by broadcast. */
+static void finds_all_behind_a_port_without_tap(void **state)
+{
+    static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    struct io_fib_route routes[] = {route("192.0.2.0", 24, 1, NULL, 0),
+                                    route("0.0.0.0", 0, 1, "192.0.2.1", 0)};
+    struct sip_ip near = ip("192.0.2.7"), far = ip("198.51.100.7"), gateway = ip("192.0.2.1");
+    struct io_next_hop hop;
+    struct io_fib *fib;
+
+    routes[0].broadcast = routes[1].broadcast = true;
+    fib = io_fib_new(routes, 2, NULL, 0);
+    assert_non_null(fib);
+    assert_int_equal(io_fib_lookup(fib, &near, &hop), IO_FIB_FOUND);
+    assert_int_equal(hop.port, 1);
+    assert_true(sip_ip_equal(&hop.ip, &near));
+    assert_memory_equal(hop.mac, everybody, 6);
+    assert_int_equal(io_fib_lookup(fib, &far, &hop), IO_FIB_FOUND);
+    assert_true(sip_ip_equal(&hop.ip, &gateway));
+    assert_memory_equal(hop.mac, everybody, 6);
+    io_fib_free(fib);
+}
+
 static void ipv6_default_leaves_ipv4_alone(void **state)
 {
     const struct io_fib_route routes[] = {route("2001:db8::", 0, 0, "fe80::1", 1024)};
@@ -227,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_up),
+        cmocka_unit_test(finds_all_behind_a_port_without_tap),
         cmocka_unit_test(ipv6_default_leaves_ipv4_alone),
         cmocka_unit_test(marks_what_was_used_once),
         cmocka_unit_test(agrees_with_a_plain_search),
