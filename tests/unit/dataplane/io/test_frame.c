@@ -4,6 +4,7 @@
  * that the one understands the other. Checksums are verified by a sum of their own.
  */
 #include "tests/unit/dataplane/io/frames.h"
+
 /* What a whole, good datagram of ours looks like, for both families and lengths odd and even. */
 static void test_build(void **state)
 {
