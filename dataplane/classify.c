@@ -37,6 +37,13 @@ static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *fr
     return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
 }
 
+int32_t worker_find_listener(const struct worker *w, const struct sip_addr *dst)
+{
+    if (w->current.view == NULL)
+        return -1;
+    return snapshot_find_listener(w->current.view->snapshot, SIP_TRANSPORT_UDP, dst);
+}
+
 void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *bytes,
                     const struct io_frame *frame, int32_t listener)
 {
@@ -53,8 +60,7 @@ void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *byte
 static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
                          const struct io_frame *frame)
 {
-    const struct snapshot *s = w->current.view == NULL ? NULL : w->current.view->snapshot;
-    int32_t listener = s == NULL ? -1 : snapshot_find_listener(s, SIP_TRANSPORT_UDP, &frame->dst);
+    int32_t listener = worker_find_listener(w, &frame->dst);
 
     if (listener < 0)
         return true;

@@ -39,7 +39,9 @@ static void run_joined(struct worker *w, uint8_t port, struct io_frame *frame, u
         worker_count(w, COUNTER_DROP_FRAME_CHECKSUM, 1);
         return;
     }
-    listener = snapshot_find_listener(w->current.view->snapshot, SIP_TRANSPORT_UDP, &frame->dst);
+    /* No snapshot yet is possible here: the worker that gave the pieces may have seen the first one
+     * before we did. */
+    listener = worker_find_listener(w, &frame->dst);
     if (listener < 0) {
         joined_to_kernel(w, port, frame);
         return;

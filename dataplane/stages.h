@@ -65,6 +65,10 @@ static inline struct io_payload_pools worker_pools(const struct worker *w, uint8
  * theirs. Takes over the frames that a port received. */
 void worker_classify(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
 
+/* The listener of a datagram's destination in the snapshot that this turn uses, or -1; -1 also
+ * before the first snapshot. */
+int32_t worker_find_listener(const struct worker *worker, const struct sip_addr *dst);
+
 /* Adds a job: a datagram to a listener, whose checksum holds, in a frame (mbuf, or NULL) that
  * begins at `bytes`. */
 void worker_add_job(struct worker *worker, struct rte_mbuf *mbuf, const uint8_t *bytes,
