@@ -36,6 +36,8 @@ struct cfg_service {
     bool record_route;
     uint8_t path;                 /* enum snapshot_path */
     uint8_t nat;                  /* enum snapshot_nat */
+    uint8_t mode;                 /* enum snapshot_mode */
+    bool tunnel;                  /* mode direct: `encapsulation: ipip` */
     char **domains;
     uint32_t n_domains;
     char **proxy_require;         /* default: privacy */

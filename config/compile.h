@@ -29,6 +29,23 @@ struct compile_lingering {
     struct cfg_backend backend;
 };
 
+/* A name as control resolved it. */
+struct compile_name {
+    const char *host;             /* lower case, no dot at its end */
+    uint16_t port;                /* of the URI; 0: none */
+    uint8_t transport;            /* of the URI; NONE: not given */
+    uint8_t outcome;              /* enum snapshot_outcome */
+    const struct snapshot_target *targets;   /* by priority ascending */
+    uint32_t n_targets;           /* at most SNAPSHOT_TARGETS_MAX */
+};
+
+/* What changes by itself, without a word of the operator's. */
+struct compile_live {
+    const struct compile_name *names;
+    uint32_t n_names;             /* at most SNAPSHOT_NAMES_MAX */
+    struct snapshot_capture capture;
+};
+
 struct compile_input {
     const struct cfg *cfg;
     const struct compile_secret *secret;
@@ -36,6 +53,7 @@ struct compile_input {
     uint32_t n_states;
     const struct compile_lingering *lingering;  /* of pools still in the configuration */
     uint32_t n_lingering;
+    const struct compile_live *live;            /* NULL: no names, nothing is captured */
     uint64_t generation;
     bool node_draining;
 };

@@ -4,9 +4,10 @@
  * size, one struct a packet, host order (both ends are one machine). Descriptors travel as
  * SCM_RIGHTS. The data plane listens, control connects; a new connection replaces the old one.
  *
- *   data plane → control   HELLO   once after accept; descriptors: counters, call table
+ *   data plane → control   HELLO   once after accept; descriptors: counters, call table, capture
  *   control → data plane   OFFER   descriptor: a sealed memfd with the snapshot
  *   data plane → control   ANSWER  status 0 (ACK) or a negative errno (NACK) and the reason
+ *   data plane → control   PUNT    a message of a backend's whose next hop is a name, and its flow
  */
 #ifndef TANDEM_CONFIG_MSG_H
 #define TANDEM_CONFIG_MSG_H
@@ -14,9 +15,16 @@
 #include <assert.h>
 #include <stdint.h>
 
-enum { MSG_MAGIC = 0x54444d31, MSG_REASON_MAX = 160 };   /* "TDM1": raised with every change */
+#include "dataplane/sip/ip.h"
 
-enum msg_kind { MSG_HELLO = 1, MSG_OFFER, MSG_ANSWER };
+enum {
+    MSG_MAGIC = 0x54444d32,        /* "TDM2": raised with every change */
+    MSG_REASON_MAX = 160,
+    MSG_FDS_MAX = 3,               /* of one packet */
+    MSG_TEXT_MAX = 65535,          /* bytes of a SIP message */
+};
+
+enum msg_kind { MSG_HELLO = 1, MSG_OFFER, MSG_ANSWER, MSG_PUNT };
 
 struct msg_hello {
     uint32_t magic;
@@ -25,6 +33,7 @@ struct msg_hello {
     uint64_t generation;           /* of the snapshot in use; 0: none yet */
     uint64_t counters_size;        /* bytes of the first descriptor */
     uint64_t calls_size;           /* bytes of the second one */
+    uint64_t capture_size;         /* bytes of the third one */
     uint32_t pid;
     uint32_t pad;
 };
@@ -45,7 +54,17 @@ struct msg_answer {
     uint32_t pad;
 };
 
-static_assert(sizeof(struct msg_hello) == 48, "crosses a process");
+/* The message's `length` bytes follow in the same packet. */
+struct msg_punt {
+    uint32_t magic;
+    uint32_t kind;                 /* MSG_PUNT */
+    struct sip_addr local;         /* the listener's */
+    struct sip_addr peer;          /* the backend that sent it, whose frame was believed */
+    uint32_t length;
+};
+
+static_assert(sizeof(struct msg_punt) == 48, "crosses a process");
+static_assert(sizeof(struct msg_hello) == 56, "crosses a process");
 static_assert(sizeof(struct msg_offer) == 24, "crosses a process");
 static_assert(sizeof(struct msg_answer) == 184, "crosses a process");
 
@@ -54,7 +73,7 @@ int msg_snapshot_seals(void);
 int msg_shared_seals(void);
 
 /*
- * Sends one packet with up to 2 descriptors. Returns 0 or a negative errno (-EAGAIN when a
+ * Sends one packet with up to MSG_FDS_MAX descriptors. Returns 0 or a negative errno (-EAGAIN when a
  * non-blocking socket is full).
  */
 int msg_send(int socket, const void *packet, uint32_t size, const int *fds, uint32_t n_fds);

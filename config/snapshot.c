@@ -14,10 +14,12 @@ static_assert(sizeof(struct snapshot_mac_key) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_listener) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
 static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
-static_assert(sizeof(struct snapshot_service) == 112, "crosses a process");
+static_assert(sizeof(struct snapshot_service) == 116, "crosses a process");
 static_assert(sizeof(struct lb_backend) == 60, "crosses a process");
 static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
-static_assert(sizeof(struct snapshot) == 200, "crosses a process");
+static_assert(sizeof(struct snapshot_target) == 24, "crosses a process");
+static_assert(sizeof(struct snapshot_name) == 32, "crosses a process");
+static_assert(sizeof(struct snapshot) == 304, "crosses a process");
 
 /* Ids are compared between nodes and over years: this key never changes. "tandem backend i" */
 static const struct lb_key ID_KEY = {0x62206d65646e6174, 0x6920646e656b6361};

@@ -16,12 +16,20 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 2,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 3,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
     SNAPSHOT_SERVICE_POOLS_MAX = 64,   /* a Call-ID may be looked up in each of them */
     SNAPSHOT_DIALLED_MAX = 32,         /* bytes of a match's dialled prefix */
+    SNAPSHOT_CAPTURES_MAX = 8,         /* Call-IDs that are captured at once */
+    SNAPSHOT_NAMES_MAX = 4096,
+    SNAPSHOT_TARGETS_MAX = 64,         /* of one name */
+};
+
+enum snapshot_mode {
+    SNAPSHOT_MODE_PROXY,
+    SNAPSHOT_MODE_DIRECT,              /* backends hold the listeners' addresses themselves */
 };
 
 enum snapshot_path { SNAPSHOT_PATH_ALWAYS, SNAPSHOT_PATH_SUPPORTED, SNAPSHOT_PATH_NEVER };
@@ -69,12 +77,47 @@ struct snapshot_service {
     uint8_t path;                  /* enum snapshot_path */
     uint8_t nat;                   /* enum snapshot_nat */
     uint8_t n_proxy_require;
+    uint8_t mode;                  /* enum snapshot_mode */
+    uint8_t tunnel;                /* bool, of mode direct: inside IP-in-IP, else by the MAC address */
+    uint8_t pad[2];
     struct lb_text proxy_require[SNAPSHOT_PROXY_REQUIRE_MAX];   /* option tags that we let through */
     struct snapshot_array domains; /* struct lb_text[]: Request-URI hosts that are ours */
     struct snapshot_array sources; /* struct snapshot_prefix[]: who outside may ask; none: everybody */
     struct snapshot_array matches; /* struct snapshot_match[]: the first that fits */
     struct snapshot_array pools;   /* uint32_t[], 1 to SNAPSHOT_SERVICE_POOLS_MAX: `pool`, then the
                                       matches' others ascending */
+};
+
+/* What a name stands for, as control found by RFC 3263. */
+enum snapshot_outcome {
+    SNAPSHOT_NAME_FOUND,           /* at least one target */
+    SNAPSHOT_NAME_NONE,            /* there is no such name, or none of our transports is offered */
+    SNAPSHOT_NAME_FAILED,          /* DNS did not answer */
+};
+
+struct snapshot_target {
+    struct sip_addr addr;
+    uint8_t transport;             /* enum sip_transport */
+    uint8_t pad;
+    uint16_t priority, weight;     /* of SRV (RFC 2782); 0 and 0 where an address was found without */
+};
+
+/* The next hop of a URI whose host is a name. */
+struct snapshot_name {
+    uint64_t hash;                 /* snapshot_name_hash of the three below */
+    struct lb_text host;           /* lower case, no dot at its end */
+    uint16_t port;                 /* of the URI; 0: none */
+    uint8_t transport;             /* of the URI, enum sip_transport; NONE: not given */
+    uint8_t outcome;               /* enum snapshot_outcome */
+    uint32_t pad;
+    struct snapshot_array targets; /* struct snapshot_target[], by priority ascending */
+};
+
+/* Which messages workers copy for an operator (config/capture.h). */
+struct snapshot_capture {
+    uint32_t on;                   /* bool */
+    uint32_t n_calls;              /* 0: every message; else those of these Call-IDs */
+    uint64_t calls[SNAPSHOT_CAPTURES_MAX];   /* snapshot_call_hash */
 };
 
 /* Open addressing over all backends' addresses, linear probing: hash of the address by hash_key,
@@ -88,6 +131,8 @@ struct snapshot {
     struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];   /* next, current (signs), previous */
     uint32_t draining;             /* bool: this node answers OPTIONS with 503 */
     uint32_t pad;
+    struct sip_ip node_ip;         /* this node's own address, the source of tunnels; 0: none */
+    struct snapshot_capture capture;
     struct snapshot_array services;     /* struct snapshot_service */
     struct snapshot_array listeners;    /* struct snapshot_listener, sorted by snapshot_listener_order */
     struct snapshot_array pools;        /* struct lb_pool */
@@ -95,6 +140,8 @@ struct snapshot {
     struct snapshot_array by_address;   /* uint32_t */
     struct snapshot_array by_id;        /* uint32_t backend indices, sorted by id */
     struct snapshot_array tables;       /* uint16_t: the pools' Maglev tables, one after another */
+    struct snapshot_array names;        /* struct snapshot_name, by hash ascending */
+    struct snapshot_array targets;      /* struct snapshot_target of all names */
     struct snapshot_array text;         /* char */
 };
 
@@ -164,6 +211,19 @@ int32_t snapshot_backend_by_id(const struct snapshot *s, uint32_t id);
 
 /* The backend that takes new calls at a hash, by the pool's table; LB_NO_BACKEND when there is none. */
 int32_t snapshot_table_lookup(const struct snapshot *s, uint32_t pool, uint64_t hash);
+
+/* What is known of a URI's host, port (0: none) and transport (NONE: none given), host in any case
+ * and with or without a dot at its end; NULL: nothing. */
+const struct snapshot_name *snapshot_find_name(const struct snapshot *s, struct sip_slice host,
+                                               uint16_t port, enum sip_transport transport);
+uint64_t snapshot_name_hash(const struct lb_key *hash_key, struct sip_slice host, uint16_t port,
+                            enum sip_transport transport);
+
+/* A Call-ID as the capture's filter knows it. */
+uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call_id);
+
+/* Whether a message with this Call-ID (length 0: none) is captured. */
+bool snapshot_captures(const struct snapshot *s, struct sip_slice call_id);
 
 /* The id of a backend: a hash of pool and name under a fixed key; of a pool: of its name. Never 0. */
 uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);

@@ -48,6 +48,9 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
     case PLAN_AGAIN:
         snprintf(ret_text, size, "offer to the data plane");
         return;
+    case PLAN_LIVE:
+        snprintf(ret_text, size, "names and captures");
+        return;
     }
 }
 
@@ -176,7 +179,7 @@ static int plan_backend(const struct plan_base *base, const struct plan_change *
     plan->state = state_copy(base->state);
     if (plan->state == NULL)
         return -ENOMEM;
-    if (change->kind == PLAN_AGAIN)
+    if (change->kind == PLAN_AGAIN || change->kind == PLAN_LIVE)
         return 0;
     if (change->kind == PLAN_FORGET) {
         state_forget(plan->state, change->id);
@@ -200,6 +203,7 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
     struct compile_input input = {
         .cfg = plan->cfg != NULL ? plan->cfg : base->cfg,
         .secret = plan->keys != NULL ? &plan->keys->secret : &base->keys->secret,
+        .live = base->live,
         .generation = generation,
     };
     int status = state_compile(plan->state, input.cfg, &states, &input.n_states, &lingering,

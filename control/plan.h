@@ -18,6 +18,7 @@ enum plan_kind {
     PLAN_FORGET,                      /* a lingering backend, whose calls ended or time is over */
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
+    PLAN_LIVE,                        /* names or captures: no word of the operator's, on no disk */
 };
 
 struct plan_change {
@@ -36,6 +37,7 @@ struct plan_base {
     const struct cfg *dataplane;      /* whose `dataplane:` the data plane has; NULL: cfg's */
     const struct state *state;
     const struct keys *keys;
+    const struct compile_live *live;
     struct keys_time now;
 };
 

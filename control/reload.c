@@ -36,6 +36,7 @@ struct reload {
     uint64_t hello_epoch;  /* of the data plane that was connected last; 0: none was */
     struct state *state;
     struct snapshot *snapshot;
+    struct compile_live live;
     struct linger linger;
     uint64_t generation; /* given away last */
     uint64_t acknowledged;
@@ -70,6 +71,7 @@ static struct plan_base base_of(const struct reload *r)
                               .dataplane = r->dataplane,
                               .state = r->state,
                               .keys = r->keys,
+                              .live = &r->live,
                               .now = keys_now()};
 }
 
@@ -559,6 +561,11 @@ void reload_free(struct reload *r)
     free(r->file);
     keys_free(r->keys);
     free(r);
+}
+
+struct compile_live *reload_live(struct reload *r)
+{
+    return &r->live;
 }
 
 const struct cfg *reload_cfg(const struct reload *r)

@@ -56,6 +56,12 @@ void reload_ask(struct reload *reload, const struct plan_change *change,
                 void (*done)(void *arg, const struct reload_outcome *outcome), void *arg);
 void reload_cancel(struct reload *reload, const void *arg);
 
+/*
+ * What changes by itself: who owns a part of it writes that part (the names' arrays stay his), then
+ * asks for PLAN_LIVE, whose outcome says when it is in effect. Every later plan has it too.
+ */
+struct compile_live *reload_live(struct reload *reload);
+
 /* What runs; valid until the loop goes on. */
 const struct cfg *reload_cfg(const struct reload *reload);
 const struct keys *reload_keys(const struct reload *reload);

@@ -31,6 +31,7 @@ enum proxy_reason {
     PROXY_REPLY_483_HOPS,
     PROXY_REPLY_503_NO_BACKEND,
     PROXY_REPLY_503_DRAINING, /* OPTIONS to a node that drains */
+    PROXY_REPLY_503_NAME,     /* from a backend, and DNS does not answer for the next hop */
     PROXY_REPLY_505_VERSION,
     PROXY_REPLY_200_STUN, /* a Binding request: not SIP, its success counted as 200 */
     PROXY_REPLY_420_STUN, /* its error of that number: attributes that we do not know */
@@ -43,8 +44,9 @@ enum proxy_reason {
     PROXY_DROP_VIA_MAC,       /* …claims to be ours and does not verify */
     PROXY_DROP_VIA_NONE_LEFT, /* response with nobody behind us */
     PROXY_DROP_UNANSWERABLE,  /* malformed beyond an answer */
+    PROXY_DROP_NO_BACKEND,    /* a response in mode direct, and no backend lives */
     PROXY_DROP_TOO_MANY_EDITS, /* edits do not fit the edit list */
-    PROXY_PUNT_NAME,           /* next hop is a name: control resolves it */
+    PROXY_PUNT_NAME, /* next hop is a name that the snapshot does not know: control resolves it */
     PROXY_REASON_COUNT,
 };
 
@@ -60,6 +62,13 @@ enum proxy_rule {
     PROXY_RULE_NEXT_HOP, /* outwards: address of the next Route or Request-URI */
     PROXY_RULE_VIA,      /* a response: next Via */
     PROXY_RULE_COUNT,
+};
+
+/* How a message that is forwarded leaves. */
+enum proxy_means {
+    PROXY_REWRITTEN, /* with the edit, from to.local to to.peer */
+    PROXY_BY_MAC,    /* mode direct: the datagram as it came, to the MAC address of to.peer */
+    PROXY_BY_TUNNEL, /* mode direct: as it came, inside IP from to.local.ip to to.peer.ip */
 };
 
 /* What a worker reads besides the message: one snapshot and how its backends map to slots. */
@@ -85,6 +94,7 @@ struct proxy_output {
     enum proxy_verdict verdict;
     enum proxy_reason reason;
     enum proxy_rule rule;
+    enum proxy_means means; /* of a forward */
     uint16_t status;        /* of a reply */
     uint16_t retry_after_s; /* of a 503; 0: none */
     int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */

@@ -20,6 +20,7 @@ static const struct {
     [PROXY_REPLY_483_HOPS] = {"483_hops", 483},
     [PROXY_REPLY_503_NO_BACKEND] = {"503_no_backend", 503},
     [PROXY_REPLY_503_DRAINING] = {"503_draining", 503},
+    [PROXY_REPLY_503_NAME] = {"503_name", 503},
     [PROXY_REPLY_505_VERSION] = {"505_version", 505},
     [PROXY_REPLY_200_STUN] = {"200_stun", 200},
     [PROXY_REPLY_420_STUN] = {"420_stun", 420},
@@ -32,6 +33,7 @@ static const struct {
     [PROXY_DROP_VIA_MAC] = {"drop_via_mac", 0},
     [PROXY_DROP_VIA_NONE_LEFT] = {"drop_via_none_left", 0},
     [PROXY_DROP_UNANSWERABLE] = {"drop_unanswerable", 0},
+    [PROXY_DROP_NO_BACKEND] = {"drop_no_backend", 0},
     [PROXY_DROP_TOO_MANY_EDITS] = {"drop_too_many_edits", 0},
     [PROXY_PUNT_NAME] = {"punt_name", 0},
 };
