@@ -35,6 +35,18 @@ static enum sip_transport hop_transport(const struct sip_uri *uri)
                                                                            : SIP_TRANSPORT_TLS;
 }
 
+/* What RFC 3263 §4.1 asks of a URI: the transport that it names, if it names one. */
+static struct proxy_name hop_name(const struct sip_uri *uri)
+{
+    struct proxy_name name = {.host = uri->host, .port = uri->port};
+    struct sip_slice value;
+
+    if (uri->scheme == SIP_SCHEME_SIPS ||
+        sip_param_find(uri->params, sip_slice_of("transport"), &value, NULL))
+        name.transport = (uint8_t)hop_transport(uri);
+    return name;
+}
+
 /* Back to the virtual address, or to one of our domains with no Route left: a spiral. */
 static bool is_spiral(const struct proxy_work *w, const struct sip_uri *next)
 {
@@ -55,6 +67,7 @@ static bool to_next_hop(struct proxy_work *w)
     if (!proxy_uri_addr(&next, &to->peer)) {
         w->out->verdict = PROXY_PUNT;
         w->out->reason = PROXY_PUNT_NAME;
+        w->out->name = hop_name(&next);
         return false;
     }
     to->transport = hop_transport(&next);

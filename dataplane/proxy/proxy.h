@@ -90,6 +90,13 @@ struct proxy_input {
     struct lb_call_counts *counts; /* the caller's own */
 };
 
+/* A next hop that is a name: what snapshot_find_name is asked for. */
+struct proxy_name {
+    struct sip_slice host; /* in the message, as it stands there */
+    uint16_t port;         /* 0: none written */
+    uint8_t transport;     /* enum sip_transport; NONE: not given; of sips: TLS or WSS */
+};
+
 struct proxy_output {
     enum proxy_verdict verdict;
     enum proxy_reason reason;
@@ -100,6 +107,7 @@ struct proxy_output {
     int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */
     int32_t backend;        /* backend index it goes to, or LB_NO_BACKEND */
     struct proxy_flow to;   /* where to send: forward and reply */
+    struct proxy_name name; /* of PROXY_PUNT_NAME: what control resolves */
     struct sip_edit edit;   /* of a forwarded message */
 };
 
