@@ -6,12 +6,8 @@
 #include "config/compile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "config/msg.h"
 #include "config/trunk.h"
 #include "dataplane/lb/maglev.h"
 
@@ -26,12 +22,21 @@ struct chosen {
     bool lingering;
 };
 
+/* A name in its place. */
+struct hashed {
+    uint64_t hash;
+    const struct compile_name *name;
+};
+
 /* What is being built. */
 struct build {
     const struct compile_input *input;
     struct chosen *chosen; /* [n_backends], by pool, those configured first */
     uint32_t *n_of_pool;   /* [n_pools] */
     uint32_t n_backends;
+    struct lb_key hash_key;
+    struct hashed *names; /* [n_names], by hash */
+    uint32_t n_names, n_targets;
     struct snapshot *snapshot;
     uint32_t text_used;
     /* Offsets of the next service's arrays. */
@@ -109,6 +114,47 @@ static int choose_backends(struct build *b)
     return 0;
 }
 
+static int by_hash(const void *left, const void *right)
+{
+    const struct hashed *a = left, *b = right;
+
+    if (a->hash != b->hash)
+        return a->hash < b->hash ? -1 : 1;
+    return (a->name > b->name) - (a->name < b->name);
+}
+
+/* Sorts the names; of one that is there twice the first is kept. */
+static int choose_names(struct build *b)
+{
+    const struct compile_live *live = b->input->live;
+    uint32_t n = live == NULL ? 0 : live->n_names;
+
+    if (n > SNAPSHOT_NAMES_MAX)
+        return -E2BIG;
+    b->hash_key = lb_key_derive(&b->input->secret->seed, "hash");
+    b->names = calloc((size_t)n + 1, sizeof(*b->names));
+    if (b->names == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct compile_name *name = &live->names[i];
+        struct sip_slice host = sip_slice_of(name->host);
+
+        if (name->n_targets > SNAPSHOT_TARGETS_MAX || host.length > SNAPSHOT_HOST_MAX)
+            return -E2BIG;
+        b->names[i] = (struct hashed){
+            snapshot_name_hash(&b->hash_key, host, name->port, (enum sip_transport)name->transport),
+            name};
+    }
+    qsort(b->names, n, sizeof(*b->names), by_hash);
+    for (uint32_t i = 0; i < n; i++) {
+        if (b->n_names > 0 && b->names[i].hash == b->names[b->n_names - 1].hash)
+            continue;
+        b->names[b->n_names++] = b->names[i];
+        b->n_targets += b->names[i].name->n_targets;
+    }
+    return 0;
+}
+
 static uint64_t match_text_bytes(const struct cfg_service *service)
 {
     uint64_t bytes = 0;
@@ -143,6 +189,8 @@ static uint64_t text_bytes(const struct build *b)
     }
     for (uint32_t i = 0; i < b->n_backends; i++)
         bytes += strlen(b->chosen[i].cfg->name);
+    for (uint32_t i = 0; i < b->n_names; i++)
+        bytes += strlen(b->names[i].name->host);
     return bytes;
 }
 
@@ -210,6 +258,8 @@ static int allocate(struct build *b)
     head.by_address = place(&at, address_entries(b->n_backends), sizeof(uint32_t));
     head.by_id = place(&at, b->n_backends, sizeof(uint32_t));
     head.tables = place(&at, n_entries, sizeof(uint16_t));
+    head.names = place(&at, b->n_names, sizeof(struct snapshot_name));
+    head.targets = place(&at, b->n_targets, sizeof(struct snapshot_target));
     head.text = place(&at, text_bytes(b), 1);
     if (at > SNAPSHOT_SIZE_MAX)
         return -E2BIG;
@@ -245,7 +295,11 @@ static void fill_head(struct build *b)
 
     s->generation = input->generation;
     s->draining = input->node_draining;
-    s->hash_key = lb_key_derive(&input->secret->seed, "hash");
+    s->hash_key = b->hash_key;
+    if (input->cfg->has_node_address)
+        s->node_ip = input->cfg->node_address;
+    if (input->live != NULL)
+        s->capture = input->live->capture;
     s->branch_key = lb_key_derive(&input->secret->seed, "branch");
     for (int i = 0; i < SNAPSHOT_MAC_KEYS; i++) {
         const struct snapshot_mac_key *mac = &input->secret->mac[i];
@@ -319,6 +373,8 @@ static void fill_services(struct build *b)
         to->record_route = from->record_route;
         to->path = from->path;
         to->nat = from->nat;
+        to->mode = from->mode;
+        to->tunnel = from->tunnel;
         to->n_proxy_require = (uint8_t)from->n_proxy_require;
         for (uint32_t j = 0; j < from->n_proxy_require; j++)
             to->proxy_require[j] = add_text(b, from->proxy_require[j]);
@@ -389,6 +445,37 @@ static void fill_backends(struct build *b)
         while (by_address[at] != 0)
             at = (at + 1) & mask;
         by_address[at] = i + 1;
+    }
+}
+
+/* Field by field: a struct's padding may hold anything, and equal input gives equal bytes. */
+static void fill_target(const struct snapshot_target *from, struct snapshot_target *to)
+{
+    to->addr.ip = from->addr.ip;
+    to->addr.port = from->addr.port;
+    to->transport = from->transport;
+    to->priority = from->priority;
+    to->weight = from->weight;
+}
+
+static void fill_names(struct build *b)
+{
+    struct snapshot_name *names = array_of(b, b->snapshot->names);
+    uint32_t targets_at = b->snapshot->targets.offset;
+
+    for (uint32_t i = 0; i < b->n_names; i++) {
+        const struct compile_name *from = b->names[i].name;
+        struct snapshot_target *targets;
+
+        names[i].hash = b->names[i].hash;
+        names[i].host = add_text(b, from->host);
+        names[i].port = from->port;
+        names[i].transport = from->transport;
+        names[i].outcome = from->outcome;
+        names[i].targets = next_part(&targets_at, from->n_targets, sizeof(*targets));
+        targets = array_of(b, names[i].targets);
+        for (uint32_t j = 0; j < from->n_targets; j++)
+            fill_target(&from->targets[j], &targets[j]);
     }
 }
 
@@ -466,6 +553,8 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
     int ret = choose_backends(&b);
 
     if (ret == 0)
+        ret = choose_names(&b);
+    if (ret == 0)
         ret = allocate(&b);
     if (ret == 0) {
         fill_head(&b);
@@ -473,6 +562,7 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
         fill_backends(&b);
         fill_by_id(&b);
         fill_services(&b);
+        fill_names(&b);
         ret = fill_pools(&b);
     }
     if (ret == 0)
@@ -480,31 +570,7 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
     else
         free(b.snapshot);
     free(b.chosen);
+    free(b.names);
     free(b.n_of_pool);
     return ret;
-}
-
-int compile_memfd(const struct snapshot *snapshot)
-{
-    const char *bytes = (const char *)snapshot;
-    uint64_t written = 0;
-    int error, fd = memfd_create("tandem-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0)
-        return -errno;
-    while (written < snapshot->size) {
-        ssize_t n = write(fd, bytes + written, snapshot->size - written);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            goto failed;
-        written += (uint64_t)n;
-    }
-    if (fcntl(fd, F_ADD_SEALS, msg_snapshot_seals()) == 0)
-        return fd;
-failed:
-    error = errno != 0 ? errno : EIO;
-    close(fd);
-    return -error;
 }

@@ -25,6 +25,7 @@ enum {
     SNAPSHOT_CAPTURES_MAX = 8,         /* Call-IDs that are captured at once */
     SNAPSHOT_NAMES_MAX = 4096,
     SNAPSHOT_TARGETS_MAX = 64,         /* of one name */
+    SNAPSHOT_HOST_MAX = 255,           /* bytes of a name, RFC 1035 §2.3.4 */
 };
 
 enum snapshot_mode {
@@ -219,7 +220,7 @@ const struct snapshot_name *snapshot_find_name(const struct snapshot *s, struct 
 uint64_t snapshot_name_hash(const struct lb_key *hash_key, struct sip_slice host, uint16_t port,
                             enum sip_transport transport);
 
-/* A Call-ID as the capture's filter knows it. */
+/* A Call-ID as the capture's filter knows it: 0 for none, never 0 else. */
 uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call_id);
 
 /* Whether a message with this Call-ID (length 0: none) is captured. */

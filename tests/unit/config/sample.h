@@ -40,6 +40,28 @@ static const struct compile_secret sample_secret = {
             [SNAPSHOT_MAC_PREVIOUS] = {.id = 6, .valid = 1, .key = {5, 6}}},
 };
 
+/* Two that are found, one after another in the targets; one that is not; one that DNS kept. */
+static const struct snapshot_target sample_targets[] = {
+    {.addr = {{{[10] = 0xff, 0xff, 198, 51, 100, 1}}, 5060}, .transport = SIP_TRANSPORT_UDP,
+     .priority = 1, .weight = 10},
+    {.addr = {{{[10] = 0xff, 0xff, 198, 51, 100, 2}}, 5062}, .transport = SIP_TRANSPORT_UDP,
+     .priority = 2},
+    {.addr = {{{0x20, 1, 0xd, 0xb8, [15] = 9}}, 5061}, .transport = SIP_TRANSPORT_TLS},
+};
+static const struct compile_name sample_names[] = {
+    {.host = "carrier.example", .outcome = SNAPSHOT_NAME_FOUND,
+     .targets = sample_targets, .n_targets = 2},
+    {.host = "carrier.example", .port = 5061, .transport = SIP_TRANSPORT_TLS,
+     .outcome = SNAPSHOT_NAME_FOUND, .targets = sample_targets + 2, .n_targets = 1},
+    {.host = "nobody.example", .outcome = SNAPSHOT_NAME_NONE},
+    {.host = "silent.example", .port = 5060, .outcome = SNAPSHOT_NAME_FAILED},
+};
+static const struct compile_live sample_live = {
+    .names = sample_names,
+    .n_names = 4,
+    .capture = {.on = 1, .n_calls = 2, .calls = {11, 12}},
+};
+
 static inline struct snapshot *sample_compile(const struct compile_input *input)
 {
     struct snapshot *snapshot = NULL;

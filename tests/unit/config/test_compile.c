@@ -118,6 +118,55 @@ static void test_trunk(void **state)
     cfg_free(cfg);
 }
 
+static void test_live(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_name turned[5];
+    struct compile_live live = {.names = turned, .n_names = 5, .capture = sample_live.capture};
+    struct compile_input input = {
+        .cfg = cfg, .secret = &sample_secret, .live = &sample_live, .generation = 1};
+    struct snapshot *s = sample_compile(&input), *again;
+    const struct snapshot_name *found =
+        snapshot_find_name(s, sip_slice_of("Carrier.example."), 0, SIP_TRANSPORT_NONE);
+    const struct snapshot_target *targets;
+
+    assert_check(s);
+    assert_memory_equal(&s->capture, &sample_live.capture, sizeof(s->capture));
+    assert_memory_equal(&s->node_ip, &cfg->node_address, sizeof(s->node_ip));
+    assert_int_equal(s->names.n, 4);
+    assert_int_equal(s->targets.n, 3);
+    assert_non_null(found);
+    assert_int_equal(found->targets.n, 2);
+    targets = snapshot_at(s, found->targets.offset);
+    assert_true(sip_addr_equal(&targets[1].addr, &sample_targets[1].addr));
+    assert_int_equal(targets[0].weight, 10);
+    assert_int_equal(targets[1].priority, 2);
+    assert_int_equal(targets[1].transport, SIP_TRANSPORT_UDP);
+    /* Another order, and one of them twice. */
+    for (int i = 0; i < 4; i++)
+        turned[i] = sample_names[3 - i];
+    turned[4] = sample_names[0];
+    input.live = &live;
+    again = sample_compile(&input);
+    assert_check(again);
+    assert_int_equal(again->size, s->size);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct snapshot_name *a = snapshot_at(s, s->names.offset);
+        const struct snapshot_name *b = snapshot_at(again, again->names.offset);
+
+        assert_true(a[i].hash == b[i].hash);
+        assert_int_equal(a[i].targets.n, b[i].targets.n);
+    }
+    free(again);
+    free(s);
+    live.n_names = SNAPSHOT_NAMES_MAX + 1;
+    assert_int_equal(compile_snapshot(&input, &s), -E2BIG);
+    live.n_names = 1;
+    turned[0].n_targets = SNAPSHOT_TARGETS_MAX + 1;
+    assert_int_equal(compile_snapshot(&input, &s), -E2BIG);
+    cfg_free(cfg);
+}
+
 static void test_keys(void **state)
 {
     struct cfg *cfg = sample_load("least.yaml");
@@ -252,7 +301,7 @@ static void test_lingering(void **state)
 static void test_equal_bytes(void **state)
 {
     struct cfg *a = sample_load("good.yaml"), *b = sample_load("good.yaml");
-    struct compile_input input = {.cfg = a, .secret = &sample_secret, .generation = 1};
+    struct compile_input input = {.cfg = a, .secret = &sample_secret, .live = &sample_live, .generation = 1};
     struct snapshot *first = sample_compile(&input), *second;
 
     input.cfg = b;
@@ -389,7 +438,7 @@ static void test_secret_texts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trunk),
+        cmocka_unit_test(test_trunk),        cmocka_unit_test(test_live),
         cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
         cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),

@@ -18,7 +18,8 @@ struct block {
 static int setup(void **state)
 {
     static struct block block;
-    struct compile_input input = {.secret = &sample_secret, .generation = 1};
+    struct compile_input input = {
+        .secret = &sample_secret, .live = &sample_live, .generation = 1};
     struct snapshot *s;
 
     block.cfg = sample_load("good.yaml");
@@ -73,6 +74,23 @@ static uint64_t read_trunk(const struct snapshot *s, const struct snapshot_servi
     return sum;
 }
 
+static uint64_t read_names(const struct snapshot *s)
+{
+    const struct snapshot_name *names = snapshot_at(s, s->names.offset);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < s->names.n; i++) {
+        const struct snapshot_name *name = &names[i];
+        const struct snapshot_target *targets = snapshot_at(s, name->targets.offset);
+
+        sum += snapshot_find_name(s, snapshot_text(s, name->host), name->port,
+                                  (enum sip_transport)name->transport) == name;
+        for (uint32_t j = 0; j < name->targets.n; j++)
+            sum += targets[j].addr.port + targets[j].weight;
+    }
+    return sum + snapshot_captures(s, sip_slice_of("a@b"));
+}
+
 /* Reads all that can be reached from a snapshot. */
 static uint64_t read_all(const struct snapshot *s)
 {
@@ -118,7 +136,7 @@ static uint64_t read_all(const struct snapshot *s)
         addr.ip.bytes[15] ^= 0x55;
         sum += snapshot_is_backend_address(s, &addr.ip);
     }
-    return sum;
+    return sum + read_names(s);
 }
 
 static struct snapshot *good(void **state)
@@ -287,6 +305,93 @@ static void test_other_look_ups(void **state)
     assert_int_equal(snapshot_backend_by_id(s, UINT32_MAX), LB_NO_BACKEND);
 }
 
+static void test_find_name(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        uint8_t transport;
+        bool found;
+        uint8_t outcome;
+        uint32_t n_targets;
+        uint16_t first_port;
+    } cases[] = {
+        {"carrier.example", 0, 0, true, SNAPSHOT_NAME_FOUND, 2, 5060},
+        {"CARRIER.Example", 0, 0, true, SNAPSHOT_NAME_FOUND, 2, 5060},
+        {"carrier.example.", 0, 0, true, SNAPSHOT_NAME_FOUND, 2, 5060},
+        {"carrier.example..", 0, 0, false, 0, 0, 0},
+        {"carrier.example", 5060, 0, false, 0, 0, 0},
+        {"carrier.example", 0, SIP_TRANSPORT_UDP, false, 0, 0, 0},
+        {"carrier.example", 5061, SIP_TRANSPORT_TLS, true, SNAPSHOT_NAME_FOUND, 1, 5061},
+        {"nobody.example", 0, 0, true, SNAPSHOT_NAME_NONE, 0, 0},
+        {"silent.example", 5060, 0, true, SNAPSHOT_NAME_FAILED, 0, 0},
+        {"carrier.exampl", 0, 0, false, 0, 0, 0},
+        {"", 0, 0, false, 0, 0, 0},
+        {".", 0, 0, false, 0, 0, 0},
+    };
+    const struct snapshot *s = good(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct snapshot_name *name =
+            snapshot_find_name(s, sip_slice_of(cases[i].host), cases[i].port,
+                               (enum sip_transport)cases[i].transport);
+
+        if ((name != NULL) != cases[i].found)
+            fail_msg("case %zu", i);
+        if (name == NULL)
+            continue;
+        assert_int_equal(name->outcome, cases[i].outcome);
+        assert_int_equal(name->targets.n, cases[i].n_targets);
+        if (name->targets.n > 0) {
+            const struct snapshot_target *first = snapshot_at(s, name->targets.offset);
+
+            assert_int_equal(first->addr.port, cases[i].first_port);
+        }
+    }
+}
+
+/* A name of 255 bytes, whose hash is made in pieces; host, port and transport all enter it. */
+static void test_name_hash(void **state)
+{
+    const struct lb_key *key = &good(state)->hash_key;
+    char name[256], upper[256];
+    struct sip_slice lower_case = sip_slice(name, 255), upper_case = sip_slice(upper, 255);
+    uint64_t hash;
+
+    for (int i = 0; i < 256; i++) {
+        name[i] = (char)(i % 64 == 63 ? '.' : 'a' + i % 26);
+        upper[i] = (char)(i % 64 == 63 ? '.' : 'A' + i % 26);
+    }
+    hash = snapshot_name_hash(key, lower_case, 5060, SIP_TRANSPORT_UDP);
+    assert_true(hash == snapshot_name_hash(key, upper_case, 5060, SIP_TRANSPORT_UDP));
+    assert_true(hash != snapshot_name_hash(key, lower_case, 5060, SIP_TRANSPORT_TCP));
+    assert_true(hash != snapshot_name_hash(key, lower_case, 5061, SIP_TRANSPORT_UDP));
+    assert_true(hash != snapshot_name_hash(key, lower_case, 5060 + 256, SIP_TRANSPORT_UDP));
+    upper[254] = '_';
+    assert_true(hash != snapshot_name_hash(key, upper_case, 5060, SIP_TRANSPORT_UDP));
+}
+
+static void test_captures(void **state)
+{
+    struct snapshot *s = good(state);
+    struct sip_slice call = sip_slice_of("Call@phone"), other = sip_slice_of("call@phone");
+    struct sip_slice none = sip_slice("", 0);
+
+    assert_true(snapshot_call_hash(&s->hash_key, none) == 0);
+    assert_true(snapshot_call_hash(&s->hash_key, call) != snapshot_call_hash(&s->hash_key, other));
+    s->capture = (struct snapshot_capture){
+        .on = 1, .n_calls = 2, .calls = {0, snapshot_call_hash(&s->hash_key, call)}};
+    assert_true(snapshot_captures(s, call));
+    assert_false(snapshot_captures(s, other));
+    assert_false(snapshot_captures(s, none));
+    s->capture.n_calls = 1; /* behind what counts */
+    assert_false(snapshot_captures(s, call));
+    s->capture.n_calls = 0; /* every message */
+    assert_true(snapshot_captures(s, call) && snapshot_captures(s, none));
+    s->capture.on = 0;
+    assert_false(snapshot_captures(s, call) || snapshot_captures(s, none));
+}
+
 /* Written down once: another hash would move every dialog whose token names a backend. */
 static void test_ids_for_ever(void **state)
 {
@@ -431,7 +536,56 @@ static const char *const faults[] = {
     "pools are out of range",
     "pools are out of range",
     "pools are out of range",
+    "mode or tunnel",
+    "mode or tunnel",
+    "mode or tunnel",
+    "mode or tunnel",
+    "capture",
+    "capture",
+    "names leave",
+    "names leave",
+    "targets leave the block",
+    "too many names",
+    "host leaves",
+    "host leaves",
+    "transport or outcome",
+    "transport or outcome",
+    "names are not sorted",
+    "names are not sorted",
+    "name's hash",
+    "name's hash",
+    "name's hash",
+    "none or too many",
+    "none or too many",
+    "none or too many",
+    "none or too many",
+    "leave those of all",
+    "leave those of all",
+    "leave those of all",
+    "leave those of all",
+    "target's port",
+    "target's port",
+    "target's port",
+    "sorted by priority",
 };
+
+static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
+{
+    struct snapshot_name was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
+/* The sample's name with that many targets. */
+static struct snapshot_name *name_with(struct snapshot *s, uint32_t n_targets)
+{
+    struct snapshot_name *name = (void *)((char *)s + s->names.offset);
+
+    while (name->targets.n != n_targets)
+        name++;
+    return name;
+}
 
 /* A table in the shape of a switch: one line a case. */
 /* clang-format off */
@@ -449,6 +603,9 @@ static void make_fault(struct snapshot *s, size_t which)
     struct snapshot_prefix *source = (void *)((char *)s + service[1].sources.offset);
     struct snapshot_match *match = (void *)((char *)s + service[1].matches.offset);
     uint32_t *pools = (void *)((char *)s + service[1].pools.offset);
+    struct snapshot_name *name = (void *)((char *)s + s->names.offset);
+    struct snapshot_name *two = name_with(s, 2), *one = name_with(s, 1), *none = name_with(s, 0);
+    struct snapshot_target *target = (void *)((char *)s + two->targets.offset);
 
     switch (which) {
     case 0: s->magic ^= 1; break;
@@ -503,6 +660,37 @@ static void make_fault(struct snapshot *s, size_t which)
     case 49: pools[2] = s->pools.n; break;
     case 50: pools[2] = pools[1]; break;
     case 51: pools[1] = pools[0]; break;
+    case 52: service[0].mode = SNAPSHOT_MODE_DIRECT + 1; break;
+    case 53: service[0].mode = SNAPSHOT_MODE_DIRECT; service[0].tunnel = 2; break;
+    case 54: service[0].tunnel = 1; break;
+    case 55: service[0].mode = SNAPSHOT_MODE_DIRECT; service[0].tunnel = 1; memset(&s->node_ip, 0, sizeof(s->node_ip)); break;
+    case 56: s->capture.on = 2; break;
+    case 57: s->capture.n_calls = SNAPSHOT_CAPTURES_MAX + 1; break;
+    case 58: s->names.offset += 4; break;
+    case 59: s->names.offset = (uint32_t)s->size - 8; break;
+    case 60: s->targets.n = (uint32_t)s->size; break;
+    case 61: s->names.n = SNAPSHOT_NAMES_MAX + 1; break;
+    case 62: name[0].host.length = s->text.n + 1; break;
+    case 63: name[0].host = (struct lb_text){0, SNAPSHOT_HOST_MAX + 1}; break;
+    case 64: name[1].transport = SIP_TRANSPORT_COUNT; break;
+    case 65: name[1].outcome = SNAPSHOT_NAME_FAILED + 1; break;
+    case 66: swap_names(&name[0], &name[1]); break;
+    case 67: name[3] = name[2]; break;
+    case 68: name[0].port ^= 1; break;
+    case 69: name[0].host.length--; break;
+    case 70: name[0].transport = SIP_TRANSPORT_WSS; break;
+    case 71: two->targets.n = 0; break;
+    case 72: one->outcome = SNAPSHOT_NAME_NONE; break;
+    case 73: none->outcome = SNAPSHOT_NAME_FOUND; break;
+    case 74: two->targets.n = SNAPSHOT_TARGETS_MAX + 1; break;
+    case 75: two->targets.offset = s->targets.offset - (uint32_t)sizeof(*target); break;
+    case 76: two->targets.offset += 2; break;
+    case 77: two->targets.n = 4; break;
+    case 78: none->targets.offset = (uint32_t)s->size; break;
+    case 79: target[1].addr.port = 0; break;
+    case 80: target[0].transport = SIP_TRANSPORT_NONE; break;
+    case 81: target[0].transport = SIP_TRANSPORT_COUNT; break;
+    case 82: target[1].priority = 0; break;
     default: fail();
     }
 }
@@ -537,7 +725,8 @@ int main(int argc, char **argv)
         WITH_BLOCK(test_ids_for_ever), WITH_BLOCK(test_every_word),
         WITH_BLOCK(test_random_words), WITH_BLOCK(test_cut),
         WITH_BLOCK(test_faults),       WITH_BLOCK(test_find_service_backend),
-        WITH_BLOCK(test_prefix_has),
+        WITH_BLOCK(test_prefix_has),   WITH_BLOCK(test_find_name),
+        WITH_BLOCK(test_name_hash),    WITH_BLOCK(test_captures),
     };
 
     if (argc > 1)
