@@ -294,6 +294,7 @@ void cfg_free(struct cfg *cfg)
     free(cfg->control.socket);
     free(cfg->control.socket_group);
     free(cfg->control.state_dir);
+    free(cfg->control.dns);
     free(cfg->secret_file);
     free(cfg->node);
     free(cfg->file);

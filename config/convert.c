@@ -437,6 +437,26 @@ static int take_node(const struct schema_file *raw, struct cfg *cfg, struct cfg_
     return copy(name, &cfg->node, error);
 }
 
+static int take_dns(const struct schema_control *raw, struct cfg *cfg, struct cfg_error *error)
+{
+    if (!NEW_ARRAY(cfg->control.dns, raw->n_dns))
+        return no_memory(error);
+    cfg->control.n_dns = raw->n_dns;
+    for (uint32_t i = 0; i < raw->n_dns; i++) {
+        char key[BASE_MAX];
+
+        snprintf(key, sizeof(key), "dns[%u]", i);
+        if (value_server(raw->dns[i], SCHEMA_DNS_PORT, &cfg->control.dns[i]) != 0)
+            return check_refuse(error, "control", key,
+                                "`%.60s` is not a server's ADDRESS or ADDRESS:PORT", raw->dns[i]);
+        for (uint32_t j = 0; j < i; j++) {
+            if (sip_addr_equal(&cfg->control.dns[j], &cfg->control.dns[i]))
+                return check_refuse(error, "control", key, "is there twice");
+        }
+    }
+    return 0;
+}
+
 static int convert_control(const struct schema_control *raw, struct cfg *cfg,
                            struct cfg_error *error)
 {
@@ -452,6 +472,8 @@ static int convert_control(const struct schema_control *raw, struct cfg *cfg,
                         &cfg->control.state_dir, "control", "state_dir", error);
     if (ret == 0 && raw->socket_group != NULL)
         ret = copy(raw->socket_group, &cfg->control.socket_group, error);
+    if (ret == 0)
+        ret = take_dns(raw, cfg, error);
     return ret;
 }
 

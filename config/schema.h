@@ -34,6 +34,7 @@ enum {
     SCHEMA_FRAME_SIZE_MIN = 2048,      /* bytes */
     SCHEMA_FRAME_SIZE_MAX = 65536,
     SCHEMA_FRAME_SIZE_STEP = 16,       /* TPACKET_ALIGNMENT, packet(7) */
+    SCHEMA_DNS_MAX = 8,                /* servers that are asked */
     SCHEMA_CALL_TABLE_MIN = 1024,      /* entries */
     SCHEMA_CALL_TABLE_MAX = 1 << 28,
 };
@@ -59,6 +60,7 @@ enum {
     SCHEMA_FRAME_SIZE = 32768,
     SCHEMA_WEIGHT = 100,
     SCHEMA_SIP_PORT = 5060,
+    SCHEMA_DNS_PORT = 53,
 };
 
 struct schema_port {
@@ -132,6 +134,8 @@ struct schema_pool {
 
 struct schema_control {
     char *socket, *socket_group, *state_dir;
+    char **dns;
+    uint32_t n_dns;
 };
 
 struct schema_file {

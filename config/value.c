@@ -78,6 +78,32 @@ int value_ip(const char *text, struct sip_ip *ret)
     return 0;
 }
 
+int value_server(const char *text, uint16_t port, struct sip_addr *ret)
+{
+    const char *bracket = strchr(text, ']'), *colon = strrchr(text, ':');
+    char address[SIP_IP_TEXT_MAX + 1];
+    struct sip_addr server = {.port = port};
+    size_t length;
+    uint64_t number;
+
+    if (bracket != NULL ? colon < bracket : colon != strchr(text, ':'))
+        colon = NULL; /* one of the address itself */
+    length = colon == NULL ? strlen(text) : (size_t)(colon - text);
+    if (length >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    if (value_ip(address, &server.ip) != 0)
+        return -EINVAL;
+    if (colon != NULL) {
+        if (sip_slice_number(sip_slice_of(colon + 1), UINT16_MAX, &number) != 0 || number == 0)
+            return -EINVAL;
+        server.port = (uint16_t)number;
+    }
+    *ret = server;
+    return 0;
+}
+
 int value_prefix(const char *text, struct cfg_prefix *ret)
 {
     const char *slash = strchr(text, '/');

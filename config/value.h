@@ -22,6 +22,10 @@ int value_size(const char *text, uint64_t *ret_bytes);
  * broadcast). 0, or -EINVAL. */
 int value_ip(const char *text, struct sip_ip *ret);
 
+/* Where a server listens: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`; the
+ * port is `port` when none is given. 0, or -EINVAL. */
+int value_server(const char *text, uint16_t port, struct sip_addr *ret);
+
 /* An address, `/` and a length of 1 to 32 or 128. 0, or -EINVAL. */
 int value_prefix(const char *text, struct cfg_prefix *ret);
 

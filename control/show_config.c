@@ -240,6 +240,20 @@ static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
     return object;
 }
 
+/* Null: the system's. */
+static json_t *dns_json(const struct cfg *cfg)
+{
+    json_t *list = cfg->control.n_dns == 0 ? json_null() : json_array();
+
+    for (uint32_t i = 0; i < cfg->control.n_dns; i++) {
+        char text[SIP_ADDR_TEXT_MAX];
+        uint32_t length = sip_addr_print(&cfg->control.dns[i], text);
+
+        json_array_append_new(list, json_stringn(text, length));
+    }
+    return list;
+}
+
 static json_t *control_json(const struct cfg *cfg)
 {
     json_t *object = json_object();
@@ -247,6 +261,7 @@ static json_t *control_json(const struct cfg *cfg)
     json_object_set_new(object, "socket", text_json(cfg->control.socket));
     json_object_set_new(object, "socket_group", text_json(cfg->control.socket_group));
     json_object_set_new(object, "state_dir", text_json(cfg->control.state_dir));
+    json_object_set_new(object, "dns", dns_json(cfg));
     return object;
 }
 

@@ -128,6 +128,15 @@ static void test_other_values(void **state)
     assert_string_equal(cfg->control.socket, "/run/t/c.sock");
     assert_string_equal(cfg->control.socket_group, "operators");
     assert_string_equal(cfg->control.state_dir, "/var/lib/t");
+    assert_int_equal(cfg->control.n_dns, 4);
+    assert_ip(&cfg->control.dns[0].ip, "192.0.2.53");
+    assert_int_equal(cfg->control.dns[0].port, 53);
+    assert_ip(&cfg->control.dns[1].ip, "192.0.2.54");
+    assert_int_equal(cfg->control.dns[1].port, 5353);
+    assert_ip(&cfg->control.dns[2].ip, "2001:db8::53");
+    assert_int_equal(cfg->control.dns[2].port, 53);
+    assert_ip(&cfg->control.dns[3].ip, "2001:db8::54");
+    assert_int_equal(cfg->control.dns[3].port, 5354);
     assert_int_equal(cfg->n_pools, 3);
     assert_int_equal(p->share, LB_SHARE_DIALOGS);
     assert_int_equal(p->keys[SIP_METHOD_UNKNOWN], LB_KEY_AOR);
@@ -184,6 +193,7 @@ static void test_defaults(void **state)
     assert_string_equal(cfg->control.socket, "/run/tandem/control.sock");
     assert_null(cfg->control.socket_group);
     assert_string_equal(cfg->control.state_dir, "/var/lib/tandem");
+    assert_int_equal(cfg->control.n_dns, 0);
     cfg_free(cfg);
 }
 

@@ -173,6 +173,52 @@ static void test_networks(void **state)
     }
 }
 
+static void test_servers(void **state)
+{
+    static const struct {
+        const char *text, *ip;
+        uint16_t port;
+    } good[] = {
+        {"192.0.2.53", "192.0.2.53", 53},
+        {"192.0.2.53:1", "192.0.2.53", 1},
+        {"127.0.0.1:65535", "127.0.0.1", 65535},
+        {"2001:db8::53", "2001:db8::53", 53},
+        {"::1", "::1", 53},
+        {"[2001:db8::53]", "2001:db8::53", 53},
+        {"[2001:db8::53]:5353", "2001:db8::53", 5353},
+    };
+    static const char *const bad[] = {"",
+                                      ":",
+                                      ":53",
+                                      "192.0.2.53:",
+                                      "192.0.2.53:0",
+                                      "192.0.2.53:65536",
+                                      "192.0.2.53:+53",
+                                      "192.0.2.53:53:53",
+                                      "[2001:db8::53",
+                                      "[2001:db8::53]:",
+                                      "[2001:db8::53]5353",
+                                      "[192.0.2.53]:53",
+                                      "0.0.0.0",
+                                      "224.0.0.1",
+                                      "::",
+                                      "ns.example",
+                                      "192.0.2.53 ",
+                                      "[2001:0db8:0000:0000:0000:0000:0000:00053]"};
+    struct sip_addr server;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct sip_addr expected = sample_addr(good[i].ip, good[i].port);
+
+        assert_int_equal(value_server(good[i].text, 53, &server), 0);
+        assert_true(sip_addr_equal(&server, &expected));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (value_server(bad[i], 53, &server) != -EINVAL)
+            fail_msg("`%s`", bad[i]);
+    }
+}
+
 struct word_case {
     bool (*is)(const char *text);
     const char *text;
@@ -236,7 +282,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_networks),  cmocka_unit_test(test_words),
+        cmocka_unit_test(test_networks),  cmocka_unit_test(test_servers),
+        cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
