@@ -10,6 +10,7 @@
  *   forwarded = the sum of verdict_forwarded_*, replied of verdict_STATUS_*, dropped of
  *               verdict_drop_*, punted of verdict_punt_*
  *   forwarded + replied = sip_tx + sip_tx_drop + sip_mtu_drop + sip_no_route + sip_held
+ *   punted    = punt_sent + punt_lost_room + punt_lost_ring + punt_lost_control
  *   sip_tx_drop = sip_tx_drop_room + sip_tx_drop_driver
  *   sip_held  = held_released + held_dropped + held_now
  *   held_released = held_tx + held_tx_drop
@@ -48,6 +49,10 @@ enum counter {
     COUNTER_REPLIED,
     COUNTER_DROPPED,
     COUNTER_PUNTED,
+    COUNTER_PUNT_SENT,          /* to control, main's; the lost ones come again, it is UDP */
+    COUNTER_PUNT_LOST_ROOM,     /* no mbuf, or one that the message fits */
+    COUNTER_PUNT_LOST_RING,     /* main was too slow */
+    COUNTER_PUNT_LOST_CONTROL,  /* control is not there, or too slow; main's */
     COUNTER_SIP_TX,             /* messages sent (in fragments: once) */
     COUNTER_SIP_TX_FRAGMENTED,  /* of these and of held_tx, those sent in fragments */
     COUNTER_SIP_TX_DROP,        /* the sum of the next two */

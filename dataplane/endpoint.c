@@ -15,6 +15,13 @@
 
 #include "config/msg.h"
 
+/*
+ * How much of the socket's buffer punts may fill, a few of the longest; an answer to an offer may
+ * use more of it, so that control hears one however many punts lie before it. Linux counts twice
+ * as much, its own needs included, and lets everybody ask for 208 KiB (net.core.wmem_max).
+ */
+enum { PUNTS_BYTES = 144 << 10, ANSWERS_BYTES = 208 << 10 };
+
 struct endpoint {
     struct endpoint_conf conf;
     struct sockaddr_un address;
@@ -162,6 +169,12 @@ static int say_hello(int fd, const struct endpoint_conf *conf)
     return msg_send(fd, &hello, sizeof(hello), fds, 2);
 }
 
+/* A failure leaves what there was: fewer punts fit then. */
+static void set_send_buffer(int fd, int bytes)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 int endpoint_accept(struct endpoint *e)
 {
     int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -172,6 +185,7 @@ int endpoint_accept(struct endpoint *e)
         close(fd);
         return 0;
     }
+    set_send_buffer(fd, PUNTS_BYTES);
     endpoint_drop(e);
     e->control_fd = fd;
     return 1;
@@ -181,10 +195,21 @@ static int answer(struct endpoint *e, uint64_t generation, int status, const cha
 {
     struct msg_answer packet = {
         .magic = MSG_MAGIC, .kind = MSG_ANSWER, .generation = generation, .status = status};
+    int error;
 
     if (status != 0)
         snprintf(packet.reason, sizeof(packet.reason), "%s", reason);
-    return msg_send(e->control_fd, &packet, sizeof(packet), NULL, 0);
+    set_send_buffer(e->control_fd, ANSWERS_BYTES);
+    error = msg_send(e->control_fd, &packet, sizeof(packet), NULL, 0);
+    set_send_buffer(e->control_fd, PUNTS_BYTES);
+    return error;
+}
+
+int endpoint_punt(struct endpoint *e, const void *packet, uint32_t size)
+{
+    if (e->control_fd < 0)
+        return -ENOTCONN;
+    return msg_send(e->control_fd, packet, size, NULL, 0);
 }
 
 int endpoint_hear(struct endpoint *e)

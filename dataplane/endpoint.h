@@ -46,4 +46,11 @@ void endpoint_drop(struct endpoint *endpoint);
 /* Reads one packet of control's. 1: heard; 0: nothing there; a negative errno: control is gone. */
 int endpoint_hear(struct endpoint *endpoint);
 
+/*
+ * Sends control a message that it must act on: a struct msg_punt, and its text, `size` bytes in
+ * all. Returns 0, or a negative errno, and the packet is lost: -ENOTCONN nobody is connected,
+ * -EAGAIN control is too slow.
+ */
+int endpoint_punt(struct endpoint *endpoint, const void *packet, uint32_t size);
+
 #endif

@@ -196,6 +196,13 @@ static void see(void *context, uint8_t port, const uint8_t *bytes, uint32_t leng
         learn_path_mtu(context, port, &too_big);
 }
 
+static bool send_punt(void *context, const void *packet, uint32_t size)
+{
+    struct loop *loop = context;
+
+    return endpoint_punt(loop->endpoint, packet, size) == 0;
+}
+
 static void serve_workers(struct loop *loop)
 {
     struct io_exception *exception = loop->shared->exception;
@@ -210,6 +217,9 @@ static void serve_workers(struct loop *loop)
     count(loop, COUNTER_HELD_DROPPED, c.held_dropped);
     if (io_hold_count(loop->hold) > 0)
         scan_held(loop);
+    io_exception_punt(exception, FRAMES_A_TURN, &c, send_punt, loop);
+    count(loop, COUNTER_PUNT_SENT, c.punt_sent);
+    count(loop, COUNTER_PUNT_LOST_CONTROL, c.punt_lost);
 }
 
 /* ---- Control ---- */

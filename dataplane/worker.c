@@ -12,6 +12,7 @@
 #include <rte_prefetch.h>
 #include <rte_random.h>
 
+#include "config/msg.h"
 #include "dataplane/stages.h"
 
 struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yields)
@@ -205,15 +206,43 @@ static void address(struct worker *w, struct job *job, const struct io_next_hop 
     w->main_has_work = true;
 }
 
-static void rewrite_job(struct worker *w, struct job *job)
+/* Gives main a message that control must act on. */
+static void punt(struct worker *w, struct job *job, uint8_t port)
+{
+    const struct io_payload_pools pools = worker_pools(w, port);
+    const struct msg_punt punt = {
+        .magic = MSG_MAGIC,
+        .kind = MSG_PUNT,
+        .local = job->input.from.local,
+        .peer = job->input.from.peer,
+        .length = job->msg.length,
+    };
+    struct rte_mbuf *packet = io_payload_new(&pools, sizeof(punt), job->msg.buf, job->msg.length);
+
+    rte_pktmbuf_free(job->mbuf);
+    if (packet == NULL) {
+        worker_count(w, COUNTER_PUNT_LOST_ROOM, 1);
+        return;
+    }
+    memcpy(rte_pktmbuf_prepend(packet, sizeof(punt)), &punt, sizeof(punt));
+    if (!io_exception_to_control(w->shared->exception, packet))
+        worker_count(w, COUNTER_PUNT_LOST_RING, 1);
+    w->main_has_work = true;
+}
+
+static void rewrite_job(struct worker *w, struct job *job, uint8_t port)
 {
     const struct proxy_output *output = &job->output;
     enum io_fib_result result = IO_FIB_NO_ROUTE;
     struct io_next_hop hop;
     uint32_t headers = io_frame_headers(&output->to.peer.ip);
 
-    if (output->verdict == PROXY_DROP || output->verdict == PROXY_PUNT) {
+    if (output->verdict == PROXY_DROP) {
         rte_pktmbuf_free(job->mbuf); /* counted by route() */
+        return;
+    }
+    if (output->verdict == PROXY_PUNT) {
+        punt(w, job, port);
         return;
     }
     /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
@@ -233,17 +262,17 @@ static void rewrite_job(struct worker *w, struct job *job)
     address(w, job, &hop, result == IO_FIB_FOUND, headers);
 }
 
-static void rewrite(struct worker *w)
+static void rewrite(struct worker *w, uint8_t port)
 {
     for (uint32_t i = 0; i < w->n_jobs; i++)
-        rewrite_job(w, &w->jobs[i]);
+        rewrite_job(w, &w->jobs[i], port);
 }
 
 void worker_run_jobs(struct worker *w, uint8_t port)
 {
     parse(w, port);
     route(w);
-    rewrite(w);
+    rewrite(w, port);
 }
 
 /* ---- Transmit ---- */

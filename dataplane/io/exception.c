@@ -22,7 +22,7 @@
 #include "dataplane/io/transmit.h"
 
 /* Frames; powers of two. A full ring is a counted drop, so they bound what a flood can hold. */
-enum { TO_KERNEL_ROOM = 1024, TO_HOLD_ROOM = 256, TO_PORT_ROOM = 512 };
+enum { TO_KERNEL_ROOM = 1024, TO_HOLD_ROOM = 256, TO_CONTROL_ROOM = 256, TO_PORT_ROOM = 512 };
 
 enum { VLAN_BYTES = 4 };
 
@@ -33,6 +33,7 @@ struct io_exception {
     uint32_t fragment_id;                   /* main's: of what it cuts */
     struct rte_ring *to_kernel;             /* workers → main; hash.usr: index of the port */
     struct rte_ring *to_hold;               /* workers → main */
+    struct rte_ring *to_control;            /* workers → main */
     struct rte_ring *to_port[IO_PORTS_MAX]; /* main → the port's worker; hash.usr: enum io_kind */
     alignas(RTE_CACHE_LINE_SIZE) atomic_bool asleep;
 };
@@ -43,7 +44,8 @@ static bool make_rings(struct io_exception *e)
 
     e->to_kernel = rte_ring_create("to_kernel", TO_KERNEL_ROOM, SOCKET_ID_ANY, RING_F_SC_DEQ);
     e->to_hold = rte_ring_create("to_hold", TO_HOLD_ROOM, SOCKET_ID_ANY, RING_F_SC_DEQ);
-    if (e->to_kernel == NULL || e->to_hold == NULL)
+    e->to_control = rte_ring_create("to_control", TO_CONTROL_ROOM, SOCKET_ID_ANY, RING_F_SC_DEQ);
+    if (e->to_kernel == NULL || e->to_hold == NULL || e->to_control == NULL)
         return false;
     for (uint32_t i = 0; i < e->n_ports; i++) {
         snprintf(name, sizeof(name), "to_port_%u", i);
@@ -87,6 +89,7 @@ void io_exception_free(struct io_exception *e)
         return;
     for (uint32_t i = 0; i < e->n_ports; i++)
         ring_free(e->to_port[i]);
+    ring_free(e->to_control);
     ring_free(e->to_hold);
     ring_free(e->to_kernel);
     if (e->event_fd >= 0)
@@ -106,12 +109,22 @@ uint32_t io_exception_to_kernel(struct io_exception *e, uint8_t port, struct rte
     return queued;
 }
 
-bool io_exception_to_hold(struct io_exception *e, struct rte_mbuf *mbuf)
+static bool give(struct rte_ring *ring, struct rte_mbuf *mbuf)
 {
-    if (rte_ring_enqueue(e->to_hold, mbuf) == 0)
+    if (rte_ring_enqueue(ring, mbuf) == 0)
         return true;
     rte_pktmbuf_free(mbuf);
     return false;
+}
+
+bool io_exception_to_hold(struct io_exception *e, struct rte_mbuf *mbuf)
+{
+    return give(e->to_hold, mbuf);
+}
+
+bool io_exception_to_control(struct io_exception *e, struct rte_mbuf *mbuf)
+{
+    return give(e->to_control, mbuf);
 }
 
 /* The fence orders the ring's tail before the look at the flag, as main's orders its flag before
@@ -145,7 +158,7 @@ bool io_exception_sleep(struct io_exception *e)
 {
     atomic_store_explicit(&e->asleep, true, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
-    if (rte_ring_empty(e->to_kernel) && rte_ring_empty(e->to_hold))
+    if (rte_ring_empty(e->to_kernel) && rte_ring_empty(e->to_hold) && rte_ring_empty(e->to_control))
         return true;
     atomic_store_explicit(&e->asleep, false, memory_order_relaxed);
     return false;
@@ -301,8 +314,20 @@ void io_exception_hold(struct io_exception *e, struct io_hold *hold, const struc
 bool io_exception_release(struct io_exception *e, uint8_t port, struct rte_mbuf *mbuf)
 {
     mbuf->hash.usr = IO_KIND_HELD;
-    if (rte_ring_enqueue(e->to_port[port], mbuf) == 0)
-        return true;
-    rte_pktmbuf_free(mbuf);
-    return false;
+    return give(e->to_port[port], mbuf);
+}
+
+void io_exception_punt(struct io_exception *e, uint32_t max, struct io_exception_counts *counts,
+                       bool (*send)(void *context, const void *packet, uint32_t size),
+                       void *context)
+{
+    struct rte_mbuf *mbuf;
+
+    for (; max > 0 && rte_ring_dequeue(e->to_control, (void **)&mbuf) == 0; max--) {
+        if (send(context, rte_pktmbuf_mtod(mbuf, const void *), mbuf->data_len))
+            counts->punt_sent++;
+        else
+            counts->punt_lost++;
+        rte_pktmbuf_free(mbuf);
+    }
 }

@@ -28,6 +28,9 @@ uint32_t io_exception_to_kernel(struct io_exception *exception, uint8_t port,
 /* Gives main a frame by io_frame_build whose destination MAC is unknown. False: no room, freed. */
 bool io_exception_to_hold(struct io_exception *exception, struct rte_mbuf *mbuf);
 
+/* Gives main a packet for control, alone in its mbuf. False: no room, freed. */
+bool io_exception_to_control(struct io_exception *exception, struct rte_mbuf *mbuf);
+
 /* Wakes main if it sleeps. After whatever a burst gave to main. */
 void io_exception_wake(struct io_exception *exception);
 
@@ -50,6 +53,7 @@ struct io_exception_counts {
     uint64_t delivered, write_drop;       /* towards the kernel */
     uint64_t read, read_drop, ring_full;  /* from the kernel; the last two did not go on */
     uint64_t held_released, held_dropped; /* of messages to hold: sent at once, refused */
+    uint64_t punt_sent, punt_lost;        /* towards control */
 };
 
 /*
@@ -77,5 +81,12 @@ void io_exception_hold(struct io_exception *exception, struct io_hold *hold,
 /* Gives a held frame, whose MACs are right by now, to the worker of a port. False: no room, freed.
  */
 bool io_exception_release(struct io_exception *exception, uint8_t port, struct rte_mbuf *mbuf);
+
+/* Shows what workers have for control to `send`, which never waits and returns whether control has
+ * it; at most `max` packets. Adds to *counts. */
+void io_exception_punt(struct io_exception *exception, uint32_t max,
+                       struct io_exception_counts *counts,
+                       bool (*send)(void *context, const void *packet, uint32_t size),
+                       void *context);
 
 #endif

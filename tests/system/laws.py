@@ -15,6 +15,7 @@ LAWS = [
     (["punted"], ["verdict_punt_*"]),
     (["forwarded", "replied"],
      ["sip_tx", "sip_tx_drop", "sip_mtu_drop", "sip_no_route", "sip_held"]),
+    (["punted"], ["punt_sent", "punt_lost_room", "punt_lost_ring", "punt_lost_control"]),
     (["sip_tx_drop"], ["sip_tx_drop_room", "sip_tx_drop_driver"]),
     (["sip_held"], ["held_released", "held_dropped", "held_now"]),
     (["held_released"], ["held_tx", "held_tx_drop"]),
