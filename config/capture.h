@@ -9,13 +9,18 @@
 #define TANDEM_CONFIG_CAPTURE_H
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
     CAPTURE_MAGIC = 0x54435031,    /* "TCP1": raised with every change */
-    CAPTURE_RING_BYTES = 4 << 20,  /* of records, a worker; a power of two */
+    CAPTURE_RING_BYTES = 4 << 20,  /* of records, a worker */
+    CAPTURE_RING_MIN = 1 << 10,    /* of any ring; powers of two */
+    CAPTURE_RING_MAX = 1 << 30,
+    CAPTURE_RINGS_MAX = 1024,
+    CAPTURE_PORTS_MAX = 256,       /* a record's port has 8 bits */
     CAPTURE_NAME_MAX = 64,         /* of a port, with its NUL: SCHEMA_NAME_MAX + 1 */
+    /* The longest: Ethernet and IPv6 headers, and 65,535 bytes that were joined from fragments. */
+    CAPTURE_FRAME_MAX = 14 + 40 + 65535,
 };
 
 struct capture_header {
@@ -29,56 +34,91 @@ struct capture_header {
 };
 
 /* Positions count bytes since the start and never wrap; a position's place is its remainder by
- * ring_bytes, and a record may lie around the end. Both are stored by the writer alone: `reserved`
- * before a record is written, `written` after. */
+ * ring_bytes, and a record may lie around the end. The writer alone stores them: `reserved` before
+ * a record is written, `records` and then `written` after. */
 struct capture_ring {
     uint64_t reserved, written;
-    uint64_t pad[6];
-    uint8_t bytes[];
+    uint64_t records;              /* written since the start */
+    uint64_t pad[5];
+    uint64_t words[];              /* ring_bytes / 8 */
 };
 
-/* In front of a frame's bytes; sizes in between are multiples of eight. */
+/* In front of a frame's bytes; what lies in between is padded with 0 to a multiple of eight. */
 struct capture_record {
     uint32_t size;                 /* of record and frame, padded to 8 */
     uint32_t length;               /* bytes of the frame, from its Ethernet header on */
+    uint64_t number;               /* in its ring, from 0: a gap is a loss */
     uint64_t time_ns;              /* CLOCK_REALTIME */
     uint64_t call;                 /* snapshot_call_hash of its Call-ID; 0: it has none */
-    uint32_t backend;              /* id of the backend it goes to or comes from; 0: none */
+    uint32_t from, to;             /* ids of the backends that it comes from and goes to; 0: none */
     uint8_t port;                  /* index */
-    uint8_t outbound;              /* bool: as it leaves */
+    uint8_t outbound;              /* bool: as it leaves; the record behind its message as it came */
     uint8_t reason;                /* enum proxy_reason: what was done, also in the copy as it came */
     uint8_t rule;                  /* enum proxy_rule */
+    uint8_t pad[4];
 };
 
 static_assert(sizeof(struct capture_header) == 48, "crosses a process");
-static_assert(sizeof(struct capture_record) == 32, "crosses a process");
+static_assert(sizeof(struct capture_ring) == 64, "crosses a process");
+static_assert(sizeof(struct capture_record) == 48, "crosses a process");
 
-/* Bytes that rings for n workers and their ports need; fills the header's offsets from its counts. */
+/* Bytes that the rings need; fills size and offsets of a header from its counts and ring_bytes. */
 uint64_t capture_layout(struct capture_header *header);
 
-/* Checks what another process wrote: offsets inside size, names terminated. 0 or -EINVAL. */
-int capture_check(const void *memory, uint64_t size);
+/*
+ * Copies and checks the header of memory that another process wrote and maps still: every later
+ * call of a reader takes this copy, whose offsets lie inside `size`. 0, or -EINVAL and *ret is
+ * untouched.
+ */
+int capture_open(const void *memory, uint64_t size, struct capture_header *ret);
 
-static inline struct capture_ring *capture_ring(const struct capture_header *h, uint32_t ring)
+/* Copies the name of a port below n_ports; always terminated. */
+void capture_name(const struct capture_header *h, const void *memory, uint32_t port,
+                  char ret[CAPTURE_NAME_MAX]);
+
+/* The words of a ring below n_rings. */
+static inline struct capture_ring *capture_ring(const struct capture_header *h, const void *memory,
+                                                uint32_t ring)
 {
-    return (struct capture_ring *)((char *)(uintptr_t)h + h->rings + ring * h->stride);
+    return (struct capture_ring *)((char *)(uintptr_t)memory + h->rings + ring * h->stride);
 }
 
-/* Writes one record by the ring's owner: `record` without its size, and the frame in two parts, the
- * second of which may be empty; record->length is their sum. Longer than a quarter of the ring:
- * nothing is written. Never waits. */
-void capture_put(struct capture_header *h, uint32_t ring, const struct capture_record *record,
-                 const void *first, uint32_t first_length, const void *second);
-
-enum { CAPTURE_NONE, CAPTURE_TAKEN, CAPTURE_LOST };
-
 /*
- * Reads the record at *at, and moves *at behind it, into `ret`, which takes
- * sizeof(struct capture_record) + 65,535 + 8 bytes. CAPTURE_NONE: there is no more;
- * CAPTURE_LOST: the writer was faster, *at is at what is there now. `h` must have passed
- * capture_check, a private copy of it, since its owner goes on writing; `memory` is the mapping.
+ * Writes one record by the ring's owner: `record` but for its size, number and length, and the
+ * frame in two parts, the second of which may be empty. Longer than a quarter of the ring or than
+ * CAPTURE_FRAME_MAX: nothing is written. Never waits.
  */
-int capture_take(const struct capture_header *h, const void *memory, uint32_t ring, uint64_t *at,
-                 struct capture_record *ret);
+void capture_put(const struct capture_header *h, void *memory, uint32_t ring,
+                 const struct capture_record *record, const void *first, uint32_t first_length,
+                 const void *second, uint32_t second_length);
+
+/* Where somebody reads a ring. */
+struct capture_reader {
+    uint64_t at;                   /* position */
+    uint64_t next;                 /* number of the record there */
+    int64_t lost;                  /* records overwritten before they were read; exact when one was
+                                      read after them */
+};
+
+/* Begins behind what is written by now. */
+void capture_begin(const struct capture_header *h, const void *memory, uint32_t ring,
+                   struct capture_reader *ret);
+
+struct capture_copy {
+    struct capture_record record;
+    uint8_t frame[CAPTURE_FRAME_MAX + 7];
+};
+
+enum capture_taken {
+    CAPTURE_NONE,                  /* there is no more now */
+    CAPTURE_TAKEN,
+    CAPTURE_LOST,                  /* the writer was faster (or wrote nonsense): the reader stands
+                                      behind what is written by now */
+};
+
+/* Copies the next record and its frame. Reads nothing outside the ring whatever its owner writes; of
+ * what it returns, length ≤ CAPTURE_FRAME_MAX and port < n_ports hold, the rest is as written. */
+enum capture_taken capture_take(const struct capture_header *h, const void *memory, uint32_t ring,
+                                struct capture_reader *reader, struct capture_copy *ret);
 
 #endif

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Descriptors for which the receiver has room, so that one too many is seen rather than lost. */
-enum { FDS_ROOM = 8, FDS_SEND_MAX = 2 };
+enum { FDS_ROOM = 8 };
 
 /* Linux 5.1; glibc 2.36 does not have it, and <linux/fcntl.h> cannot stand beside <fcntl.h>. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -43,7 +43,7 @@ int msg_send(int socket, const void *packet, uint32_t size, const int *fds, uint
     union control_room room;
     ssize_t sent;
 
-    if (n_fds > FDS_SEND_MAX)
+    if (n_fds > MSG_FDS_MAX)
         return -EINVAL;
     if (n_fds > 0) {
         struct cmsghdr *header;

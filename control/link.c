@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The link to the data plane: see link.h. One connection, tried again every 200 ms; the first
- * packet must be HELLO with two sealed memfds, after it come answers only.
+ * packet must be HELLO with three sealed memfds, after it come answers only.
  */
 #include "control/link.h"
 
@@ -30,7 +30,7 @@ struct link {
     bool complained; /* said once that nobody is there */
     struct msg_hello hello;
     const void *counters; /* mapped shared, read-only; hello.counters_size */
-    int calls_fd;
+    int calls_fd, capture_fd;
 };
 
 union packet {
@@ -56,7 +56,9 @@ static void drop(struct link *link)
     link->counters = NULL;
     if (link->calls_fd >= 0)
         close(link->calls_fd);
-    link->calls_fd = -1;
+    if (link->capture_fd >= 0)
+        close(link->capture_fd);
+    link->calls_fd = link->capture_fd = -1;
     link->has_hello = false;
     loop_timer_start(link->timer, LINK_RETRY_MS);
     if (told) {
@@ -122,7 +124,7 @@ static bool memfd_fits(int fd, uint64_t size)
            fstat(fd, &st) == 0 && (uint64_t)st.st_size == size;
 }
 
-/* Takes HELLO and its two descriptors, which become the link's or are closed. 0 or why not. */
+/* Takes HELLO and its descriptors, which become the link's or are closed. 0 or why not. */
 static const char *take_hello(struct link *link, const struct msg_hello *hello, const int *fds)
 {
     const void *counters;
@@ -134,6 +136,8 @@ static const char *take_hello(struct link *link, const struct msg_hello *hello, 
         return "the counters' memfd has another size or lacks seals";
     if (hello->calls_size > SIZE_MAX / 2 || !memfd_fits(fds[1], hello->calls_size))
         return "the call table's memfd has another size or lacks seals";
+    if (hello->capture_size > SIZE_MAX / 2 || !memfd_fits(fds[2], hello->capture_size))
+        return "the captured messages' memfd has another size or lacks seals";
     counters = mmap(NULL, hello->counters_size, PROT_READ, MAP_SHARED, fds[0], 0);
     if (counters == MAP_FAILED)
         return "the counters cannot be mapped";
@@ -143,6 +147,7 @@ static const char *take_hello(struct link *link, const struct msg_hello *hello, 
     }
     link->counters = counters;
     link->calls_fd = fds[1];
+    link->capture_fd = fds[2];
     link->hello = *hello;
     link->has_hello = true;
     close(fds[0]); /* the mapping keeps the memory */
@@ -154,8 +159,8 @@ static void receive_hello(struct link *link, const struct msg_hello *hello, int 
 {
     const char *reason = NULL;
 
-    if (size != sizeof(*hello) || hello->kind != MSG_HELLO || n_fds != 2)
-        reason = "the first packet is not HELLO with two descriptors";
+    if (size != sizeof(*hello) || hello->kind != MSG_HELLO || n_fds != MSG_FDS_MAX)
+        reason = "the first packet is not HELLO with three descriptors";
     else
         reason = take_hello(link, hello, fds);
     if (reason != NULL) {
@@ -190,8 +195,8 @@ static void on_readable(void *arg)
 {
     struct link *link = arg;
     union packet packet = {0};
-    int fds[2];
-    uint32_t n_fds = 2;
+    int fds[MSG_FDS_MAX];
+    uint32_t n_fds = MSG_FDS_MAX;
     int size = msg_receive(link->fd, &packet, sizeof(packet), fds, &n_fds);
 
     if (size == -EAGAIN)
@@ -217,7 +222,7 @@ struct link *link_new(struct loop *loop, const struct link_conf *conf)
     link->loop = loop;
     link->conf = *conf;
     link->conf.socket = NULL; /* address has it */
-    link->fd = link->calls_fd = -1;
+    link->fd = link->calls_fd = link->capture_fd = -1;
     link->address.sun_family = AF_UNIX;
     link->timer = loop_timer_new(loop, connect_now, link);
     if (link->timer == NULL || strlen(conf->socket) >= sizeof(link->address.sun_path)) {
@@ -362,4 +367,19 @@ void link_calls_close(const struct link *link, const struct lb_call_table *calls
      * which the link's HELLO cannot change. */
     if (calls != NULL)
         munmap((void *)(uintptr_t)calls, link->hello.calls_size);
+}
+
+void *link_capture_map(const struct link *link, size_t *ret_size)
+{
+    void *memory;
+
+    if (!link->has_hello)
+        return NULL;
+    memory = mmap(NULL, link->hello.capture_size, PROT_READ, MAP_SHARED, link->capture_fd, 0);
+    if (memory == MAP_FAILED) {
+        log_error("the captured messages cannot be mapped: %s", strerror(errno));
+        return NULL;
+    }
+    *ret_size = link->hello.capture_size;
+    return memory;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The link to the data plane: connects to its socket and again whenever it is gone, takes its HELLO
- * with the memfds of counters and call table, carries offers and answers. It decides nothing about
+ * with the memfds of counters, call table and captured messages, carries offers and answers. It decides nothing about
  * snapshots, and believes nothing that the other process wrote before it is checked.
  */
 #ifndef TANDEM_CONTROL_LINK_H
@@ -61,5 +61,11 @@ struct counters_header *link_counters(const struct link *link);
  */
 const struct lb_call_table *link_calls_open(const struct link *link);
 void link_calls_close(const struct link *link, const struct lb_call_table *calls);
+
+/*
+ * Maps the rings of captured messages (config/capture.h), unchecked and read-only: a mapping of the
+ * caller's own (munmap), which stays when the data plane is gone. NULL: absent, or no memory (logged).
+ */
+void *link_capture_map(const struct link *link, size_t *ret_size);
 
 #endif

@@ -155,7 +155,7 @@ int endpoint_control_fd(const struct endpoint *e)
 
 static int say_hello(int fd, const struct endpoint_conf *conf)
 {
-    const int fds[2] = {conf->counters->fd, conf->calls->fd};
+    const int fds[MSG_FDS_MAX] = {conf->counters->fd, conf->calls->fd, conf->capture->fd};
     const struct msg_hello hello = {
         .magic = MSG_MAGIC,
         .kind = MSG_HELLO,
@@ -163,10 +163,11 @@ static int say_hello(int fd, const struct endpoint_conf *conf)
         .generation = conf->header->generation,
         .counters_size = conf->header->size,
         .calls_size = conf->calls->size,
+        .capture_size = conf->capture->size,
         .pid = (uint32_t)getpid(),
     };
 
-    return msg_send(fd, &hello, sizeof(hello), fds, 2);
+    return msg_send(fd, &hello, sizeof(hello), fds, MSG_FDS_MAX);
 }
 
 /* A failure leaves what there was: fewer punts fit then. */

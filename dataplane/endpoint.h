@@ -19,7 +19,7 @@ struct endpoint_conf {
     uid_t owner;      /* of the socket, whose mode is 0600 */
     gid_t group;
     const struct memory *counters; /* given to control; begins with the header below */
-    const struct memory *calls;
+    const struct memory *calls, *capture;
     const struct counters_header *header;
     /* Decides about an offer: 0, or a negative errno and the reason, a literal. */
     int (*offer)(void *context, int fd, uint64_t size, uint64_t generation,

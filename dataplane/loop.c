@@ -428,6 +428,7 @@ static int open_endpoint(struct loop *loop, const struct loop_conf *conf)
         .group = conf->group,
         .counters = conf->counters,
         .calls = conf->calls,
+        .capture = conf->capture,
         .header = conf->shared->counters,
         .offer = on_offer,
         .context = loop,

@@ -15,9 +15,9 @@ struct loop;
 struct loop_conf {
     struct worker_shared *shared;
     struct io_kernel *kernel;
-    struct memory *counters, *calls; /* shared with control */
-    const char *socket;              /* of the endpoint */
-    uid_t owner;                     /* of that socket */
+    struct memory *counters, *calls, *capture; /* shared with control */
+    const char *socket;                        /* of the endpoint */
+    uid_t owner;                               /* of that socket */
     gid_t group;
 };
 

@@ -21,6 +21,7 @@
 #include <rte_version.h>
 
 #include "config/cfg.h"
+#include "dataplane/capture.h"
 #include "dataplane/loop.h"
 #include "dataplane/privileges.h"
 #include "dataplane/sandbox.h"
@@ -38,7 +39,7 @@ struct plane {
     bool eal; /* is up */
     struct io_port ports[IO_PORTS_MAX];
     bool ports_open;
-    struct memory counters, calls;
+    struct memory counters, calls, capture;
     struct worker_shared shared;
     struct io_kernel *kernel;
     struct loop *loop;
@@ -178,6 +179,10 @@ static int start_shared(struct plane *plane)
         error = start_calls(plane);
     if (error < 0)
         return error;
+    error = capture_make(plane->ports, shared->n_ports, shared->n_workers, &plane->capture);
+    if (error < 0)
+        return fail(plane, error, "rings of captured messages");
+    shared->capture = plane->capture.at;
     shared->publish = publish_new(shared->n_workers, shared->counters);
     shared->exception = io_exception_new(plane->ports, shared->n_ports);
     if (shared->publish == NULL || shared->exception == NULL)
@@ -196,6 +201,7 @@ static int start_loop(struct plane *plane)
         .kernel = plane->kernel,
         .counters = &plane->counters,
         .calls = &plane->calls,
+        .capture = &plane->capture,
         .socket = plane->cfg->dataplane.socket,
         /* With no user named control runs as whoever started us. */
         .owner = plane->cfg->dataplane.user != NULL ? plane->user.uid : getuid(),
@@ -276,6 +282,7 @@ static void stop(struct plane *plane)
     io_fragments_free(shared->fragments);
     io_exception_free(shared->exception);
     publish_free(shared->publish);
+    memory_free(&plane->capture);
     memory_free(&plane->calls);
     memory_free(&plane->counters);
     io_kernel_free(plane->kernel);
@@ -316,7 +323,7 @@ static void block_signals(void)
 
 static int run(const char *file)
 {
-    static struct plane plane = {.counters.fd = -1, .calls.fd = -1};
+    static struct plane plane = {.counters.fd = -1, .calls.fd = -1, .capture.fd = -1};
     int error;
 
     plane.cfg = load(file);

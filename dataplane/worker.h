@@ -25,6 +25,7 @@ struct worker_shared {
     struct io_path_mtu *path_mtu;
     struct lb_call_table *calls;
     struct counters_header *counters;
+    void *capture;     /* rings of copies for control, by config/capture.h; our own memory */
     atomic_uint now_s; /* the call table's seconds, by main's clock */
     atomic_bool stop;  /* main asks workers to return */
 };

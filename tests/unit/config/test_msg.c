@@ -107,7 +107,7 @@ static void test_refused(void **state)
 {
     struct pair *pair = *state;
     struct msg_hello other = hello, got;
-    int stdins[2] = {0, 0}, fds[2];
+    int stdins[MSG_FDS_MAX + 1] = {0}, fds[2];
     uint32_t n = 2;
 
     assert_int_equal(msg_send(pair->a, &hello, sizeof(hello), stdins, 2), 0);
@@ -127,7 +127,7 @@ static void test_refused(void **state)
     n = 1;
     assert_int_equal(msg_send(pair->a, &hello, sizeof(hello), stdins, 2), 0);
     assert_int_equal(msg_receive(pair->b, &got, sizeof(got), fds, &n), -EPROTO);
-    assert_int_equal(msg_send(pair->a, &hello, sizeof(hello), stdins, 3), -EINVAL);
+    assert_int_equal(msg_send(pair->a, &hello, sizeof(hello), stdins, MSG_FDS_MAX + 1), -EINVAL);
 }
 
 /* More descriptors than the receiver has room for at all: the kernel cuts, none stays open. */

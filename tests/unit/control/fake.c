@@ -51,8 +51,8 @@ void fake_setup(struct fake *fake, const char *backends)
     snprintf(fake->config, sizeof(fake->config), "%s/tandem.yaml", fake->dir);
     snprintf(fake->socket, sizeof(fake->socket), "%s/dp.sock", fake->dir);
     snprintf(fake->state, sizeof(fake->state), "%s/state.json", fake->dir);
-    fake->listen_fd = fake->fd = fake->counters_fd = fake->calls_fd = -1;
-    fake->hello_fds = 2;
+    fake->listen_fd = fake->fd = fake->counters_fd = fake->calls_fd = fake->capture_fd = -1;
+    fake->hello_fds = MSG_FDS_MAX;
     fake->loop = loop_new();
     assert_non_null(fake->loop);
     fake_configure(fake, backends, "");
@@ -93,6 +93,19 @@ static int memfd_make(size_t size, void **ret_memory)
     return fd;
 }
 
+static void capture_make(struct fake *fake)
+{
+    struct capture_header layout = {
+        .magic = CAPTURE_MAGIC, .n_rings = FAKE_WORKERS, .n_ports = 2, .ring_bytes = FAKE_RING};
+    void *memory;
+
+    fake->capture_fd = memfd_make(capture_layout(&layout), &memory);
+    fake->capture = memory;
+    *fake->capture = layout;
+    strcpy((char *)memory + layout.names, "outside");
+    strcpy((char *)memory + layout.names + CAPTURE_NAME_MAX, "inside");
+}
+
 static void memory_make(struct fake *fake)
 {
     struct counters_header layout = {.magic = COUNTERS_MAGIC,
@@ -114,11 +127,13 @@ static void memory_make(struct fake *fake)
     fake->calls_size = lb_call_table_bytes(FAKE_CALLS);
     fake->calls_fd = memfd_make(fake->calls_size, &fake->calls);
     assert_non_null(lb_call_table_init(fake->calls, FAKE_CALLS));
+    capture_make(fake);
     fake->hello = (struct msg_hello){.magic = MSG_MAGIC,
                                      .kind = MSG_HELLO,
                                      .epoch = 7,
                                      .counters_size = layout.size,
                                      .calls_size = fake->calls_size,
+                                     .capture_size = fake->capture->size,
                                      .pid = 1};
 }
 
@@ -183,7 +198,7 @@ static void on_offer(void *arg)
 static void on_connection(void *arg)
 {
     struct fake *fake = arg;
-    int fds[2] = {fake->counters_fd, fake->calls_fd};
+    int fds[MSG_FDS_MAX] = {fake->counters_fd, fake->calls_fd, fake->capture_fd};
 
     hang_up(fake);
     fake->fd = accept4(fake->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -223,6 +238,8 @@ void fake_stop(struct fake *fake)
         munmap(fake->calls, fake->calls_size);
         close(fake->counters_fd);
         close(fake->calls_fd);
+        munmap(fake->capture, fake->capture->size);
+        close(fake->capture_fd);
     }
     fake->counters = NULL;
 }

@@ -13,22 +13,24 @@
 
 #include <cmocka.h>
 
+#include "config/capture.h"
 #include "control/reload.h"
 
-enum { FAKE_SLOTS = 16, FAKE_WORKERS = 2, FAKE_COUNTERS = 3, FAKE_CALLS = 1024 };
+enum { FAKE_SLOTS = 16, FAKE_WORKERS = 2, FAKE_COUNTERS = 3, FAKE_CALLS = 1024, FAKE_RING = 1 << 16 };
 
 struct fake {
     char dir[64];
     char config[128], socket[128], state[128];
     struct loop *loop;
     /* The peer. */
-    int listen_fd, fd, counters_fd, calls_fd;
+    int listen_fd, fd, counters_fd, calls_fd, capture_fd;
     struct loop_event *accepting, *reading;
     struct counters_header *counters;     /* writable */
     void *calls;                          /* writable */
     size_t calls_size;
+    struct capture_header *capture;       /* writable */
     struct msg_hello hello;               /* what it says next */
-    int hello_fds;                        /* how many descriptors go with it: 2 */
+    int hello_fds;                        /* how many descriptors go with it: 3 */
     int32_t answer;                       /* status of its answers; 1: none */
     const char *reason;
     uint32_t give_slot, give_id;          /* before its next answer: this slot gets this id; 0: none */

@@ -109,6 +109,15 @@ static void spoil_calls_seals(struct fake *f)
     unsealed(f, &f->calls_fd, f->calls_size);
 }
 
+static void spoil_capture_size(struct fake *f)
+{
+    f->hello.capture_size += 8;
+}
+static void spoil_capture_seals(struct fake *f)
+{
+    unsealed(f, &f->capture_fd, f->hello.capture_size);
+}
+
 static void spoilt_hello_is_refused_and_tried_again(void **context)
 {
     static void (*const spoil[])(struct fake *) = {
@@ -116,6 +125,7 @@ static void spoilt_hello_is_refused_and_tried_again(void **context)
         spoil_no_fds,        spoil_counters_size,  spoil_counters_huge,
         spoil_counters_none, spoil_calls_size,     spoil_counters,
         spoil_names,         spoil_counters_seals, spoil_calls_seals,
+        spoil_capture_size,  spoil_capture_seals,
     };
 
     (void)context;
