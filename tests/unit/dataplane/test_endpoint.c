@@ -58,7 +58,7 @@ static int setup(void **state)
     s->shared = (struct memory){.fd = memfd_create("shared", MFD_CLOEXEC), .size = 4096};
     s->header = (struct counters_header){.epoch = 7, .generation = 3, .size = 4096};
     conf.path = s->path;
-    conf.counters = conf.calls = &s->shared;
+    conf.counters = conf.calls = conf.capture = &s->shared;
     conf.header = &s->header;
     conf.context = s;
     s->endpoint = endpoint_new(&conf);
