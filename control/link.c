@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The link to the data plane: see link.h. One connection, tried again every 200 ms; the first
- * packet must be HELLO with three sealed memfds, after it come answers only.
+ * packet must be HELLO with three sealed memfds, after it come answers and punted messages.
  */
 #include "control/link.h"
 
@@ -19,6 +19,17 @@
 #include "config/compile.h"
 #include "control/log.h"
 
+/* What may come; the one that came last. */
+union packet {
+    uint32_t head[2]; /* magic, kind */
+    struct msg_hello hello;
+    struct msg_answer answer;
+    struct {
+        struct msg_punt head;
+        char text[MSG_TEXT_MAX];
+    } punt;
+};
+
 struct link {
     struct loop *loop;
     struct link_conf conf;
@@ -28,14 +39,10 @@ struct link {
     int fd; /* -1: not connected */
     bool has_hello;
     bool complained; /* said once that nobody is there */
+    union packet packet;
     struct msg_hello hello;
     const void *counters; /* mapped shared, read-only; hello.counters_size */
     int calls_fd, capture_fd;
-};
-
-union packet {
-    struct msg_hello hello;
-    struct msg_answer answer;
 };
 
 static void connect_now(void *arg);
@@ -177,40 +184,51 @@ static void receive_hello(struct link *link, const struct msg_hello *hello, int 
     link->conf.on_hello(link->conf.arg, &link->hello);
 }
 
-static void receive_answer(struct link *link, struct msg_answer *answer, int size, const int *fds,
-                           uint32_t n_fds)
+/* What comes after HELLO. */
+static void receive_more(struct link *link, int size, const int *fds, uint32_t n_fds)
 {
+    union packet *p = &link->packet;
+
     for (uint32_t i = 0; i < n_fds; i++)
         close(fds[i]);
-    if (size != sizeof(*answer) || answer->kind != MSG_ANSWER || n_fds != 0) {
-        log_error("the data plane sent a packet that is no answer");
+    if (n_fds == 0 && size == sizeof(p->answer) && p->answer.kind == MSG_ANSWER) {
+        p->answer.reason[sizeof(p->answer.reason) - 1] = '\0';
+        link->conf.on_answer(link->conf.arg, &p->answer);
+    } else if (n_fds == 0 && (size_t)size > sizeof(p->punt.head) && p->head[1] == MSG_PUNT &&
+               p->punt.head.length == (size_t)size - sizeof(p->punt.head)) {
+        link->conf.on_punt(link->conf.arg, &p->punt.head, p->punt.text);
+    } else {
+        log_error("the data plane sent a packet that is neither an answer nor a message");
         drop(link);
-        return;
     }
-    answer->reason[sizeof(answer->reason) - 1] = '\0';
-    link->conf.on_answer(link->conf.arg, answer);
 }
 
-static void on_readable(void *arg)
+/* Receives one packet. False: there is none, or no connection any more. */
+static bool receive(struct link *link)
 {
-    struct link *link = arg;
-    union packet packet = {0};
     int fds[MSG_FDS_MAX];
     uint32_t n_fds = MSG_FDS_MAX;
-    int size = msg_receive(link->fd, &packet, sizeof(packet), fds, &n_fds);
+    int size = msg_receive(link->fd, &link->packet, sizeof(link->packet), fds, &n_fds);
 
     if (size == -EAGAIN)
-        return;
+        return false;
     if (size <= 0) {
         if (size < 0)
             log_error("data plane's socket: %s", strerror(-size));
         drop(link);
-        return;
+        return false;
     }
     if (link->has_hello)
-        receive_answer(link, &packet.answer, size, fds, n_fds);
+        receive_more(link, size, fds, n_fds);
     else
-        receive_hello(link, &packet.hello, size, fds, n_fds);
+        receive_hello(link, &link->packet.hello, size, fds, n_fds);
+    return link->fd >= 0;
+}
+
+static void on_readable(void *arg)
+{
+    for (uint32_t i = 0; i < LINK_BURST && receive(arg); i++)
+        ;
 }
 
 struct link *link_new(struct loop *loop, const struct link_conf *conf)

@@ -18,6 +18,7 @@
 enum {
     LINK_RETRY_MS = 200,              /* between two tries to connect, for ever */
     LINK_HELLO_MS = 2000,             /* a peer that says nothing for so long is left */
+    LINK_BURST = 64,                  /* packets that are received before others have their turn */
     LINK_COUNTERS_MAX = 256 << 20,    /* bytes; a greater memfd is refused */
 };
 
@@ -26,6 +27,9 @@ struct link_conf {
     const char *socket;               /* copied */
     void (*on_hello)(void *arg, const struct msg_hello *hello);
     void (*on_answer)(void *arg, const struct msg_answer *answer);   /* reason is terminated */
+    /* A message of punt->length bytes (1 to MSG_TEXT_MAX), valid until this returns; nothing else of
+     * it is checked. */
+    void (*on_punt)(void *arg, const struct msg_punt *punt, const char *text);
     void (*on_gone)(void *arg);       /* after on_hello only */
     void *arg;
 };

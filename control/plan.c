@@ -256,7 +256,7 @@ int plan_try(const struct plan_base *base, const struct plan_change *change, cha
     return 0;
 }
 
-int plan_prepare(const struct plan *plan, const char *state_file, char *ret_text)
+int plan_prepare(struct plan *plan, const char *state_file, char *ret_text)
 {
     int status = state_prepare(plan->state, state_file);
 
@@ -271,14 +271,18 @@ int plan_prepare(const struct plan *plan, const char *state_file, char *ret_text
                  plan->keys->unsaved, strerror(-status));
         state_abandon(state_file);
     }
+    plan->prepared = status == 0;
     return status;
 }
 
 int plan_commit(struct plan *plan, const char *state_file)
 {
-    int keys = plan->keys == NULL ? 0 : keys_commit(plan->keys);
-    int state = state_commit(state_file);
+    int keys, state;
 
+    if (!plan->prepared)
+        return 0;
+    keys = plan->keys == NULL ? 0 : keys_commit(plan->keys);
+    state = state_commit(state_file);
     if (keys != 0)
         log_error("the secret's file: %s: the rotation will not survive a restart",
                   strerror(-keys));
@@ -290,6 +294,8 @@ int plan_commit(struct plan *plan, const char *state_file)
 
 void plan_abandon(const struct plan *plan, const char *state_file)
 {
+    if (!plan->prepared)
+        return;
     if (plan->keys != NULL)
         keys_abandon(plan->keys);
     state_abandon(state_file);

@@ -46,6 +46,7 @@ struct plan {
     struct keys *keys;                /* NULL: stay what they are */
     struct state *state;
     struct snapshot *snapshot;
+    bool prepared;                    /* its files are written, beside those that are there */
     char note[KEYS_NOTE_MAX];         /* what a person should know when it is in effect; "": nothing */
 };
 
@@ -68,9 +69,10 @@ void plan_done(struct plan *plan);
  * The files of a plan, state and keys: written beside those that are there, so that a full disk
  * refuses the plan before anybody has heard of it; then they take their place, or are removed.
  * plan_prepare: 0, or a negative errno and one line in ret_text[PLAN_TEXT_MAX]. plan_commit: 0, or
- * -EIO after logging which file stays the old one.
+ * -EIO after logging which file stays the old one. Of a plan that was not prepared nothing is on
+ * disk, and nothing comes there.
  */
-int plan_prepare(const struct plan *plan, const char *state_file, char *ret_text);
+int plan_prepare(struct plan *plan, const char *state_file, char *ret_text);
 int plan_commit(struct plan *plan, const char *state_file);
 void plan_abandon(const struct plan *plan, const char *state_file);
 

@@ -14,15 +14,11 @@
 #include <time.h>
 
 #include "control/begin.h"
+#include "control/generation.h"
 #include "control/linger.h"
 #include "control/log.h"
 #include "control/queue.h"
 #include "control/totals.h"
-
-/* Generations are reserved in the state file in steps, so that not each offer waits for a disk. */
-enum { GENERATION_STEP = 64 };
-/* A data plane that claims more is not believed: the number must never wrap. */
-static const uint64_t GENERATION_MAX = UINT64_MAX / 2;
 
 struct reload {
     struct loop *loop;
@@ -44,6 +40,8 @@ struct reload {
     char note[KEYS_NOTE_MAX];    /* of the plan committed last, until it was said */
     void (*on_ready)(void *arg); /* NULL: was called */
     void *ready_arg;
+    void (*on_punt)(void *arg, const struct msg_punt *punt, const char *text); /* NULL: nobody */
+    void *punt_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;
     bool for_first;                 /* what is in flight is the first change in the queue */
@@ -90,30 +88,9 @@ static void finish(struct reload *r, enum reload_status status, const char *reas
     outcome.text = status == RELOAD_REFUSED ? reason : text;
     if (status == RELOAD_REFUSED)
         log_error("%s", text);
-    else
+    else if (queue_first(&r->queue)->kind != PLAN_LIVE)
         log_info("%s", text);
     queue_pop(&r->queue, &outcome);
-}
-
-/* A generation greater than all before. Without a disk a change is refused, but a data plane that
- * came back (`must`) is not left without its snapshot. */
-static int take_generation(struct reload *r, bool must, uint64_t *ret)
-{
-    if (r->generation >= r->state->generation) {
-        uint64_t before = r->state->generation;
-        int status;
-
-        r->state->generation = r->generation + GENERATION_STEP;
-        status = state_save(r->state, r->state_file);
-        if (status != 0) {
-            log_error("%s: %s", r->state_file, strerror(-status));
-            r->state->generation = before;
-            if (!must)
-                return status;
-        }
-    }
-    *ret = ++r->generation;
-    return 0;
 }
 
 /* A plan becomes what runs. */
@@ -160,21 +137,20 @@ static void finish_pending(struct reload *r, struct plan *plan)
     finish(r, RELOAD_PENDING, "accepted, pending: no data plane answers; it gets it when it comes");
 }
 
-/* The first change in the queue as a plan whose files are prepared. 0, or a negative errno and one
- * line why. */
+/* The first change in the queue as a plan whose files, if it has some, are prepared. 0, or a
+ * negative errno and one line why. */
 static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
 {
     const struct plan_base base = base_of(r);
-    uint64_t generation;
-    int status = take_generation(r, false, &generation);
+    int status = generation_take(r->state, r->state_file, &r->generation, false);
 
     if (status != 0) {
         snprintf(ret_text, PLAN_TEXT_MAX, "the state cannot be saved: %.500s: %s", r->state_file,
                  strerror(-status));
         return status;
     }
-    status = plan_make(&base, queue_first(&r->queue), NULL, generation, ret, ret_text);
-    if (status != 0)
+    status = plan_make(&base, queue_first(&r->queue), NULL, r->generation, ret, ret_text);
+    if (status != 0 || queue_first(&r->queue)->kind == PLAN_LIVE)
         return status;
     ret->state->generation = r->state->generation;
     status = plan_prepare(ret, r->state_file, ret_text);
@@ -253,11 +229,10 @@ static void offer_running(struct reload *r)
     const struct plan_base base = base_of(r);
     char text[PLAN_TEXT_MAX];
     struct plan plan;
-    uint64_t generation;
     int status;
 
-    take_generation(r, true, &generation);
-    if (plan_make(&base, &again, NULL, generation, &plan, text) != 0) {
+    generation_take(r->state, r->state_file, &r->generation, true);
+    if (plan_make(&base, &again, NULL, r->generation, &plan, text) != 0) {
         log_error("%s", text);
         return;
     }
@@ -304,6 +279,14 @@ static void on_hello(void *arg, const struct msg_hello *hello)
             log_error("%s: %s", r->state_file, strerror(-status));
     }
     offer_running(r);
+}
+
+static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
+{
+    struct reload *r = arg;
+
+    if (r->on_punt != NULL)
+        r->on_punt(r->punt_arg, punt, text);
 }
 
 static void on_gone(void *arg)
@@ -435,21 +418,17 @@ static void on_forgotten(void *arg, const struct reload_outcome *outcome)
 static void forget_one(struct reload *r)
 {
     struct plan_change change = {.kind = PLAN_FORGET};
-    struct counters_header *counters = NULL;
-    const struct state_backend *b = NULL;
+    struct counters_header *counters;
+    const struct state_backend *b;
     uint64_t mono_s = clock_s(CLOCK_MONOTONIC);
-    bool any = false;
 
-    for (uint32_t i = 0; i < r->state->n_backends; i++)
-        any |= r->state->backends[i].lingering;
-    if (!any || mono_s < r->forget_s)
+    if (!state_lingers(r->state) || mono_s < r->forget_s)
         return;
     counters = link_counters(r->link);
     change.id = linger_pick(&r->linger, r->state, r->cfg->linger_ms, counters,
                             clock_s(CLOCK_REALTIME), mono_s);
     free(counters);
-    if (change.id != 0)
-        b = state_by_id(r->state, change.id);
+    b = change.id == 0 ? NULL : state_by_id(r->state, change.id);
     if (b == NULL)
         return;
     snprintf(change.backend, sizeof(change.backend), "%.120s/%.120s", b->pool, b->backend.name);
@@ -477,7 +456,6 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
     const struct keys_time now = keys_now();
     struct plan_base base;
     struct plan plan;
-    uint64_t generation;
     int status;
 
     snprintf(r->state_file, sizeof(r->state_file), "%.4000s/state.json", cfg->control.state_dir);
@@ -488,14 +466,14 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
         return -EINVAL;
     }
     r->generation = r->state->generation;
-    status = take_generation(r, false, &generation);
+    status = generation_take(r->state, r->state_file, &r->generation, false);
     if (status != 0) {
         snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: %s", r->state_file, strerror(-status));
         cfg_free(cfg);
         return status;
     }
     base = base_of(r);
-    status = plan_make(&base, &first, cfg, generation, &plan, ret_text);
+    status = plan_make(&base, &first, cfg, r->generation, &plan, ret_text);
     if (status != 0)
         return status;
     adopt(r, &plan);
@@ -509,8 +487,11 @@ struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
                           void (*on_ready)(void *arg), void *arg, char *ret_text)
 {
     struct reload *r = calloc(1, sizeof(*r));
-    struct link_conf conf = {
-        .on_hello = on_hello, .on_answer = on_answer, .on_gone = on_gone, .arg = r};
+    struct link_conf conf = {.on_hello = on_hello,
+                             .on_answer = on_answer,
+                             .on_punt = on_punt,
+                             .on_gone = on_gone,
+                             .arg = r};
 
     snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
     if (r == NULL) {
@@ -561,6 +542,13 @@ void reload_free(struct reload *r)
     free(r->file);
     keys_free(r->keys);
     free(r);
+}
+
+void reload_on_punt(struct reload *r,
+                    void (*fn)(void *arg, const struct msg_punt *punt, const char *text), void *arg)
+{
+    r->on_punt = fn;
+    r->punt_arg = arg;
 }
 
 struct compile_live *reload_live(struct reload *r)

@@ -56,6 +56,11 @@ void reload_ask(struct reload *reload, const struct plan_change *change,
                 void (*done)(void *arg, const struct reload_outcome *outcome), void *arg);
 void reload_cancel(struct reload *reload, const void *arg);
 
+/* Who takes the messages that the data plane punts (link_conf.on_punt); NULL: nobody. */
+void reload_on_punt(struct reload *reload,
+                    void (*fn)(void *arg, const struct msg_punt *punt, const char *text),
+                    void *arg);
+
 /*
  * What changes by itself: who owns a part of it writes that part (the names' arrays stay his), then
  * asks for PLAN_LIVE, whose outcome says when it is in effect. Every later plan has it too.

@@ -127,6 +127,15 @@ struct state *state_copy(const struct state *state)
     return copy;
 }
 
+bool state_lingers(const struct state *state)
+{
+    for (uint32_t i = 0; i < state->n_backends; i++) {
+        if (state->backends[i].lingering)
+            return true;
+    }
+    return false;
+}
+
 struct state_backend *state_by_id(const struct state *state, uint32_t id)
 {
     for (uint32_t i = 0; i < state->n_backends; i++) {

@@ -56,6 +56,9 @@ void state_forget(struct state *state, uint32_t id);
 /* Whether a lingering backend's time is over. A clock that went back does not end it. */
 bool state_expired(const struct state_backend *backend, uint64_t linger_ms, uint64_t now_s);
 
+/* Whether any backend lingers. */
+bool state_lingers(const struct state *state);
+
 struct state_backend *state_by_id(const struct state *state, uint32_t id);
 
 /*

@@ -16,7 +16,9 @@
 #define A "{name: a, address: 10.0.0.1, port: 5060}"
 
 struct heard {
-    uint32_t hellos, answers, gone;
+    uint32_t hellos, answers, gone, punts;
+    struct msg_punt punt; /* the last */
+    uint32_t sum;         /* of its bytes */
 };
 
 static void on_hello(void *arg, const struct msg_hello *hello)
@@ -31,6 +33,17 @@ static void on_answer(void *arg, const struct msg_answer *answer)
     ((struct heard *)arg)->answers++;
 }
 
+static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
+{
+    struct heard *heard = arg;
+
+    heard->punts++;
+    heard->punt = *punt;
+    heard->sum = 0;
+    for (uint32_t i = 0; i < punt->length; i++)
+        heard->sum += (uint8_t)text[i];
+}
+
 static void on_gone(void *arg)
 {
     ((struct heard *)arg)->gone++;
@@ -41,6 +54,7 @@ static struct link *make(struct fake *fake, struct heard *heard)
     struct link_conf conf = {.socket = fake->socket,
                              .on_hello = on_hello,
                              .on_answer = on_answer,
+                             .on_punt = on_punt,
                              .on_gone = on_gone,
                              .arg = heard};
     struct link *link = link_new(fake->loop, &conf);
@@ -176,6 +190,79 @@ static void wrong_packet_after_hello_ends_the_connection(void **context)
     fake_teardown(&fake);
 }
 
+/* A punt that says `length` bytes, with `more` bytes too many (or less), and n descriptors. */
+static void send_punt(struct fake *fake, uint32_t kind, uint32_t length, int more, uint32_t n_fds)
+{
+    static char packet[sizeof(struct msg_punt) + MSG_TEXT_MAX + 8];
+    struct msg_punt punt = {.magic = MSG_MAGIC, .kind = kind, .peer.port = 5070, .length = length};
+    int fds[1] = {fake->counters_fd};
+
+    memcpy(packet, &punt, sizeof(punt));
+    memset(packet + sizeof(punt), 1, sizeof(packet) - sizeof(punt));
+    assert_int_equal(
+        msg_send(fake->fd, packet, (uint32_t)(sizeof(punt) + length + more), fds, n_fds), 0);
+}
+
+static void messages_come_whole_and_between_answers(void **context)
+{
+    static const uint32_t lengths[] = {1, 1400, MSG_TEXT_MAX};
+    struct msg_answer answer = {.magic = MSG_MAGIC, .kind = MSG_ANSWER};
+    struct heard heard;
+    struct fake fake;
+    struct link *link;
+
+    (void)context;
+    fake_setup(&fake, A);
+    fake_start(&fake);
+    link = make(&fake, &heard);
+    fake_until(&fake, &heard.hellos, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        send_punt(&fake, MSG_PUNT, lengths[i], 0, 0);
+        assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
+        fake_until(&fake, &heard.answers, i + 1);
+        assert_int_equal(heard.punts, i + 1);
+        assert_int_equal(heard.punt.length, lengths[i]);
+        assert_int_equal(heard.punt.peer.port, 5070);
+        assert_int_equal(heard.sum, lengths[i]);
+    }
+    assert_int_equal(heard.gone, 0);
+    link_free(link);
+    fake_teardown(&fake);
+}
+
+static void malformed_messages_end_the_connection(void **context)
+{
+    static const struct {
+        uint32_t kind, length;
+        int more;
+        uint32_t n_fds;
+    } cases[] = {
+        {MSG_PUNT, 0, 0, 0},
+        {MSG_PUNT, 100, 1, 0},
+        {MSG_PUNT, 100, -1, 0},
+        {MSG_PUNT, 100, 0, 1},
+        {MSG_OFFER, 100, 0, 0},
+        {MSG_HELLO, 8, 0, 0},
+        {MSG_PUNT, MSG_TEXT_MAX, 1, 0},
+    };
+    struct heard heard;
+    struct fake fake;
+    struct link *link;
+
+    (void)context;
+    fake_setup(&fake, A);
+    fake_start(&fake);
+    link = make(&fake, &heard);
+    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fake_until(&fake, &heard.hellos, i + 1);
+        send_punt(&fake, cases[i].kind, cases[i].length, cases[i].more, cases[i].n_fds);
+        fake_until(&fake, &heard.gone, i + 1);
+    }
+    assert_int_equal(heard.punts, 0);
+    link_free(link);
+    fake_teardown(&fake);
+}
+
 static void memory_that_changes_after_the_check_is_refused(void **context)
 {
     struct heard heard;
@@ -234,6 +321,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spoilt_hello_is_refused_and_tried_again),
         cmocka_unit_test(wrong_packet_after_hello_ends_the_connection),
+        cmocka_unit_test(messages_come_whole_and_between_answers),
+        cmocka_unit_test(malformed_messages_end_the_connection),
         cmocka_unit_test(memory_that_changes_after_the_check_is_refused),
         cmocka_unit_test(offer_to_nobody_is_refused),
     };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/control/fake.h"
@@ -393,6 +394,46 @@ static void refusal_is_followed_by_a_good_change(void **context)
     fake_teardown(&fake);
 }
 
+/* Which file lies there: each that is written is a new one. */
+static ino_t inode_of(const char *file)
+{
+    struct stat st;
+
+    assert_int_equal(stat(file, &st), 0);
+    return st.st_ino;
+}
+
+static void what_changes_by_itself_is_offered_and_not_written(void **context)
+{
+    const struct compile_name name = {.host = "a.test", .outcome = SNAPSHOT_NAME_NONE};
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome;
+    ino_t inode;
+
+    (void)context;
+    fake_setup(&fake, A "," B);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    fake_ask(&fake, reload, PLAN_ADMIN, "b", LB_DRAINING);
+    inode = inode_of(fake.state);
+    reload_live(reload)->names = &name;
+    reload_live(reload)->n_names = 1;
+    outcome = fake_ask(&fake, reload, PLAN_LIVE, "", 0);
+    assert_int_equal(outcome.status, RELOAD_DONE);
+    assert_int_equal(reload_snapshot(reload)->generation, fake.generation);
+    assert_int_equal(fake_state_of(&fake, "b"), LB_DRAINING);
+    fake.answer = -EINVAL;
+    assert_int_equal(fake_ask(&fake, reload, PLAN_LIVE, "", 0).status, RELOAD_REFUSED);
+    fake_stop(&fake);
+    loop_step(fake.loop);
+    assert_int_equal(fake_ask(&fake, reload, PLAN_LIVE, "", 0).status, RELOAD_PENDING);
+    assert_int_equal(inode_of(fake.state), inode);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +449,7 @@ int main(void)
         cmocka_unit_test(full_disk_refuses_changes_and_nothing_else),
         cmocka_unit_test(silent_data_plane_does_not_hold_changes_for_ever),
         cmocka_unit_test(refusal_is_followed_by_a_good_change),
+        cmocka_unit_test(what_changes_by_itself_is_offered_and_not_written),
         cmocka_unit_test(damaged_state_is_kept_aside_and_does_not_stop_a_start),
     };
 
