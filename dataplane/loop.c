@@ -366,6 +366,8 @@ int loop_run(struct loop *loop)
         for (int i = 0; i < n; i++)
             on_event(loop, events[i].data.u32);
         serve_workers(loop);
+        atomic_store_explicit(&loop->shared->control_connected,
+                              endpoint_control_fd(loop->endpoint) >= 0, memory_order_relaxed);
     }
     return loop->error;
 }

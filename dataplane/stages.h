@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of a worker share: its state, a message on its way, and the stages that each
- * offers the others. For classify.c, join.c and worker.c alone.
+ * offers the others. For classify.c, join.c, capture.c and worker.c alone.
  */
 #ifndef TANDEM_STAGES_H
 #define TANDEM_STAGES_H
@@ -23,6 +23,9 @@ struct job {
     struct sip_msg msg;
     struct proxy_input input;
     struct proxy_output output;
+    uint8_t out_port; /* by which the frame leaves that was made of it */
+    uint64_t call;    /* its Call-ID's snapshot_call_hash, while it is captured */
+    bool found;       /* and whether its neighbour's MAC is known */
 };
 
 struct worker {
@@ -80,6 +83,22 @@ void worker_give_kernel(struct worker *worker, uint8_t port, struct rte_mbuf **m
 /* Joins the fragments that other workers, or we, found to be ours; runs what they complete. Returns
  * how many there were. */
 uint32_t worker_join(struct worker *worker);
+
+/* Whether an operator wants copies of messages. With jobs only is there surely a snapshot. */
+static inline bool worker_captures(const struct worker *w)
+{
+    return w->n_jobs > 0 && w->current.view->snapshot->capture.on &&
+           atomic_load_explicit(&w->shared->control_connected, memory_order_relaxed);
+}
+
+/* CLOCK_REALTIME. */
+uint64_t worker_capture_now(void);
+
+/* Copies the frame of a job that was routed and not rewritten yet, if it is wanted. */
+bool worker_capture_came(struct worker *worker, struct job *job, uint8_t port, uint64_t now_ns);
+
+/* Copies the frame that was made of it. */
+void worker_capture_leaves(struct worker *worker, const struct job *job, uint64_t now_ns);
 
 /* Parse, route, rewrite: what classify made of a port's frames. */
 void worker_run_jobs(struct worker *worker, uint8_t port);

@@ -184,8 +184,8 @@ static void send_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf, en
     io_tx_put(w->tx, port, mbuf, kind, mtu);
 }
 
-/* Puts headers in front of a message and sends it, or has main hold it until the MAC is known. */
-static void address(struct worker *w, struct job *job, const struct io_next_hop *hop, bool found,
+/* Puts headers in front of a message; the MAC may be unknown yet. */
+static void address(struct worker *w, struct job *job, const struct io_next_hop *hop,
                     uint32_t headers)
 {
     static const uint8_t unknown[6];
@@ -193,11 +193,16 @@ static void address(struct worker *w, struct job *job, const struct io_next_hop 
     uint32_t length = job->mbuf->data_len;
     uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)headers);
 
-    io_frame_build(bytes, w->shared->ports[hop->port].mac, found ? hop->mac : unknown, &to->local,
-                   &to->peer, length, w->ip_id);
+    io_frame_build(bytes, w->shared->ports[hop->port].mac, job->found ? hop->mac : unknown,
+                   &to->local, &to->peer, length, w->ip_id);
     w->ip_id += w->id_step;
-    if (found) {
-        send_frame(w, hop->port, job->mbuf, IO_KIND_SIP);
+}
+
+/* Sends a job's frame, or has main hold it until the MAC is known. */
+static void send_job(struct worker *w, struct job *job)
+{
+    if (job->found) {
+        send_frame(w, job->out_port, job->mbuf, IO_KIND_SIP);
         return;
     }
     worker_count(w, COUNTER_SIP_HELD, 1);
@@ -230,7 +235,8 @@ static void punt(struct worker *w, struct job *job, uint8_t port)
     w->main_has_work = true;
 }
 
-static void rewrite_job(struct worker *w, struct job *job, uint8_t port)
+/* Makes the frame that leaves of a job. False: there is none. */
+static bool rewrite_job(struct worker *w, struct job *job, uint8_t port)
 {
     const struct proxy_output *output = &job->output;
     enum io_fib_result result = IO_FIB_NO_ROUTE;
@@ -239,11 +245,11 @@ static void rewrite_job(struct worker *w, struct job *job, uint8_t port)
 
     if (output->verdict == PROXY_DROP) {
         rte_pktmbuf_free(job->mbuf); /* counted by route() */
-        return;
+        return false;
     }
     if (output->verdict == PROXY_PUNT) {
         punt(w, job, port);
-        return;
+        return false;
     }
     /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
     if (w->current.fib != NULL && output->to.transport == SIP_TRANSPORT_UDP &&
@@ -251,28 +257,53 @@ static void rewrite_job(struct worker *w, struct job *job, uint8_t port)
         result = io_fib_lookup(w->current.fib, &output->to.peer.ip, &hop);
     if (result == IO_FIB_NO_ROUTE) {
         worker_drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
-        return;
+        return false;
     }
+    job->out_port = hop.port;
+    job->found = result == IO_FIB_FOUND;
     make_message(w, job, hop.port, headers);
     if (job->mbuf == NULL) {
         worker_count(w, COUNTER_SIP_TX_DROP, 1);
         worker_count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
-        return;
+        return false;
     }
-    address(w, job, &hop, result == IO_FIB_FOUND, headers);
+    address(w, job, &hop, headers);
+    return true;
 }
 
 static void rewrite(struct worker *w, uint8_t port)
 {
-    for (uint32_t i = 0; i < w->n_jobs; i++)
-        rewrite_job(w, &w->jobs[i], port);
+    for (uint32_t i = 0; i < w->n_jobs; i++) {
+        if (rewrite_job(w, &w->jobs[i], port))
+            send_job(w, &w->jobs[i]);
+    }
+}
+
+/* The same, with copies for an operator: of a message as it came and, behind it, as it leaves. */
+static void rewrite_captured(struct worker *w, uint8_t port)
+{
+    uint64_t now_ns = worker_capture_now();
+
+    for (uint32_t i = 0; i < w->n_jobs; i++) {
+        struct job *job = &w->jobs[i];
+        bool captured = worker_capture_came(w, job, port, now_ns);
+
+        if (!rewrite_job(w, job, port))
+            continue;
+        if (captured)
+            worker_capture_leaves(w, job, now_ns);
+        send_job(w, job);
+    }
 }
 
 void worker_run_jobs(struct worker *w, uint8_t port)
 {
     parse(w, port);
     route(w);
-    rewrite(w, port);
+    if (unlikely(worker_captures(w)))
+        rewrite_captured(w, port);
+    else
+        rewrite(w, port);
 }
 
 /* ---- Transmit ---- */

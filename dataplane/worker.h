@@ -27,7 +27,8 @@ struct worker_shared {
     struct counters_header *counters;
     void *capture;     /* rings of copies for control, by config/capture.h; our own memory */
     atomic_uint now_s; /* the call table's seconds, by main's clock */
-    atomic_bool stop;  /* main asks workers to return */
+    atomic_bool control_connected; /* or nobody reads captures */
+    atomic_bool stop;              /* main asks workers to return */
 };
 
 struct worker;

@@ -384,22 +384,30 @@ void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
     memcpy(bytes + 6, src_mac, 6);
 }
 
-void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
-                    const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
-                    uint16_t id)
+void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                       const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
+                       uint16_t id)
 {
-    bool v4 = sip_ip_is_v4(&dst->ip);
     uint8_t *ip = bytes + IO_ETHER_BYTES;
-    uint8_t *udp = ip + (v4 ? IO_IPV4_BYTES : IO_IPV6_BYTES);
-    uint32_t udp_length = IO_UDP_BYTES + length;
-    uint64_t sum;
+    bool v4 = sip_ip_is_v4(dst);
 
     io_frame_set_macs(bytes, src_mac, dst_mac);
     store16(bytes + 12, v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
     if (v4)
-        build_ipv4(ip, &src->ip, &dst->ip, udp_length, id);
+        build_ipv4(ip, src, dst, udp_length, id);
     else
-        build_ipv6(ip, &src->ip, &dst->ip, udp_length);
+        build_ipv6(ip, src, dst, udp_length);
+}
+
+void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                    const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
+                    uint16_t id)
+{
+    uint8_t *udp = bytes + io_frame_headers(&dst->ip) - IO_UDP_BYTES;
+    uint32_t udp_length = IO_UDP_BYTES + length;
+    uint64_t sum;
+
+    io_frame_build_ip(bytes, src_mac, dst_mac, &src->ip, &dst->ip, udp_length, id);
     store16(udp, src->port);
     store16(udp + 2, dst->port);
     store16(udp + 4, udp_length);

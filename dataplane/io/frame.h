@@ -79,6 +79,12 @@ void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_
                     const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
                     uint16_t id);
 
+/* The same of Ethernet and IP alone, in front of `udp_length` bytes of a UDP datagram, whose
+ * checksum is its sender's. */
+void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                       const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
+                       uint16_t id);
+
 void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6]);
 
 /* The destination address of a frame that io_frame_build wrote. */
