@@ -458,6 +458,23 @@ static void fill_target(const struct snapshot_target *from, struct snapshot_targ
     to->weight = from->weight;
 }
 
+/* Within a priority by address: DNS gives them in another order each time, and who is chosen from
+ * them by a hash shall stay. */
+static int by_preference(const void *left, const void *right)
+{
+    const struct snapshot_target *a = left, *b = right;
+    int order;
+
+    if (a->priority != b->priority)
+        return a->priority < b->priority ? -1 : 1;
+    order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
+    if (order != 0)
+        return order;
+    if (a->transport != b->transport)
+        return a->transport < b->transport ? -1 : 1;
+    return (a->weight > b->weight) - (a->weight < b->weight);
+}
+
 static void fill_names(struct build *b)
 {
     struct snapshot_name *names = array_of(b, b->snapshot->names);
@@ -476,6 +493,7 @@ static void fill_names(struct build *b)
         targets = array_of(b, names[i].targets);
         for (uint32_t j = 0; j < from->n_targets; j++)
             fill_target(&from->targets[j], &targets[j]);
+        qsort(targets, from->n_targets, sizeof(*targets), by_preference);
     }
 }
 

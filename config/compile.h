@@ -35,7 +35,7 @@ struct compile_name {
     uint16_t port;                /* of the URI; 0: none */
     uint8_t transport;            /* of the URI; NONE: not given */
     uint8_t outcome;              /* enum snapshot_outcome */
-    const struct snapshot_target *targets;   /* by priority ascending */
+    const struct snapshot_target *targets;   /* in any order */
     uint32_t n_targets;           /* at most SNAPSHOT_TARGETS_MAX */
 };
 

@@ -219,37 +219,83 @@ static void transaction_failed(struct proxy_work *w)
                      w->in->now_s);
 }
 
-/* What a response says of the call in the pool of a backend that is at one of its ends. */
-static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch)
+static void end_call(struct proxy_work *w)
+{
+    if (is_call(w))
+        lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
+}
+
+/* What the pool that was entered learns from a success, and while it rings. True: that was all. */
+static bool learn_progress(struct proxy_work *w, int32_t backend)
 {
     uint16_t status = w->msg->status;
 
-    proxy_enter_pool(w, backend != LB_NO_BACKEND ? w->backends[backend].pool : w->service->pool);
     if (w->msg->method == SIP_INVITE && status >= 200 && status < 300)
         invite_succeeded(w, backend);
     if (!w->known)
-        return;
-    if (status <
-        200) { /* it rings: Timer C starts again (RFC 3261 §16.7), and so does an entry's */
+        return true;
+    if (status < 200) /* Timer C starts again (RFC 3261 §16.7), and so does an entry's */
         touch(w);
-    } else if (w->msg->method == SIP_BYE && ends_dialog(status)) {
-        if (is_call(w))
-            lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
-    } else if (status >= 300 && w->msg->method != SIP_CANCEL &&
-               w->call.transaction == proxy_transaction(w->s, w->msg, branch)) {
+    else if (w->msg->method == SIP_BYE && ends_dialog(status))
+        end_call(w);
+    else
+        return false;
+    return true;
+}
+
+/* What a response says of the call in the pool of a backend that is at one of its ends. */
+static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch)
+{
+    proxy_enter_pool(w, backend != LB_NO_BACKEND ? w->backends[backend].pool : w->service->pool);
+    if (learn_progress(w, backend))
+        return;
+    if (w->msg->status >= 300 && w->msg->method != SIP_CANCEL &&
+        w->call.transaction == proxy_transaction(w->s, w->msg, branch))
         transaction_failed(w);
-    }
+}
+
+/* Nothing is learnt from a 100, nor from what is not final and of no INVITE. */
+static bool says_nothing(const struct sip_msg *response)
+{
+    return response->status < 200 &&
+           (response->method != SIP_INVITE || response->status == 100);
 }
 
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
 {
     int32_t sender = w->out->sender, backend = w->out->backend;
 
-    if (w->msg->status < 200 && (w->msg->method != SIP_INVITE || w->msg->status == 100))
+    if (says_nothing(w->msg))
         return;
     learn(w, sender != LB_NO_BACKEND ? sender : backend, branch);
     /* Between backends of two pools, each pool has the call. */
     if (sender != LB_NO_BACKEND && backend != LB_NO_BACKEND &&
         w->backends[sender].pool != w->backends[backend].pool)
         learn(w, backend, branch);
+}
+
+/*
+ * Final answers go from a backend to the caller past us, so their echoes must do: the ACK to a
+ * failed INVITE is of its transaction (RFC 3261 §17.1.1.3), and the failure may have been a 401 or
+ * 407; BYE ends a dialog unless it is challenged, and then the next one finds the entry still.
+ */
+void proxy_calls_direct_request(struct proxy_work *w)
+{
+    bool failed = w->msg->method == SIP_ACK && w->known && w->call.state == LB_CALL_BEGUN &&
+                  proxy_calls_is_transaction(w);
+
+    proxy_calls_inward(w);
+    if (failed) {
+        end_call(w);
+        lb_call_note(w->in->calls, &w->call, w->call.transaction, true, w->in->now_s);
+    } else if (w->msg->method == SIP_BYE && w->msg->to_tag.length > 0 && w->known) {
+        end_call(w);
+    }
+}
+
+/* The callee's. A failure is one branch's perhaps: the backend says to the caller what it means. */
+void proxy_calls_direct_response(struct proxy_work *w)
+{
+    if (!says_nothing(w->msg))
+        (void)learn_progress(w, w->out->backend);
 }

@@ -38,7 +38,7 @@ static bool send_to(struct proxy_work *w, int32_t backend, uint16_t port, enum p
 }
 
 /* At once, and without Retry-After: it would keep the phone from us, who are well. */
-static bool refuse_dialog(struct proxy_work *w)
+bool proxy_refuse_dialog(struct proxy_work *w)
 {
     proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);
     w->out->retry_after_s = 0;
@@ -117,7 +117,7 @@ static bool leg_joins_call(const struct proxy_work *w)
  * The call table knows the Call-ID. Without a To-tag only what belongs to a transaction stays
  * where new calls are not taken. A backend that is down keeps nothing.
  */
-static int32_t rule_4_call(const struct proxy_work *w)
+int32_t proxy_rule_4_call(const struct proxy_work *w)
 {
     bool stays;
 
@@ -175,15 +175,20 @@ static int32_t rule_6_table(const struct proxy_work *w)
     return snapshot_table_lookup(w->s, w->pool_index, proxy_key(w));
 }
 
+bool proxy_dialog_is_lost(const struct proxy_work *w)
+{
+    return in_dialog(w) && w->call_backend >= 0 && !serves_dialogs(w, w->call_backend) &&
+           w->pool->share != LB_SHARE_DIALOGS;
+}
+
 /* In the pool that was entered. */
 static bool rules_4_to_7(struct proxy_work *w)
 {
     enum proxy_rule rule = PROXY_RULE_CALL;
-    int32_t backend = rule_4_call(w);
+    int32_t backend = proxy_rule_4_call(w);
 
-    if (backend < 0 && in_dialog(w) && w->call_backend >= 0 &&
-        !serves_dialogs(w, w->call_backend) && w->pool->share != LB_SHARE_DIALOGS)
-        return refuse_dialog(w);
+    if (backend < 0 && proxy_dialog_is_lost(w))
+        return proxy_refuse_dialog(w);
     if (backend < 0) {
         rule = PROXY_RULE_REPLACES;
         backend = rule_5_related(w);
@@ -273,7 +278,7 @@ bool proxy_choose(struct proxy_work *w)
     /* Another proxy can serve the dialog, but a Request-URI is an end's own address. */
     if (begun < 0 && in_dialog(w) &&
         (w->pool->share != LB_SHARE_DIALOGS || (rule == PROXY_RULE_ROUTE && !by_route)))
-        return refuse_dialog(w);
+        return proxy_refuse_dialog(w);
     w->replaced = backend;
     return rules_4_to_7(w);
 }

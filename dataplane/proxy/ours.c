@@ -19,28 +19,42 @@ bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret)
     return true;
 }
 
-bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri)
+bool proxy_addr_is_listener(const struct proxy_work *w, const struct sip_addr *addr)
 {
     const struct snapshot_listener *listeners = snapshot_listeners(w->s);
     uint32_t service = listeners[w->in->listener].service;
-    struct sip_addr addr;
 
-    if (!proxy_uri_addr(uri, &addr))
-        return false;
     for (uint32_t i = 0; i < w->s->listeners.n; i++) {
-        if (listeners[i].service == service && sip_addr_equal(&listeners[i].addr, &addr))
+        if (listeners[i].service == service && sip_addr_equal(&listeners[i].addr, addr))
             return true;
     }
     return false;
 }
 
+bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri)
+{
+    struct sip_addr addr;
+
+    return proxy_uri_addr(uri, &addr) && proxy_addr_is_listener(w, &addr);
+}
+
+/* RFC 1034 §3.1: a dot at its end says that a name is complete, as every name in SIP is. */
+static struct sip_slice without_final_dot(struct sip_slice host)
+{
+    if (host.length > 0 && host.at[host.length - 1] == '.')
+        host.length--;
+    return host;
+}
+
 bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri)
 {
     const struct lb_text *domains = snapshot_at(w->s, w->service->domains.offset);
+    struct sip_slice host = without_final_dot(uri->host);
 
     for (uint32_t i = 0; i < w->service->domains.n; i++) {
-        if (uri->host.length > 0 &&
-            sip_slice_equal_nocase(uri->host, snapshot_text(w->s, domains[i])))
+        struct sip_slice domain = without_final_dot(snapshot_text(w->s, domains[i]));
+
+        if (host.length > 0 && sip_slice_equal_nocase(host, domain))
             return true;
     }
     return false;

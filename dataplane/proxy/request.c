@@ -6,7 +6,7 @@
 #include "dataplane/proxy/work.h"
 
 /* The ACK to a reply of our own bears the tag that we gave. */
-static bool acknowledges_us(const struct proxy_work *w)
+bool proxy_acknowledges_us(const struct proxy_work *w)
 {
     char tag[PROXY_TAG_LENGTH];
 
@@ -57,7 +57,7 @@ static bool choose(struct proxy_work *w)
 
 void proxy_request(struct proxy_work *w)
 {
-    if (acknowledges_us(w)) {
+    if (proxy_acknowledges_us(w)) {
         proxy_drop(w, PROXY_DROP_ACK);
         return;
     }
@@ -152,13 +152,17 @@ void proxy_decide(const struct proxy_view *view, const struct proxy_input *input
     memset(ret, 0, offsetof(struct proxy_output, edit));
     sip_edit_init(&ret->edit);
     ret->backend = LB_NO_BACKEND;
-    ret->sender = input->inside ? proxy_backend_at(&w, &input->from.peer) : LB_NO_BACKEND;
+    ret->sender = input->inside && w.service->mode == SNAPSHOT_MODE_PROXY
+                      ? proxy_backend_at(&w, &input->from.peer)
+                      : LB_NO_BACKEND;
     if (input->msg->error != SIP_OK)
         refuse_malformed(&w);
+    else if (w.service->mode == SNAPSHOT_MODE_DIRECT)
+        proxy_direct(&w);
     else if (input->msg->kind == SIP_REQUEST)
         proxy_request(&w);
     else
         proxy_response(&w);
-    if (ret->verdict == PROXY_FORWARD && input->msg->open_end)
+    if (ret->verdict == PROXY_FORWARD && ret->means == PROXY_REWRITTEN && input->msg->open_end)
         end_headers(&w);
 }

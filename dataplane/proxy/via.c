@@ -33,8 +33,7 @@ static bool branch_is_unique(struct sip_slice branch)
  * RFC 3261 §16.11: out of what CANCEL, non-2xx ACK and retransmissions repeat, under a key that
  * never rotates. Not the To-tag, the method, or the source port.
  */
-static void print_branch(const struct snapshot *s, const struct sip_msg *request,
-                         char ret_branch[BRANCH_LENGTH])
+uint64_t proxy_via_transaction(const struct snapshot *s, const struct sip_msg *request)
 {
     const struct sip_via *via = &request->top_via;
     struct lb_siphash h;
@@ -49,8 +48,14 @@ static void print_branch(const struct snapshot *s, const struct sip_msg *request
     lb_siphash_add(&h, &request->cseq, sizeof(request->cseq));
     if (!branch_is_unique(via->branch))
         lb_siphash_add_field(&h, request->request_uri.at, request->request_uri.length);
+    return lb_siphash_end(&h);
+}
+
+static void print_branch(const struct snapshot *s, const struct sip_msg *request,
+                         char ret_branch[BRANCH_LENGTH])
+{
     memcpy(ret_branch, cookie, COOKIE_LENGTH);
-    proxy_seal_hex(lb_siphash_end(&h), ret_branch + COOKIE_LENGTH);
+    proxy_seal_hex(proxy_via_transaction(s, request), ret_branch + COOKIE_LENGTH);
 }
 
 /* As it is meant: an IPv6 address has several texts. */

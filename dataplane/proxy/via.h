@@ -22,6 +22,12 @@ struct proxy_next_via {
     uint16_t rport;         /* 0: none */
 };
 
+/*
+ * What our branch is made of: of a request's transaction, the same for its retransmissions, its
+ * CANCEL and the ACK to its failure, under a key that never rotates.
+ */
+uint64_t proxy_via_transaction(const struct snapshot *s, const struct sip_msg *request);
+
 /* Puts `Via: SIP/2.0/UDP …CRLF` into an open splice: sent-by = `to->local`, ingress = `from`. */
 void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct sip_msg *request,
                    const struct proxy_flow *from, const struct proxy_flow *to,

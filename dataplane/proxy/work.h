@@ -100,6 +100,7 @@ void proxy_put_routes(struct proxy_work *w);
 
 /* ours.c: what is our address, and which address is where. */
 bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret); /* false: no address in it */
+bool proxy_addr_is_listener(const struct proxy_work *w, const struct sip_addr *addr);
 bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri);
@@ -125,12 +126,24 @@ proxy_match(const struct proxy_work *w); /* index of the pool of the first match
 bool proxy_choose(struct proxy_work *w);          /* rules 2 to 7 */
 bool proxy_choose_by_match(struct proxy_work *w); /* rules 4 to 7 in the pool that matches */
 
+int32_t proxy_rule_4_call(const struct proxy_work *w); /* LB_NO_BACKEND: it says nothing */
+/* Whether an in-dialog request has no backend any more that could know its dialog. */
+bool proxy_dialog_is_lost(const struct proxy_work *w);
+bool proxy_refuse_dialog(struct proxy_work *w);
+
 /* related.c: the Call-ID that Replaces, Join or Target-Dialog names. Length 0: none. */
 enum { PROXY_CALL_ID_MAX = 256 };
 struct sip_slice proxy_related_call(const struct sip_msg *msg, char buf[PROXY_CALL_ID_MAX]);
 
 /* outward.c: from a backend. */
 bool proxy_choose_outward(struct proxy_work *w);
+
+/* direct.c: mode direct, where backends answer by themselves. */
+void proxy_direct(struct proxy_work *w);
+
+/* request.c */
+/* Whether it is the ACK to a reply of our own. */
+bool proxy_acknowledges_us(const struct proxy_work *w);
 
 /* calls.c */
 /* Goes on in a pool: with what the call table knows of the Call-ID there. */
@@ -141,6 +154,9 @@ bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or cha
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
+/* Mode direct, which sees what comes from outside only. The pool is entered. */
+void proxy_calls_direct_request(struct proxy_work *w);
+void proxy_calls_direct_response(struct proxy_work *w);
 
 /* rewrite.c */
 void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service *service,
