@@ -5,6 +5,8 @@
  * SCM_RIGHTS. The data plane listens, control connects; a new connection replaces the old one.
  *
  *   data plane → control   HELLO   once after accept; descriptors: counters, call table, capture
+ *   control → data plane   CALLS   descriptor: a sealed memfd with the calls of the data plane before
+ *                                  (config/heritage.h); at most once, before the first OFFER
  *   control → data plane   OFFER   descriptor: a sealed memfd with the snapshot
  *   data plane → control   ANSWER  status 0 (ACK) or a negative errno (NACK) and the reason
  *   data plane → control   PUNT    a message of a backend's whose next hop is a name, and its flow
@@ -24,7 +26,7 @@ enum {
     MSG_TEXT_MAX = 65535,          /* bytes of a SIP message */
 };
 
-enum msg_kind { MSG_HELLO = 1, MSG_OFFER, MSG_ANSWER, MSG_PUNT };
+enum msg_kind { MSG_HELLO = 1, MSG_OFFER, MSG_ANSWER, MSG_PUNT, MSG_CALLS };
 
 struct msg_hello {
     uint32_t magic;
@@ -40,9 +42,9 @@ struct msg_hello {
 
 struct msg_offer {
     uint32_t magic;
-    uint32_t kind;                 /* MSG_OFFER */
+    uint32_t kind;                 /* MSG_OFFER, or MSG_CALLS: generation 0 */
     uint64_t generation;
-    uint64_t size;                 /* bytes of the snapshot */
+    uint64_t size;                 /* bytes of the descriptor's memfd */
 };
 
 struct msg_answer {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "config/compile.h"
+#include "control/heritage.h"
 #include "control/log.h"
 
 /* What may come; the one that came last. */
@@ -43,16 +44,61 @@ struct link {
     struct msg_hello hello;
     const void *counters; /* mapped shared, read-only; hello.counters_size */
     int calls_fd, capture_fd;
+    bool in_use;              /* it has a snapshot: there may be calls in its table */
+    int former_fd;            /* the calls of the data plane before, -1: none… */
+    uint64_t former_epoch;    /* …whose epoch this was */
 };
 
 static void connect_now(void *arg);
 static void on_readable(void *arg);
+
+static void forget_former(struct link *link)
+{
+    if (link->former_fd >= 0)
+        close(link->former_fd);
+    link->former_fd = -1;
+}
+
+/* What the next data plane shall know of the one that is gone. */
+static void keep_former(struct link *link)
+{
+    struct counters_header *counters = link_counters(link);
+    int fd = -ENOMEM;
+
+    if (counters != NULL)
+        fd = heritage_keep(counters, link->calls_fd, link->hello.calls_size);
+    free(counters);
+    if (fd < 0) {
+        log_warning("the data plane's calls cannot be kept for the next one: %s", strerror(-fd));
+        return;
+    }
+    forget_former(link);
+    link->former_fd = fd;
+    link->former_epoch = link->hello.epoch;
+}
+
+/* To one that has no snapshot yet; what is kept stays until it has one. */
+static void send_former(struct link *link)
+{
+    struct msg_offer calls = {.magic = MSG_MAGIC, .kind = MSG_CALLS};
+    struct stat st;
+
+    if (link->hello.epoch == link->former_epoch || link->hello.generation != 0)
+        forget_former(link);
+    if (link->former_fd < 0 || fstat(link->former_fd, &st) != 0)
+        return;
+    calls.size = (uint64_t)st.st_size;
+    if (msg_send(link->fd, &calls, sizeof(calls), &link->former_fd, 1) != 0)
+        log_warning("the calls of the data plane before could not be handed over");
+}
 
 /* Leaves the connection and whatever came by it; the next try follows. */
 static void drop(struct link *link)
 {
     bool told = link->has_hello;
 
+    if (told && link->in_use)
+        keep_former(link);
     loop_event_free(link->watch);
     link->watch = NULL;
     if (link->fd >= 0)
@@ -157,6 +203,7 @@ static const char *take_hello(struct link *link, const struct msg_hello *hello, 
     link->capture_fd = fds[2];
     link->hello = *hello;
     link->has_hello = true;
+    link->in_use = hello->generation != 0;
     close(fds[0]); /* the mapping keeps the memory */
     return NULL;
 }
@@ -181,6 +228,7 @@ static void receive_hello(struct link *link, const struct msg_hello *hello, int 
     link->complained = false;
     log_info("data plane connected: pid %" PRIu32 ", epoch %" PRIu64 ", generation %" PRIu64,
              hello->pid, hello->epoch, hello->generation);
+    send_former(link);
     link->conf.on_hello(link->conf.arg, &link->hello);
 }
 
@@ -193,6 +241,10 @@ static void receive_more(struct link *link, int size, const int *fds, uint32_t n
         close(fds[i]);
     if (n_fds == 0 && size == sizeof(p->answer) && p->answer.kind == MSG_ANSWER) {
         p->answer.reason[sizeof(p->answer.reason) - 1] = '\0';
+        if (p->answer.status == 0) {
+            link->in_use = true;
+            forget_former(link);
+        }
         link->conf.on_answer(link->conf.arg, &p->answer);
     } else if (n_fds == 0 && (size_t)size > sizeof(p->punt.head) && p->head[1] == MSG_PUNT &&
                p->punt.head.length == (size_t)size - sizeof(p->punt.head)) {
@@ -240,7 +292,7 @@ struct link *link_new(struct loop *loop, const struct link_conf *conf)
     link->loop = loop;
     link->conf = *conf;
     link->conf.socket = NULL; /* address has it */
-    link->fd = link->calls_fd = link->capture_fd = -1;
+    link->fd = link->calls_fd = link->capture_fd = link->former_fd = -1;
     link->address.sun_family = AF_UNIX;
     link->timer = loop_timer_new(loop, connect_now, link);
     if (link->timer == NULL || strlen(conf->socket) >= sizeof(link->address.sun_path)) {
@@ -259,6 +311,7 @@ void link_free(struct link *link)
     link->has_hello = false; /* nobody is to be told */
     if (link->timer != NULL)
         drop(link);
+    forget_former(link);
     loop_event_free(link->timer);
     free(link);
 }

@@ -59,6 +59,7 @@ static const char *const names[COUNTER_VERDICTS] = {
     [COUNTER_PATH_MTUS] = "path_mtus",
     [COUNTER_FRAME_BUFFERS_USED] = "frame_buffers_used",
     [COUNTER_DATAGRAM_BUFFERS_USED] = "datagram_buffers_used",
+    [COUNTER_CALLS_INHERITED] = "calls_inherited",
     [COUNTER_SNAPSHOTS_ACCEPTED] = "snapshots_accepted",
     [COUNTER_SNAPSHOTS_REFUSED] = "snapshots_refused",
 };

@@ -76,6 +76,7 @@ enum counter {
     COUNTER_PATH_MTUS,          /* learnt, again too */
     COUNTER_FRAME_BUFFERS_USED, /* gauges, main's, once a second: of the ports' pools, those that */
     COUNTER_DATAGRAM_BUFFERS_USED, /* lie in a driver's rings included, and of the large ones */
+    COUNTER_CALLS_INHERITED, /* entries taken over from the data plane before */
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
     COUNTER_VERDICTS, /* and on: verdict_<proxy_reason_name>, each */

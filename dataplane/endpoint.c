@@ -213,6 +213,11 @@ int endpoint_punt(struct endpoint *e, const void *packet, uint32_t size)
     return msg_send(e->control_fd, packet, size, NULL, 0);
 }
 
+static bool is_offer(const struct msg_offer *packet)
+{
+    return packet->kind == MSG_OFFER || packet->kind == MSG_CALLS;
+}
+
 int endpoint_hear(struct endpoint *e)
 {
     struct msg_offer offer;
@@ -225,9 +230,11 @@ int endpoint_hear(struct endpoint *e)
     size = msg_receive(e->control_fd, &offer, sizeof(offer), &fd, &n_fds);
     if (size == -EAGAIN)
         return 0;
-    if (size > 0 && ((size_t)size != sizeof(offer) || offer.kind != MSG_OFFER || n_fds != 1))
+    if (size > 0 && ((size_t)size != sizeof(offer) || !is_offer(&offer) || n_fds != 1))
         size = -EPROTO;
-    if (size > 0) {
+    if (size > 0 && offer.kind == MSG_CALLS) {
+        e->conf.inherit(e->conf.context, fd, offer.size);
+    } else if (size > 0) {
         status = e->conf.offer(e->conf.context, fd, offer.size, offer.generation, &reason);
         size = answer(e, offer.generation, status, reason);
     } else if (size == 0) {

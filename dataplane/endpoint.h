@@ -24,6 +24,8 @@ struct endpoint_conf {
     /* Decides about an offer: 0, or a negative errno and the reason, a literal. */
     int (*offer)(void *context, int fd, uint64_t size, uint64_t generation,
                  const char **ret_reason);
+    /* Takes the calls of the data plane before, if it can. */
+    void (*inherit)(void *context, int fd, uint64_t size);
     void *context;
 };
 

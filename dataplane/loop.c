@@ -241,6 +241,19 @@ static int on_offer(void *context, int fd, uint64_t size, uint64_t generation,
     return 0;
 }
 
+static void on_inherit(void *context, int fd, uint64_t size)
+{
+    struct loop *loop = context;
+    const char *reason = "there is a snapshot already";
+    struct heritage_block *block = heritage_open(fd, size, &reason);
+
+    if (block != NULL && publish_inherit(loop->shared->publish, block, loop->shared->calls,
+                                         atomic_load(&loop->shared->now_s)))
+        return;
+    heritage_close(block);
+    loop_log("calls of the data plane before are not taken over: %s", reason);
+}
+
 static int watch(struct loop *loop, int fd, uint32_t tag)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = tag};
@@ -433,6 +446,7 @@ static int open_endpoint(struct loop *loop, const struct loop_conf *conf)
         .capture = conf->capture,
         .header = conf->shared->counters,
         .offer = on_offer,
+        .inherit = on_inherit,
         .context = loop,
     };
 

@@ -46,6 +46,9 @@ struct publish {
     /* Main's own: */
     struct counters_header *counters;
     struct lb_slots *slots;
+    struct heritage_block *heritage; /* until the first snapshot… */
+    struct lb_call_table *calls;     /* …when it goes in here */
+    uint32_t heritage_s;
     uint32_t n_retired;
     struct retired retired[RETIRED_MAX];
 };
@@ -88,6 +91,7 @@ void publish_free(struct publish *p)
         view_free(p->retired[i].view);
         io_fib_free(p->retired[i].fib);
     }
+    heritage_close(p->heritage);
     view_free(atomic_load(&p->view));
     io_fib_free(atomic_load(&p->fib));
     lb_slots_free(p->slots);
@@ -211,6 +215,32 @@ out:
     return error;
 }
 
+bool publish_inherit(struct publish *p, struct heritage_block *block, struct lb_call_table *calls,
+                     uint32_t now_s)
+{
+    if (atomic_load(&p->view) != NULL)
+        return false;
+    heritage_close(p->heritage);
+    p->heritage = block;
+    p->calls = calls;
+    p->heritage_s = now_s;
+    return true;
+}
+
+/* Before any worker has the view: what is inherited is older than whatever they will learn. */
+static void adopt_heritage(struct publish *p, const struct view *view)
+{
+    struct lb_call_counts counts = counters_call_counts(p->counters, 0);
+    uint64_t *inherited = &counters_block(p->counters, 0)[COUNTER_CALLS_INHERITED];
+
+    if (p->heritage == NULL)
+        return;
+    counters_add(inherited, heritage_adopt(p->heritage, &view->proxy, p->calls,
+                                           p->counters->start_mono_s, p->heritage_s, &counts));
+    heritage_close(p->heritage);
+    p->heritage = NULL;
+}
+
 int publish_snapshot(struct publish *p, int fd, uint64_t size, uint64_t generation,
                      const char **ret_reason)
 {
@@ -234,6 +264,7 @@ int publish_snapshot(struct publish *p, int fd, uint64_t size, uint64_t generati
     error = assign_slots(p, view, ret_reason);
     if (error < 0)
         goto out;
+    adopt_heritage(p, view);
     retire(p, atomic_exchange(&p->view, view), NULL);
     view = NULL;
     wait_for_workers(p);

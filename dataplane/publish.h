@@ -8,6 +8,7 @@
 #define TANDEM_PUBLISH_H
 
 #include "dataplane/counters.h"
+#include "dataplane/heritage.h"
 #include "dataplane/io/fib.h"
 #include "dataplane/proxy/proxy.h"
 
@@ -44,6 +45,13 @@ void publish_quiescent(struct publish *publish, uint32_t worker);
  */
 int publish_snapshot(struct publish *publish, int fd, uint64_t size, uint64_t generation,
                      const char **ret_reason);
+
+/*
+ * Takes over the calls of the data plane before, which go into `calls` at now_s with the first
+ * snapshot, before any worker sees that. False: there is a snapshot already, they are not taken.
+ */
+bool publish_inherit(struct publish *publish, struct heritage_block *block,
+                     struct lb_call_table *calls, uint32_t now_s);
 
 /* Takes over a fib and puts it in the place of the old one, which goes when no worker reads it.
  * False: a worker has not looked up for long, too many old ones wait; this one is freed. */

@@ -429,6 +429,42 @@ uint64_t lb_call_sweep(struct lb_call_table *table, uint64_t first, uint64_t n, 
     return position;
 }
 
+/* The note of an entry on another's clock; one that is ahead of ours would live for ever. */
+static uint64_t note_shifted(uint64_t note, uint32_t shift_s, uint32_t now_s)
+{
+    uint64_t seconds = (uint64_t)((uint32_t)(note >> SEEN_SHIFT) + shift_s) << SEEN_SHIFT;
+    uint64_t rest = note & (((uint64_t)1 << SEEN_SHIFT) - 1);
+
+    return note_age_s(seconds, now_s) < 0 ? (uint64_t)now_s << SEEN_SHIFT | rest : seconds | rest;
+}
+
+uint64_t lb_call_table_adopt(struct lb_call_table *table, const struct lb_call_table *from,
+                             uint32_t shift_s, const uint16_t *slot_of, uint32_t n_slots,
+                             uint32_t now_s, struct lb_call_counts *counts)
+{
+    uint64_t entries = lb_call_table_entries(table), adopted = 0;
+
+    if (from->n_sets != table->n_sets)
+        return 0;
+    for (uint64_t position = 0; position < entries; position++) {
+        struct call_set *set = &table->sets[position / WAYS];
+        uint64_t word = load(&from->sets[position / WAYS].words[position % WAYS]), there;
+        uint64_t note = note_shifted(load(&from->sets[position / WAYS].notes[position % WAYS]),
+                                     shift_s, now_s);
+        uint16_t slot = word_slot(word) < n_slots ? slot_of[word_slot(word)] : LB_NO_SLOT;
+        unsigned way;
+
+        if (word_state(word) == LB_CALL_FREE || slot == LB_NO_SLOT ||
+            is_expired(word, note, now_s))
+            continue;
+        word = word_make(word, slot, word_state(word));
+        while (!try_put(set, word, note, now_s, true, counts, &way, &there))
+            ;
+        adopted++;
+    }
+    return adopted;
+}
+
 const char *lb_call_state_name(enum lb_call_state state)
 {
     static const char *const names[LB_CALL_STATE_COUNT] = {

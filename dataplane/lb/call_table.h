@@ -115,6 +115,17 @@ void lb_call_note(struct lb_call_table *table, struct lb_call *call, uint32_t tr
 uint64_t lb_call_sweep(struct lb_call_table *table, uint64_t first, uint64_t n, uint32_t now_s,
                        struct lb_call_counts *counts, uint32_t *used, uint32_t n_slots);
 
+/*
+ * Takes over the entries of another table of as many entries, which nobody changes: what a process
+ * before this one knew. slot_of[n_slots] says by which slot its slots go here (LB_NO_SLOT: the entry
+ * is left), shift_s is added to its seconds. An entry of the same hash that is here already stays.
+ * Counts the calls among them as begun. Returns how many there were; 0 also for a table of another
+ * size. While others use the table, too.
+ */
+uint64_t lb_call_table_adopt(struct lb_call_table *table, const struct lb_call_table *from,
+                             uint32_t shift_s, const uint16_t *slot_of, uint32_t n_slots,
+                             uint32_t now_s, struct lb_call_counts *counts);
+
 const char *lb_call_state_name(enum lb_call_state state);
 
 #endif

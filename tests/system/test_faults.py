@@ -249,6 +249,29 @@ class Ringing(FaultTest):
             lab.reload()                                  # one that changes nothing
             self.say(f"{what}: {self.end(alice, bob, calls)}")
 
+    def test_3_reload_and_restart(self):
+        """Backends come and go, and the data plane is restarted, all while they ring."""
+        lab = self.lab
+        alice, bob = self.phone("caller", "i-alice"), self.phone("callee", "i-bob")
+        if "kam4" not in lab.backends:
+            lab.add_backend("kam4")
+        self.path_everywhere("i-bob")
+        kept = copy.deepcopy(lab.config)
+        calls = self.ring(alice, bob, each=6)
+        lab.pool().append(lab.backend_entry("kam4"))
+        lab.reload()
+        lab.pool()[:] = [entry for entry in lab.pool() if entry["name"] != "kam2"]
+        lab.reload()
+        lab.dataplane.kill9()
+        lab.dataplane.start()
+        lab.wait_acknowledged()
+        inherited = lab.counters()["calls_inherited"]
+        self.assertGreaterEqual(inherited, len(calls))
+        self.say(f"kam4 added, kam2 removed, killed: {self.end(alice, bob, calls)}; {inherited} "
+                 "entries taken over")
+        lab.config = kept
+        lab.reload()
+
 
 class Load(FaultTest):
 

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/heritage.h"
+
 void fake_configure(struct fake *fake, const char *backends, const char *more)
 {
     FILE *out = fopen(fake->config, "w");
@@ -152,7 +154,6 @@ static void take_offer(struct fake *fake, const struct msg_offer *offer, int fd)
     const char *reason = NULL;
     void *memory;
 
-    assert_int_equal(offer->kind, MSG_OFFER);
     assert_int_equal(fcntl(fd, F_GET_SEALS) & msg_snapshot_seals(), msg_snapshot_seals());
     memory = mmap(NULL, offer->size, PROT_READ, MAP_PRIVATE, fd, 0);
     assert_ptr_not_equal(memory, MAP_FAILED);
@@ -166,6 +167,19 @@ static void take_offer(struct fake *fake, const struct msg_offer *offer, int fd)
     assert_true(offer->generation > fake->generation);
     fake->generation = offer->generation;
     fake->n_offers++;
+}
+
+/* Takes the calls of the data plane before. */
+static void take_calls(struct fake *fake, const struct msg_offer *offer, int fd)
+{
+    void *block = mmap(NULL, offer->size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    assert_ptr_not_equal(block, MAP_FAILED);
+    assert_int_equal(fcntl(fd, F_GET_SEALS) & msg_snapshot_seals(), msg_snapshot_seals());
+    assert_non_null(heritage_check(block, offer->size));
+    fake->inherited_id = heritage_ids(block)[FAKE_SLOTS - 1];
+    munmap(block, offer->size);
+    fake->n_calls++;
 }
 
 static void on_offer(void *arg)
@@ -184,9 +198,12 @@ static void on_offer(void *arg)
     }
     assert_int_equal(size, sizeof(offer));
     assert_int_equal(n_fds, 1);
-    take_offer(fake, &offer, offered);
+    if (offer.kind == MSG_CALLS)
+        take_calls(fake, &offer, offered);
+    else
+        take_offer(fake, &offer, offered);
     close(offered);
-    if (fake->answer == 1)
+    if (fake->answer == 1 || offer.kind == MSG_CALLS)
         return;
     if (fake->give_id != 0)
         counters_slot_ids(fake->counters)[fake->give_slot] = fake->give_id;

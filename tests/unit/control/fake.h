@@ -36,6 +36,7 @@ struct fake {
     uint32_t give_slot, give_id;          /* before its next answer: this slot gets this id; 0: none */
     /* What came. */
     uint32_t n_connections, n_offers, n_ends;
+    uint32_t n_calls, inherited_id;       /* blocks of former calls; the id of the last slot there */
     uint64_t generation;                  /* of the last offer */
     struct snapshot *offered;             /* a copy of it, checked */
 };

@@ -316,6 +316,60 @@ static void offer_to_nobody_is_refused(void **context)
     fake_teardown(&fake);
 }
 
+static void answer_ack(struct fake *fake)
+{
+    const struct msg_answer ack = {.magic = MSG_MAGIC, .kind = MSG_ANSWER};
+
+    assert_int_equal(msg_send(fake->fd, &ack, sizeof(ack), NULL, 0), 0);
+}
+
+/* The peer goes, for the n-th time, and comes with another epoch. */
+static void restart(struct fake *fake, struct heard *heard, uint32_t n, uint64_t epoch,
+                    uint64_t generation)
+{
+    fake_stop(fake);
+    fake_until(fake, &heard->gone, n);
+    fake_start(fake); /* with memory of its own */
+    fake->hello.epoch = epoch;
+    fake->hello.generation = generation;
+    fake_until(fake, &heard->hellos, n + 1);
+}
+
+/* The calls of a data plane that is gone go to the next one, and never back to itself. */
+static void former_calls_go_to_the_next_data_plane(void **context)
+{
+    struct heard heard;
+    struct fake fake;
+    struct link *link;
+
+    (void)context;
+    fake_setup(&fake, A);
+    fake_start(&fake);
+    link = make(&fake, &heard);
+    fake_until(&fake, &heard.hellos, 1);
+    restart(&fake, &heard, 1, 8, 0);
+    counters_slot_ids(fake.counters)[FAKE_SLOTS - 1] = 4711;
+    answer_ack(&fake);
+    fake_until(&fake, &heard.answers, 1);
+    assert_int_equal(fake.n_calls, 0); /* the first had no snapshot, so it had no calls */
+    restart(&fake, &heard, 2, 9, 0);
+    fake_until(&fake, &fake.n_calls, 1);
+    assert_int_equal(fake.inherited_id, 4711);
+    /* It dies before it has a snapshot: what was kept is still there for the third. */
+    restart(&fake, &heard, 3, 10, 0);
+    fake_until(&fake, &fake.n_calls, 2);
+    assert_int_equal(fake.inherited_id, 4711);
+    answer_ack(&fake);
+    fake_until(&fake, &heard.answers, 2);
+    /* The same data plane, whose connection was lost, has its calls itself. */
+    restart(&fake, &heard, 4, 10, 5);
+    answer_ack(&fake);
+    fake_until(&fake, &heard.answers, 3);
+    assert_int_equal(fake.n_calls, 2);
+    link_free(link);
+    fake_teardown(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +379,7 @@ int main(void)
         cmocka_unit_test(malformed_messages_end_the_connection),
         cmocka_unit_test(memory_that_changes_after_the_check_is_refused),
         cmocka_unit_test(offer_to_nobody_is_refused),
+        cmocka_unit_test(former_calls_go_to_the_next_data_plane),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
