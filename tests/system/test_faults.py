@@ -265,7 +265,7 @@ class Ringing(FaultTest):
         lab.dataplane.kill9()
         lab.dataplane.start()
         lab.wait_acknowledged()
-        inherited = lab.counters()["calls_inherited"]
+        inherited = lab.stats()["counters"]["calls_inherited"]
         self.assertGreaterEqual(inherited, len(calls))
         self.say(f"kam4 added, kam2 removed, killed: {self.end(alice, bob, calls)}; {inherited} "
                  "entries taken over")
