@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of a worker share: its state, a message on its way, and the stages that each
- * offers the others. For classify.c, join.c, capture.c and worker.c alone.
+ * offers the others. For classify.c, join.c, direct.c, capture.c and
+ * worker.c alone.
  */
 #ifndef TANDEM_STAGES_H
 #define TANDEM_STAGES_H
@@ -23,9 +24,10 @@ struct job {
     struct sip_msg msg;
     struct proxy_input input;
     struct proxy_output output;
-    uint8_t out_port; /* by which the frame leaves that was made of it */
-    uint64_t call;    /* its Call-ID's snapshot_call_hash, while it is captured */
-    bool found;       /* and whether its neighbour's MAC is known */
+    uint8_t out_port;            /* by which the frame leaves that was made of it */
+    uint64_t call;               /* its Call-ID's snapshot_call_hash, while it is captured */
+    bool found;                  /* and whether its neighbour's MAC is known */
+    struct io_fib_target target; /* to whom */
 };
 
 struct worker {
@@ -55,6 +57,15 @@ static inline void worker_drop(struct worker *w, struct rte_mbuf *mbuf, enum cou
 {
     worker_count(w, counter, 1);
     rte_pktmbuf_free(mbuf);
+}
+
+/* The IPv4 identification of the next datagram of ours. */
+static inline uint16_t worker_ip_id(struct worker *w)
+{
+    uint16_t id = w->ip_id;
+
+    w->ip_id += w->id_step;
+    return id;
 }
 
 /* Where messages that leave by a port get their buffers. */
@@ -99,6 +110,10 @@ bool worker_capture_came(struct worker *worker, struct job *job, uint8_t port, u
 
 /* Copies the frame that was made of it. */
 void worker_capture_leaves(struct worker *worker, const struct job *job, uint64_t now_ns);
+
+/* Mode direct: puts the frame that goes by a hop to the job's target in the place of the job's
+ * mbuf; NULL there: no mbuf takes it. */
+void worker_make_direct(struct worker *worker, struct job *job, const struct io_next_hop *hop);
 
 /* Parse, route, rewrite: what classify made of a port's frames. */
 void worker_run_jobs(struct worker *worker, uint8_t port);

@@ -184,29 +184,32 @@ static void send_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf, en
     io_tx_put(w->tx, port, mbuf, kind, mtu);
 }
 
-/* Puts headers in front of a message; the MAC may be unknown yet. */
+/* Puts headers in front of a message; a MAC that is unknown yet is 0. */
 static void address(struct worker *w, struct job *job, const struct io_next_hop *hop,
                     uint32_t headers)
 {
-    static const uint8_t unknown[6];
     const struct proxy_flow *to = &job->output.to;
     uint32_t length = job->mbuf->data_len;
     uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)headers);
 
-    io_frame_build(bytes, w->shared->ports[hop->port].mac, job->found ? hop->mac : unknown,
-                   &to->local, &to->peer, length, w->ip_id);
-    w->ip_id += w->id_step;
+    io_frame_build(bytes, w->shared->ports[hop->port].mac, hop->mac, &to->local, &to->peer, length,
+                   worker_ip_id(w));
 }
 
 /* Sends a job's frame, or has main hold it until the MAC is known. */
 static void send_job(struct worker *w, struct job *job)
 {
+    if (job->found && job->target.neighbour) { /* no router between us: its wire is the path */
+        io_tx_put(w->tx, job->out_port, job->mbuf, IO_KIND_SIP,
+                  w->shared->ports[job->out_port].mtu);
+        return;
+    }
     if (job->found) {
         send_frame(w, job->out_port, job->mbuf, IO_KIND_SIP);
         return;
     }
     worker_count(w, COUNTER_SIP_HELD, 1);
-    if (!io_exception_to_hold(w->shared->exception, job->mbuf))
+    if (!io_exception_to_hold(w->shared->exception, job->mbuf, &job->target))
         worker_count(w, COUNTER_HELD_DROPPED, 1);
     w->main_has_work = true;
 }
@@ -235,13 +238,39 @@ static void punt(struct worker *w, struct job *job, uint8_t port)
     w->main_has_work = true;
 }
 
+/* How a job's frame leaves; a reply is always ours. */
+static enum proxy_means means_of(const struct job *job)
+{
+    return job->output.verdict == PROXY_FORWARD ? job->output.means : PROXY_REWRITTEN;
+}
+
+/* Where a job's frame leaves. False: no route. */
+static bool find_way(const struct worker *w, struct job *job, struct io_next_hop *ret)
+{
+    const struct proxy_flow *to = &job->output.to;
+    enum proxy_means means = means_of(job);
+    enum io_fib_result result;
+
+    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
+    if (w->current.fib == NULL ||
+        (means == PROXY_REWRITTEN && to->transport != SIP_TRANSPORT_UDP) ||
+        (means != PROXY_BY_MAC && sip_ip_is_v4(&to->local.ip) != sip_ip_is_v4(&to->peer.ip)))
+        return false;
+    /* A gateway would go by the datagram's destination, the virtual address, and send it back. */
+    job->target = (struct io_fib_target){.ip = to->peer.ip, .neighbour = means == PROXY_BY_MAC};
+    result = io_fib_reach(w->current.fib, &job->target, ret);
+    job->out_port = ret->port;
+    job->found = result == IO_FIB_FOUND;
+    return result != IO_FIB_NO_ROUTE;
+}
+
 /* Makes the frame that leaves of a job. False: there is none. */
 static bool rewrite_job(struct worker *w, struct job *job, uint8_t port)
 {
     const struct proxy_output *output = &job->output;
-    enum io_fib_result result = IO_FIB_NO_ROUTE;
-    struct io_next_hop hop;
     uint32_t headers = io_frame_headers(&output->to.peer.ip);
+    bool direct = means_of(job) != PROXY_REWRITTEN;
+    struct io_next_hop hop = {0};
 
     if (output->verdict == PROXY_DROP) {
         rte_pktmbuf_free(job->mbuf); /* counted by route() */
@@ -251,23 +280,21 @@ static bool rewrite_job(struct worker *w, struct job *job, uint8_t port)
         punt(w, job, port);
         return false;
     }
-    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
-    if (w->current.fib != NULL && output->to.transport == SIP_TRANSPORT_UDP &&
-        sip_ip_is_v4(&output->to.local.ip) == sip_ip_is_v4(&output->to.peer.ip))
-        result = io_fib_lookup(w->current.fib, &output->to.peer.ip, &hop);
-    if (result == IO_FIB_NO_ROUTE) {
+    if (!find_way(w, job, &hop)) {
         worker_drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
         return false;
     }
-    job->out_port = hop.port;
-    job->found = result == IO_FIB_FOUND;
-    make_message(w, job, hop.port, headers);
+    if (direct)
+        worker_make_direct(w, job, &hop);
+    else
+        make_message(w, job, hop.port, headers);
     if (job->mbuf == NULL) {
         worker_count(w, COUNTER_SIP_TX_DROP, 1);
         worker_count(w, COUNTER_SIP_TX_DROP_ROOM, 1);
         return false;
     }
-    address(w, job, &hop, headers);
+    if (!direct)
+        address(w, job, &hop, headers);
     return true;
 }
 

@@ -15,6 +15,7 @@
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_ring.h>
 
 #include "dataplane/io/cut.h"
@@ -31,12 +32,17 @@ struct io_exception {
     uint32_t n_ports;
     int event_fd;
     uint32_t fragment_id;                   /* main's: of what it cuts */
+    int target_at;                          /* where in an mbuf a held one's target is */
     struct rte_ring *to_kernel;             /* workers → main; hash.usr: index of the port */
     struct rte_ring *to_hold;               /* workers → main */
     struct rte_ring *to_control;            /* workers → main */
     struct rte_ring *to_port[IO_PORTS_MAX]; /* main → the port's worker; hash.usr: enum io_kind */
     alignas(RTE_CACHE_LINE_SIZE) atomic_bool asleep;
 };
+
+/* A field of every mbuf: the frame itself may have no room for more. */
+static const struct rte_mbuf_dynfield TARGET = {
+    .name = "tandem_target", .size = sizeof(struct io_fib_target), .align = 1};
 
 static bool make_rings(struct io_exception *e)
 {
@@ -67,7 +73,8 @@ struct io_exception *io_exception_new(const struct io_port *ports, uint32_t n_po
     e->ports = ports;
     e->n_ports = n_ports;
     e->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (e->event_fd < 0 || !make_rings(e)) {
+    e->target_at = rte_mbuf_dynfield_register(&TARGET);
+    if (e->event_fd < 0 || e->target_at < 0 || !make_rings(e)) {
         io_exception_free(e);
         return NULL;
     }
@@ -117,8 +124,15 @@ static bool give(struct rte_ring *ring, struct rte_mbuf *mbuf)
     return false;
 }
 
-bool io_exception_to_hold(struct io_exception *e, struct rte_mbuf *mbuf)
+static struct io_fib_target *target_of(const struct io_exception *e, struct rte_mbuf *mbuf)
 {
+    return RTE_MBUF_DYNFIELD(mbuf, e->target_at, struct io_fib_target *);
+}
+
+bool io_exception_to_hold(struct io_exception *e, struct rte_mbuf *mbuf,
+                          const struct io_fib_target *target)
+{
+    *target_of(e, mbuf) = *target;
     return give(e->to_hold, mbuf);
 }
 
@@ -287,13 +301,13 @@ void io_exception_hold(struct io_exception *e, struct io_hold *hold, const struc
     struct rte_mbuf *mbuf;
 
     for (; max > 0 && rte_ring_dequeue(e->to_hold, (void **)&mbuf) == 0; max--) {
-        struct sip_ip to = io_frame_destination(rte_pktmbuf_mtod(mbuf, const uint8_t *));
+        const struct io_fib_target *target = target_of(e, mbuf);
         struct io_next_hop hop;
 
-        switch (io_fib_lookup(fib, &to, &hop)) {
+        switch (io_fib_reach(fib, target, &hop)) {
         case IO_FIB_UNRESOLVED:
             resolve(context, hop.port, &hop.ip);
-            if (!io_hold_add(hold, mbuf, &hop.ip, now_ms))
+            if (!io_hold_add(hold, mbuf, target, &hop.ip, now_ms))
                 counts->held_dropped++;
             break;
         case IO_FIB_FOUND: /* meanwhile: what was held for it went when this fib came */

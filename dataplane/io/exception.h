@@ -25,8 +25,9 @@ void io_exception_free(struct io_exception *exception);
 uint32_t io_exception_to_kernel(struct io_exception *exception, uint8_t port,
                                 struct rte_mbuf **mbufs, uint32_t n);
 
-/* Gives main a frame by io_frame_build whose destination MAC is unknown. False: no room, freed. */
-bool io_exception_to_hold(struct io_exception *exception, struct rte_mbuf *mbuf);
+/* Gives main a frame to a target whose MAC is unknown. False: no room, freed. */
+bool io_exception_to_hold(struct io_exception *exception, struct rte_mbuf *mbuf,
+                          const struct io_fib_target *target);
 
 /* Gives main a packet for control, alone in its mbuf. False: no room, freed. */
 bool io_exception_to_control(struct io_exception *exception, struct rte_mbuf *mbuf);

@@ -197,6 +197,18 @@ enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *
     return IO_FIB_FOUND;
 }
 
+enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
+                                struct io_next_hop *ret)
+{
+    struct io_next_hop hop;
+    enum io_fib_result result = io_fib_lookup(fib, &target->ip, &hop);
+
+    if (result == IO_FIB_NO_ROUTE || (target->neighbour && !sip_ip_equal(&hop.ip, &target->ip)))
+        return IO_FIB_NO_ROUTE;
+    *ret = hop;
+    return result;
+}
+
 void io_fib_used(struct io_fib *fib,
                  void (*visit)(void *context, uint8_t port, const struct sip_ip *ip), void *context)
 {

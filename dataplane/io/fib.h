@@ -50,6 +50,16 @@ void io_fib_free(struct io_fib *fib);
 enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
                                  struct io_next_hop *ret);
 
+/* Where a frame goes, when its own destination does not say it. No padding. */
+struct io_fib_target {
+    struct sip_ip ip;
+    uint8_t neighbour; /* bool: only if it is a neighbour itself, by no gateway */
+};
+
+/* Where a target's frames leave, by io_fib_lookup. */
+enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
+                                struct io_next_hop *ret);
+
 /* Calls `visit` for each neighbour used since the last call, and forgets the marks. Main only. */
 void io_fib_used(struct io_fib *fib,
                  void (*visit)(void *context, uint8_t port, const struct sip_ip *ip),

@@ -15,7 +15,9 @@ enum {
     VLAN_BYTES = 4,
     VLAN_ID = 0x0fff,
     PROTOCOL_HOP_BY_HOP = 0,
+    PROTOCOL_IPV4 = 4, /* inside IP */
     PROTOCOL_UDP = 17,
+    PROTOCOL_IPV6 = 41,
     PROTOCOL_ROUTING = 43,
     PROTOCOL_FRAGMENT = 44,
     PROTOCOL_ESP = 50,
@@ -36,6 +38,7 @@ enum {
     IPV6_FRAGMENT_BYTES = 8,
     EXTENSIONS_MAX = 4, /* more IPv6 extension headers than that are the kernel's */
     TTL = 64,
+    ECN = 3, /* bits of the traffic class */
 };
 
 static uint16_t load16(const uint8_t *at)
@@ -189,6 +192,7 @@ static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t at, uint32_
         return IO_FRAME_OTHER;
     if (source_routed(ip + IO_IPV4_BYTES, header - IO_IPV4_BYTES))
         return IO_FRAME_EXTENDED;
+    ret->packet = (uint16_t)total;
     ret->src.ip = sip_ip_from_v4(ip + 12);
     ret->dst.ip = sip_ip_from_v4(ip + 16);
     field = load16(ip + 6);
@@ -294,6 +298,7 @@ static enum io_frame_class parse_ipv6(const uint8_t *bytes, uint32_t at, uint32_
     at += IO_IPV6_BYTES;
     if (load16(ip + 4) > length - at)
         return IO_FRAME_TRUNCATED;
+    ret->packet = (uint16_t)(IO_IPV6_BYTES + load16(ip + 4));
     ret->src.ip = sip_ip_from_v6(ip + 8);
     ret->dst.ip = sip_ip_from_v6(ip + 24);
     if (martian_v6(&ret->src.ip, &ret->dst.ip))
@@ -322,6 +327,7 @@ enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct
         if ((load16(bytes + 14) & VLAN_ID) != 0 || is_tag(load16(bytes + at - 2)))
             return IO_FRAME_VLAN;
     }
+    ret->ip = (uint16_t)at;
     switch (load16(bytes + at - 2)) {
     case ETHERTYPE_IPV4:
         return parse_ipv4(bytes, at, length, ret);
@@ -352,27 +358,29 @@ uint32_t io_frame_headers(const struct sip_ip *dst)
     return IO_ETHER_BYTES + IO_UDP_BYTES + (sip_ip_is_v4(dst) ? IO_IPV4_BYTES : IO_IPV6_BYTES);
 }
 
-static void build_ipv4(uint8_t *ip, const struct sip_ip *src, const struct sip_ip *dst,
-                       uint32_t length, uint16_t id)
+static void build_ipv4(uint8_t *ip, uint8_t protocol, const struct sip_ip *src,
+                       const struct sip_ip *dst, uint32_t length, uint8_t class, uint16_t id)
 {
     memset(ip, 0, IO_IPV4_BYTES);
     ip[0] = 4 << 4 | IO_IPV4_BYTES / 4;
+    ip[1] = class;
     store16(ip + 2, IO_IPV4_BYTES + length);
     store16(ip + 4, id);
     ip[8] = TTL;
-    ip[9] = PROTOCOL_UDP;
+    ip[9] = protocol;
     memcpy(ip + 12, sip_ip_v4_bytes(src), 4);
     memcpy(ip + 16, sip_ip_v4_bytes(dst), 4);
     store_sum(ip + 10, sum_add(0, ip, IO_IPV4_BYTES));
 }
 
-static void build_ipv6(uint8_t *ip, const struct sip_ip *src, const struct sip_ip *dst,
-                       uint32_t length)
+static void build_ipv6(uint8_t *ip, uint8_t protocol, const struct sip_ip *src,
+                       const struct sip_ip *dst, uint32_t length, uint8_t class)
 {
     memset(ip, 0, 8);
-    ip[0] = 6 << 4;
+    ip[0] = (uint8_t)(6 << 4 | class >> 4);
+    ip[1] = (uint8_t)(class << 4);
     store16(ip + 4, length);
-    ip[6] = PROTOCOL_UDP;
+    ip[6] = protocol;
     ip[7] = TTL;
     memcpy(ip + 8, src->bytes, sizeof(src->bytes));
     memcpy(ip + 24, dst->bytes, sizeof(dst->bytes));
@@ -394,9 +402,9 @@ void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
     io_frame_set_macs(bytes, src_mac, dst_mac);
     store16(bytes + 12, v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
     if (v4)
-        build_ipv4(ip, src, dst, udp_length, id);
+        build_ipv4(ip, PROTOCOL_UDP, src, dst, udp_length, 0, id);
     else
-        build_ipv6(ip, src, dst, udp_length);
+        build_ipv6(ip, PROTOCOL_UDP, src, dst, udp_length, 0);
 }
 
 void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
@@ -416,6 +424,35 @@ void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_
     store_sum(udp + 6, sum);
     if (load16(udp + 6) == 0)
         store16(udp + 6, 0xffff); /* 0 would say that there is none */
+}
+
+void io_frame_wrap(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6])
+{
+    io_frame_set_macs(bytes, src_mac, dst_mac);
+    store16(bytes + 12, bytes[IO_ETHER_BYTES] >> 4 == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+}
+
+uint32_t io_frame_tunnel_headers(const struct sip_ip *dst)
+{
+    return IO_ETHER_BYTES + (sip_ip_is_v4(dst) ? IO_IPV4_BYTES : IO_IPV6_BYTES);
+}
+
+void io_frame_tunnel(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                     const struct sip_ip *src, const struct sip_ip *dst, uint32_t length,
+                     uint16_t id)
+{
+    uint8_t *ip = bytes + IO_ETHER_BYTES;
+    const uint8_t *inner = bytes + io_frame_tunnel_headers(dst);
+    bool v4 = inner[0] >> 4 == 4;
+    uint8_t protocol = v4 ? PROTOCOL_IPV4 : PROTOCOL_IPV6;
+    uint8_t class = v4 ? inner[1] : (uint8_t)(inner[0] << 4 | inner[1] >> 4);
+
+    class &= (uint8_t)~ECN;
+    if (sip_ip_is_v4(dst))
+        build_ipv4(ip, protocol, src, dst, length, class, id);
+    else
+        build_ipv6(ip, protocol, src, dst, length, class);
+    io_frame_wrap(bytes, src_mac, dst_mac);
 }
 
 struct sip_ip io_frame_destination(const uint8_t *bytes)

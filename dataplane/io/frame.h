@@ -35,6 +35,8 @@ enum io_frame_class {
 struct io_frame {
     struct sip_addr src, dst; /* IP addresses and UDP ports */
     uint8_t src_mac[6], dst_mac[6];
+    uint16_t ip;      /* offset of the IP header from the frame's first byte */
+    uint16_t packet;  /* bytes of the IP packet; padding behind it is left out */
     uint16_t udp;     /* offset of the UDP header from the frame's first byte */
     uint16_t payload; /* offset of the UDP payload; FRAGMENT: of what follows the IP headers */
     uint16_t length;  /* bytes of it; padding behind the datagram is left out */
@@ -59,7 +61,8 @@ enum io_frame_class io_frame_parse(const uint8_t *bytes, uint32_t length, struct
 
 /*
  * Completes the description of a datagram that was joined from fragments, `frame` being one of
- * them: ports, udp, payload and length, as offsets into these bytes. UDP, TRUNCATED or OTHER.
+ * them: ports, udp, payload and length, as offsets into these bytes; ip and packet stay the
+ * fragment's. UDP, TRUNCATED or OTHER.
  */
 enum io_frame_class io_frame_joined(const uint8_t *bytes, uint32_t length, struct io_frame *frame);
 
@@ -85,9 +88,27 @@ void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
                        const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
                        uint16_t id);
 
+/* Writes the IO_ETHER_BYTES in front of the IP packet that lies behind them. */
+void io_frame_wrap(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6]);
+
+/* Bytes of Ethernet and outer IP header towards a tunnel's end. */
+uint32_t io_frame_tunnel_headers(const struct sip_ip *dst);
+
+/*
+ * Writes io_frame_tunnel_headers(dst) bytes at `bytes`; an IP packet of `length` bytes, of either
+ * version, lies behind them and stays as it is (RFC 2003, RFC 2473, RFC 4213). src and dst are of
+ * one family, the packet fits behind the outer header. The outer header: `id` as above; hop limit
+ * 64; the packet's DSCP, and no ECN since the end may not carry it over (RFC 6040 §4.1); DF is
+ * never set, though RFC 2003 §3.1 has it taken over: no sender is told of what does not fit, so
+ * it is cut.
+ */
+void io_frame_tunnel(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                     const struct sip_ip *src, const struct sip_ip *dst, uint32_t length,
+                     uint16_t id);
+
 void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6]);
 
-/* The destination address of a frame that io_frame_build wrote. */
+/* The destination address of a frame whose IP header follows Ethernet's. */
 struct sip_ip io_frame_destination(const uint8_t *bytes);
 
 /*

@@ -13,6 +13,7 @@
 
 struct held {
     struct rte_mbuf *mbuf;
+    struct io_fib_target target;
     struct sip_ip neighbour;
     uint64_t until_ms;
 };
@@ -41,8 +42,8 @@ void io_hold_free(struct io_hold *hold)
     free(hold);
 }
 
-bool io_hold_add(struct io_hold *hold, struct rte_mbuf *mbuf, const struct sip_ip *neighbour,
-                 uint64_t now_ms)
+bool io_hold_add(struct io_hold *hold, struct rte_mbuf *mbuf, const struct io_fib_target *target,
+                 const struct sip_ip *neighbour, uint64_t now_ms)
 {
     uint32_t same = 0;
 
@@ -52,7 +53,7 @@ bool io_hold_add(struct io_hold *hold, struct rte_mbuf *mbuf, const struct sip_i
         rte_pktmbuf_free(mbuf);
         return false;
     }
-    hold->held[hold->n++] = (struct held){mbuf, *neighbour, now_ms + IO_HOLD_MS};
+    hold->held[hold->n++] = (struct held){mbuf, *target, *neighbour, now_ms + IO_HOLD_MS};
     return true;
 }
 
@@ -70,11 +71,10 @@ uint32_t io_hold_scan(struct io_hold *hold, const struct io_fib *fib, uint64_t n
     for (uint32_t i = 0; i < hold->n; i++) {
         struct held *h = &hold->held[i];
         uint8_t *frame = rte_pktmbuf_mtod(h->mbuf, uint8_t *);
-        struct sip_ip destination = io_frame_destination(frame);
         struct io_next_hop hop;
 
         /* The route is asked for again: it may have changed while the frame waited. */
-        if (io_fib_lookup(fib, &destination, &hop) == IO_FIB_FOUND) {
+        if (io_fib_reach(fib, &h->target, &hop) == IO_FIB_FOUND) {
             io_frame_set_macs(frame, hold->ports[hop.port].mac, hop.mac);
             release(context, hop.port, h->mbuf);
         } else if (now_ms >= h->until_ms) {

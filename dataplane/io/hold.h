@@ -24,9 +24,9 @@ enum {
 struct io_hold *io_hold_new(const struct io_port *ports);
 void io_hold_free(struct io_hold *hold);
 
-/* Takes over a frame by io_frame_build that goes to a neighbour. False: no room, freed. */
-bool io_hold_add(struct io_hold *hold, struct rte_mbuf *mbuf, const struct sip_ip *neighbour,
-                 uint64_t now_ms);
+/* Takes over a frame to a target, whose way leads by a neighbour. False: no room, freed. */
+bool io_hold_add(struct io_hold *hold, struct rte_mbuf *mbuf, const struct io_fib_target *target,
+                 const struct sip_ip *neighbour, uint64_t now_ms);
 
 /* Frames held. */
 uint32_t io_hold_count(const struct io_hold *hold);

@@ -101,6 +101,44 @@ static void looks_up(void **state)
     io_fib_free(NULL);
 }
 
+/* A target that must be a neighbour itself is reached by no gateway. */
+static void reaches_neighbours(void **state)
+{
+    const struct io_fib_route routes[] = {
+        route("0.0.0.0", 0, 0, "192.0.2.1", 0),
+        route("192.0.2.0", 24, 0, NULL, 0),
+    };
+    const struct io_fib_neighbour neighbours[] = {neighbour("192.0.2.1", 0, 1),
+                                                  neighbour("192.0.2.5", 0, 5)};
+    static const struct {
+        const char *destination;
+        enum io_fib_result neighbour, other; /* must it be one, or may it be behind one */
+    } cases[] = {
+        {"192.0.2.5", IO_FIB_FOUND, IO_FIB_FOUND},
+        {"192.0.2.6", IO_FIB_UNRESOLVED, IO_FIB_UNRESOLVED},
+        {"192.0.2.1", IO_FIB_FOUND, IO_FIB_FOUND}, /* the gateway is a neighbour, too */
+        {"198.51.100.1", IO_FIB_NO_ROUTE, IO_FIB_FOUND},
+        {"2001:db8::1", IO_FIB_NO_ROUTE, IO_FIB_NO_ROUTE},
+    };
+    struct io_fib *fib = io_fib_new(routes, 2, neighbours, 2);
+
+    assert_non_null(fib);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct io_fib_target target = {.ip = ip(cases[i].destination), .neighbour = true};
+        struct io_next_hop hop = {.port = 99};
+
+        print_message("%s\n", cases[i].destination);
+        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].neighbour);
+        if (cases[i].neighbour == IO_FIB_NO_ROUTE)
+            assert_int_equal(hop.port, 99);
+        else
+            assert_true(sip_ip_equal(&hop.ip, &target.ip));
+        target.neighbour = false;
+        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].other);
+    }
+    io_fib_free(fib);
+}
+
 /* A port without exception path has no neighbours to know: all of it is found, by broadcast. */
 static void finds_all_behind_a_port_without_tap(void **state)
 {
@@ -250,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_up),
+        cmocka_unit_test(reaches_neighbours),
         cmocka_unit_test(finds_all_behind_a_port_without_tap),
         cmocka_unit_test(ipv6_default_leaves_ipv4_alone),
         cmocka_unit_test(marks_what_was_used_once),
