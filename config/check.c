@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/direct.h"
 #include "config/schema.h"
 #include "config/snapshot.h"
 #include "config/trunk.h"
@@ -460,6 +461,8 @@ int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
         ret = trunk_check(cfg, ret_error);
     if (ret == 0)
         ret = check_listeners(cfg, ret_error);
+    if (ret == 0)
+        ret = direct_check(cfg, ret_error);
     if (ret != 0)
         return ret;
     all = calloc((size_t)SCHEMA_BACKENDS_MAX * (1 + LB_PORTS_MAX), sizeof(*all));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/check.h"
+#include "config/direct.h"
 #include "config/snapshot.h"
 #include "config/trunk.h"
 #include "config/value.h"
@@ -306,6 +307,8 @@ static int convert_service(const struct schema_service *raw, const struct docume
             copy_texts(given ? raw->proxy_require : default_tags, given ? raw->n_proxy_require : 1,
                        value_is_token, "option tag", &service->proxy_require,
                        &service->n_proxy_require, base, "proxy_require", error);
+    if (ret == 0)
+        ret = direct_convert(raw, document, service, base, error);
     if (ret == 0)
         ret = trunk_convert(raw, service, base, error);
     if (ret != 0)

@@ -41,7 +41,9 @@ static const cyaml_strval_t transports[] = {
     {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS},
     {"ws", SIP_TRANSPORT_WS},   {"wss", SIP_TRANSPORT_WSS},
 };
-static const cyaml_strval_t modes[] = {{"proxy", 0}};
+static const cyaml_strval_t modes[] = {{"proxy", SNAPSHOT_MODE_PROXY},
+                                       {"direct", SNAPSHOT_MODE_DIRECT}};
+static const cyaml_strval_t encapsulations[] = {{"none", 0}, {"ipip", 1}};
 static const cyaml_strval_t paths[] = {{"always", SNAPSHOT_PATH_ALWAYS},
                                        {"supported", SNAPSHOT_PATH_SUPPORTED},
                                        {"never", SNAPSHOT_PATH_NEVER}};
@@ -103,6 +105,7 @@ static const cyaml_schema_value_t match_value = {
 static const cyaml_schema_field_t service_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_service, name, 1, SCHEMA_NAME_MAX),
     WORD_OPTIONAL("mode", struct schema_service, mode, modes),
+    WORD_OPTIONAL("encapsulation", struct schema_service, encapsulation, encapsulations),
     CYAML_FIELD_STRING_PTR("pool", REQUIRED, struct schema_service, pool, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("listen", LIST_REQUIRED, struct schema_service, listen, n_listen,
                                &listen_value, 1, SCHEMA_LISTEN_MAX),

@@ -96,7 +96,8 @@ struct schema_match {
 
 struct schema_service {
     char *name, *pool;
-    int *mode;
+    int *mode;                         /* enum snapshot_mode */
+    int *encapsulation;                /* bool: IP-in-IP */
     struct schema_listen *listen;
     uint32_t n_listen;
     int *record_route;                 /* 0 or 1 */

@@ -119,6 +119,8 @@ static json_t *service_json(const struct cfg_service *service)
 {
     static const char *const paths[] = {"always", "supported", "never"};
     static const char *const nats[] = {"rport", "always"};
+    static const char *const modes[] = {"proxy", "direct"};
+    bool direct = service->mode == SNAPSHOT_MODE_DIRECT;
     json_t *object = json_object(), *listen = json_array();
     json_t *matches = json_array();
 
@@ -127,12 +129,16 @@ static json_t *service_json(const struct cfg_service *service)
     for (uint32_t i = 0; i < service->n_matches; i++)
         json_array_append_new(matches, match_json(&service->matches[i]));
     json_object_set_new(object, "name", json_string(service->name));
-    json_object_set_new(object, "mode", json_string("proxy"));
+    json_object_set_new(object, "mode", json_string(word(modes, 2, service->mode)));
+    json_object_set_new(object, "encapsulation",
+                        direct ? json_string(service->tunnel ? "ipip" : "none") : json_null());
     json_object_set_new(object, "pool", json_string(service->pool));
     json_object_set_new(object, "listen", listen);
-    json_object_set_new(object, "record_route", json_boolean(service->record_route));
-    json_object_set_new(object, "path", json_string(word(paths, 3, service->path)));
-    json_object_set_new(object, "nat", json_string(word(nats, 2, service->nat)));
+    json_object_set_new(object, "record_route", direct ? json_null() : json_boolean(service->record_route));
+    json_object_set_new(object, "path",
+                        direct ? json_null() : json_string(word(paths, 3, service->path)));
+    json_object_set_new(object, "nat",
+                        direct ? json_null() : json_string(word(nats, 2, service->nat)));
     json_object_set_new(object, "domains", texts_json(service->domains, service->n_domains));
     json_object_set_new(object, "proxy_require",
                         texts_json(service->proxy_require, service->n_proxy_require));

@@ -54,6 +54,7 @@ static const struct column CALLS[] = {
 static const struct column SERVICES[] = {
     {"SERVICE", "name", COLUMN_PLAIN},
     {"MODE", "mode", COLUMN_PLAIN},
+    {"ENCAPSULATION", "encapsulation", COLUMN_PLAIN},
     {"POOL", "pool", COLUMN_PLAIN},
     {"LISTEN", "listen", COLUMN_LISTENERS},
     {"RECORD-ROUTE", "record_route", COLUMN_PLAIN},

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/config/sample.h"
 
+#include "config/direct.h"
+
 #include <dirent.h>
 #include <glob.h>
 #include <sys/stat.h>
@@ -83,6 +85,27 @@ static void test_service_values(void **state)
     assert_string_equal(s->domains[2], "[2001:db8::10]");
     assert_int_equal(s->n_proxy_require, 2);
     assert_string_equal(s->proxy_require[1], "sec-agree");
+    cfg_free(cfg);
+}
+
+/* The schema has no listener yet that mode direct refuses: that is made by hand. */
+static void test_direct_values(void **state)
+{
+    struct cfg *cfg = sample_load("direct.yaml");
+    struct cfg_error error;
+
+    assert_int_equal(cfg->n_services, 3);
+    assert_int_equal(cfg->services[0].mode, SNAPSHOT_MODE_DIRECT);
+    assert_false(cfg->services[0].tunnel);
+    assert_int_equal(cfg->services[0].n_sources, 1);
+    assert_int_equal(cfg->services[1].mode, SNAPSHOT_MODE_DIRECT);
+    assert_true(cfg->services[1].tunnel);
+    assert_int_equal(cfg->services[2].mode, SNAPSHOT_MODE_PROXY);
+    assert_false(cfg->services[2].tunnel);
+    assert_int_equal(direct_check(cfg, &error), 0);
+    cfg->services[1].listen[0].transport = SIP_TRANSPORT_TCP;
+    assert_int_equal(direct_check(cfg, &error), -EINVAL);
+    assert_string_equal(error.key, "services[1].listen[0].transport");
     cfg_free(cfg);
 }
 
@@ -460,7 +483,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dataplane_values), cmocka_unit_test(test_service_values),
-        cmocka_unit_test(test_trunk_values),
+        cmocka_unit_test(test_trunk_values),     cmocka_unit_test(test_direct_values),
         cmocka_unit_test(test_other_values),     cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_broken_files),     cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_error_print),      cmocka_unit_test(test_same_dataplane),

@@ -118,6 +118,24 @@ static void test_trunk(void **state)
     cfg_free(cfg);
 }
 
+static void test_modes(void **state)
+{
+    struct cfg *cfg = sample_load("direct.yaml");
+    struct compile_input input = {.cfg = cfg, .secret = &sample_secret, .generation = 1};
+    struct snapshot *s = sample_compile(&input);
+    static const uint8_t modes[] = {SNAPSHOT_MODE_DIRECT, SNAPSHOT_MODE_DIRECT,
+                                    SNAPSHOT_MODE_PROXY};
+    static const uint8_t tunnels[] = {0, 1, 0};
+
+    assert_check(s);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(snapshot_services(s)[i].mode, modes[i]);
+        assert_int_equal(snapshot_services(s)[i].tunnel, tunnels[i]);
+    }
+    free(s);
+    cfg_free(cfg);
+}
+
 static void test_live(void **state)
 {
     struct cfg *cfg = sample_load("good.yaml");
@@ -439,6 +457,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trunk),        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_modes),
         cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
         cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),
