@@ -17,6 +17,10 @@ packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
 # What the tests use besides: the other compiler, a NAT, ping and a look at the wire.
 packages_tests=(clang nftables iputils-ping tcpdump kamailio-presence-modules)
 
+# What tests/run --fuzz builds with: the compiler, its fuzzing engine and sanitizers, and what turns
+# their addresses into lines.
+packages_fuzz=(clang libclang-rt-14-dev llvm)
+
 # The interpreter that Debian's packages install into, whatever else stands first in PATH.
 python=/usr/bin/python3
 
@@ -100,6 +104,9 @@ setup_install() {
     [ "${#missing[@]}" -eq 0 ] || setup_fail "still missing after apt-get: ${missing[*]}"
 }
 
+# What setup_build makes; nothing: all.
+setup_targets=()
+
 # setup_build DIRECTORY COMPILER OPTION…: configures the build directory (under the root) once and
 # compiles; returns non-zero after showing what the compiler said.
 setup_build() {
@@ -117,9 +124,9 @@ setup_build() {
         fi
     fi
     if [ -t 1 ]; then
-        NINJA_STATUS='   [%f of %t] ' ninja -C "$directory" && rm -f "$log" && return 0
+        NINJA_STATUS='   [%f of %t] ' ninja -C "$directory" "${setup_targets[@]}" && rm -f "$log" && return 0
     else
-        ninja -C "$directory" >"$log" 2>&1 && tail -n 1 "$log" | cut -c1-100 &&
+        ninja -C "$directory" "${setup_targets[@]}" >"$log" 2>&1 && tail -n 1 "$log" | cut -c1-100 &&
             rm -f "$log" && return 0
     fi
     grep -E 'FAILED|error|warning' -A 4 "$log" | head -n 80 >&2

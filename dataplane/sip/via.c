@@ -85,6 +85,7 @@ int sip_param_next(struct sip_slice *rest, struct sip_param *ret)
     end = s.at;
     skip_lws(&s);
     if (skip_char(&s, '=')) {
+        end = s.at;
         skip_lws(&s);
         if (s.length > 0 && s.at[0] == '"') {
             if (!take_quoted(&s, &value))
@@ -92,7 +93,8 @@ int sip_param_next(struct sip_slice *rest, struct sip_param *ret)
         } else {
             value = take_bare(&s, false);
         }
-        end = s.at;
+        if (value.length > 0)
+            end = s.at; /* blanks behind a '=' without a value are not of the parameter */
         skip_lws(&s);
     }
     *ret = (struct sip_param){sip_slice(start, (uint32_t)(end - start)), name, value};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target of proxy/: decides about the bytes as a message from an outside peer, from a backend
- * and from a backend over IPv6, under three configurations, and checks what must hold of any
+ * and from a backend over IPv6, under several configurations, and checks what must hold of any
  * decision.
  *
  * What an engine cannot guess, since it is signed, one byte stands for: 1 for a token, 2 for our
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/fuzz/world.h"
 #include "tests/unit/dataplane/proxy/invariants.h"
 
 enum { INPUT_MAX = 60000, ROOM = 65535, BYTE_TOKEN = 1, BYTE_VIAS = 2 };
@@ -40,6 +41,8 @@ static const struct stage_conf confs[] = {
      .health = {LB_DOWN, LB_UP, LB_BUSY, LB_UP}},
     {.sources = sources, .n_sources = 2, .matches = matches, .n_matches = 2},
 };
+
+enum { CONFS = sizeof(confs) / sizeof(confs[0]), STAGES = CONFS + WORLD_COUNT };
 
 static const char *const peers[][2] = {{"203.0.113.5:5060", "192.0.2.10:5060"},
                                        {"10.0.0.12:999", "192.0.2.10:5070"},
@@ -87,16 +90,38 @@ static size_t expand(const struct signed_texts *texts, const uint8_t *data, size
     return length;
 }
 
-/* Made once, for it takes long; the call table is empty for each input, so that findings repeat. */
-static struct stage *clean_stage(size_t conf)
+/* A stage whose snapshot is one that the stage itself cannot make. */
+static struct stage *world_stage(enum world_kind kind)
 {
-    static struct stage *stages[sizeof(confs) / sizeof(confs[0])];
+    struct stage *stage = stage_new(&confs[0]);
+    const struct snapshot *world = world_snapshot(kind);
 
-    if (stages[conf] == NULL)
-        stages[conf] = stage_new(&confs[conf]);
-    memset(stages[conf]->calls, 0, lb_call_table_bytes(STAGE_CALLS));
-    lb_call_table_init(stages[conf]->calls, STAGE_CALLS);
-    return stages[conf];
+    free(stage->snapshot);
+    stage->snapshot = malloc(world->size);
+    if (stage->snapshot == NULL)
+        abort();
+    memcpy(stage->snapshot, world, world->size);
+    stage->view.snapshot = stage->snapshot;
+    for (uint32_t i = 0; i < STAGE_SLOTS; i++)
+        stage->backend_of[i] = LB_NO_BACKEND;
+    for (uint32_t i = 0; i < world->backends.n; i++) {
+        stage->slot_of[i] = (uint16_t)(i + 3);
+        stage->backend_of[i + 3] = (int32_t)i;
+    }
+    return stage;
+}
+
+/* Made once, for it takes long; the call table is empty for each input, so that findings repeat. */
+static struct stage *clean_stage(size_t number)
+{
+    static struct stage *stages[STAGES];
+
+    if (stages[number] == NULL)
+        stages[number] = number < CONFS ? stage_new(&confs[number])
+                                        : world_stage((enum world_kind)(number - CONFS));
+    memset(stages[number]->calls, 0, lb_call_table_bytes(STAGE_CALLS));
+    lb_call_table_init(stages[number]->calls, STAGE_CALLS);
+    return stages[number];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -109,8 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (texts.token[0] == '\0')
         learn(&texts);
     length = expand(&texts, data, size < INPUT_MAX ? size : INPUT_MAX, message);
-    for (size_t conf = 0; conf < sizeof(confs) / sizeof(confs[0]); conf++) {
-        struct stage *stage = clean_stage(conf);
+    for (size_t number = 0; number < STAGES; number++) {
+        struct stage *stage = clean_stage(number);
 
         for (size_t peer = 0; peer < sizeof(peers) / sizeof(peers[0]); peer++) {
             stage_decide(stage, peers[peer][0], peers[peer][1], message, length);

@@ -6,26 +6,12 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include <stdlib.h>
-
 #include "dataplane/sip/edit.h"
 #include "dataplane/sip/msg.h"
 #include "dataplane/sip/uri.h"
+#include "tests/fuzz/take.h"
 
 enum { ROOM = 2 * SIP_EDIT_TEXT };
-
-/* Unlike assert: stays in a release build, and is for the fuzzer's findings. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void must_lie_in(struct sip_slice part, struct sip_slice whole)
-{
-    must(part.length == 0 ||
-         (part.at >= whole.at && part.at + part.length <= whole.at + whole.length));
-}
 
 static void fuzz_params(struct sip_slice params)
 {

@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -38,6 +39,23 @@ static uint32_t next_random(struct replay *replay)
 {
     replay->seed = replay->seed * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(replay->seed >> 33);
+}
+
+/* What runs now, for the last word of a target that ends the process. */
+static struct {
+    const char *path; /* NULL: all is done */
+    unsigned long mutation;
+} current;
+
+static void say_where(void)
+{
+    if (current.path != NULL)
+        fprintf(stderr, "ended at mutation %lu of %s\n", current.mutation, current.path);
+}
+
+static void on_abort(int number)
+{
+    say_where();
 }
 
 static void run(struct replay *replay, const uint8_t *data, size_t size)
@@ -102,6 +120,7 @@ static void replay_bytes(struct replay *replay, const uint8_t *data, size_t size
         memcpy(mutant, data, size);
         while (steps-- > 0)
             mutant_size = mutate(replay, mutant, mutant_size);
+        current.mutation = i + 1;
         run(replay, mutant, mutant_size);
     }
     replay->files++;
@@ -117,7 +136,10 @@ static int replay_file(struct replay *replay, const char *path)
         return -errno;
     size = fread(data, 1, sizeof(data), file);
     fclose(file);
+    current.path = path;
+    current.mutation = 0;
     replay_bytes(replay, data, size);
+    current.path = NULL;
     return 0;
 }
 
@@ -151,6 +173,8 @@ int main(int argc, char **argv)
     struct replay replay = {.seed = 20, .mutations = MUTATIONS_DEFAULT};
     int at = 1;
 
+    atexit(say_where);
+    signal(SIGABRT, on_abort);
     if (argc > 3 && strcmp(argv[1], "-n") == 0) {
         replay.mutations = strtoul(argv[2], NULL, 10);
         at = 3;

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "dataplane/proxy/stun.h"
+#include "tests/unit/dataplane/proxy/difference.h"
 #include "tests/unit/dataplane/proxy/invariants.h"
 
 enum { OUT = 80000 };
@@ -52,6 +53,10 @@ void invariants_check(struct stage *stage)
         if (sip_msg_index(copy, (size_t)length, &again) != SIP_OK &&
             again.error != SIP_ERR_TOO_MANY_FIELDS)
             fail_msg("sent: %s\n%.*s", sip_error_phrase(again.error), length, copy);
+        if (o->means != PROXY_REWRITTEN)
+            assert_true(o->edit.n == 0 && length == (int32_t)msg->length);
+        else if (again.error == SIP_OK)
+            difference_check(msg, &again);
         assert_true(sip_slice_equal(again.call_id, msg->call_id) && again.cseq == msg->cseq);
         memcpy(place + OUT / 4, msg->buf, msg->length);
         in_place =
