@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A snapshot as what may be shared with another process: a memfd that nobody can change any more. */
+/* A snapshot as what may be shared with another process: a memfd that nobody can change any more.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -22,9 +22,9 @@ int direct_convert(const struct schema_service *raw, const struct document *docu
     service->mode = raw->mode == NULL ? SNAPSHOT_MODE_PROXY : (uint8_t)*raw->mode;
     service->tunnel = raw->encapsulation != NULL && *raw->encapsulation != 0;
     if (service->mode == SNAPSHOT_MODE_PROXY)
-        return raw->encapsulation == NULL ? 0
-                                          : check_refuse(error, base, "encapsulation",
-                                                         "only mode direct has it");
+        return raw->encapsulation == NULL
+                   ? 0
+                   : check_refuse(error, base, "encapsulation", "only mode direct has it");
     for (size_t i = 0; i < sizeof(of_proxy) / sizeof(of_proxy[0]); i++) {
         snprintf(key, sizeof(key), "%s.%s", base, of_proxy[i]);
         if (document_find(document, key) != NULL)

@@ -390,8 +390,8 @@ static const char *check_names(const struct snapshot *s)
             return "a name's transport or outcome is out of range";
         if (i > 0 && name->hash <= names[i - 1].hash)
             return "names are not sorted";
-        if (name->hash != snapshot_name_hash(&s->hash_key, snapshot_text(s, name->host),
-                                             name->port, (enum sip_transport)name->transport))
+        if (name->hash != snapshot_name_hash(&s->hash_key, snapshot_text(s, name->host), name->port,
+                                             (enum sip_transport)name->transport))
             return "a name's hash is not that of its host, port and transport";
         reason = check_targets(s, name);
     }
@@ -402,8 +402,8 @@ int snapshot_check(const void *block, size_t size, const char **ret_reason)
 {
     /* Each check relies on those before it. */
     static const char *(*const checks[])(const struct snapshot *) = {
-        check_arrays, check_mac_keys, check_services, check_listeners,  check_pools,
-        check_backends, check_by_id,  check_by_address, check_names,
+        check_arrays,   check_mac_keys, check_services,   check_listeners, check_pools,
+        check_backends, check_by_id,    check_by_address, check_names,
     };
     const char *reason = check_head(block, size);
 

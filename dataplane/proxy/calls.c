@@ -257,8 +257,7 @@ static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch
 /* Nothing is learnt from a 100, nor from what is not final and of no INVITE. */
 static bool says_nothing(const struct sip_msg *response)
 {
-    return response->status < 200 &&
-           (response->method != SIP_INVITE || response->status == 100);
+    return response->status < 200 && (response->method != SIP_INVITE || response->status == 100);
 }
 
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
@@ -275,22 +274,31 @@ void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
 }
 
 /*
- * Final answers go from a backend to the caller past us, so their echoes must do: the ACK to a
- * failed INVITE is of its transaction (RFC 3261 §17.1.1.3), and the failure may have been a 401 or
- * 407; BYE ends a dialog unless it is challenged, and then the next one finds the entry still.
+ * An ACK in a call whose final answer went from the backend to the caller past us. It is of the
+ * INVITE's transaction when that failed (RFC 3261 §17.1.1.3), perhaps by a 401 or 407.
  */
+static void learn_by_ack(struct proxy_work *w)
+{
+    if (w->call.state != LB_CALL_BEGUN)
+        return;
+    if (!proxy_calls_is_transaction(w) || !proxy_via_branch_is_unique(w->msg->top_via.branch)) {
+        lb_call_change(w->in->calls, &w->call, LB_CALL_LIVE, w->in->now_s, w->in->counts);
+        return;
+    }
+    end_call(w);
+    lb_call_note(w->in->calls, &w->call, w->call.transaction, true, w->in->now_s);
+}
+
+/* BYE ends a dialog unless it is challenged, and then the next one still finds the entry. */
 void proxy_calls_direct_request(struct proxy_work *w)
 {
-    bool failed = w->msg->method == SIP_ACK && w->known && w->call.state == LB_CALL_BEGUN &&
-                  proxy_calls_is_transaction(w);
-
     proxy_calls_inward(w);
-    if (failed) {
+    if (!w->known || w->msg->to_tag.length == 0)
+        return;
+    if (w->msg->method == SIP_ACK)
+        learn_by_ack(w);
+    else if (w->msg->method == SIP_BYE)
         end_call(w);
-        lb_call_note(w->in->calls, &w->call, w->call.transaction, true, w->in->now_s);
-    } else if (w->msg->method == SIP_BYE && w->msg->to_tag.length > 0 && w->known) {
-        end_call(w);
-    }
 }
 
 /* The callee's. A failure is one branch's perhaps: the backend says to the caller what it means. */

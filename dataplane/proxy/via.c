@@ -22,8 +22,7 @@ enum {
 static const char cookie[] = "z9hG4bK"; /* RFC 3261 §8.1.1.7 */
 static const char parameter[] = "tdm";
 
-/* Whether the sender's branch identifies its transaction alone (§17.2.3); else it is RFC 2543's. */
-static bool branch_is_unique(struct sip_slice branch)
+bool proxy_via_branch_is_unique(struct sip_slice branch)
 {
     return branch.length > COOKIE_LENGTH &&
            sip_slice_equal_nocase(sip_slice(branch.at, COOKIE_LENGTH), sip_slice_of(cookie));
@@ -46,7 +45,7 @@ uint64_t proxy_via_transaction(const struct snapshot *s, const struct sip_msg *r
     lb_siphash_add_field(&h, request->call_id.at, request->call_id.length);
     lb_siphash_add_field(&h, request->from_tag.at, request->from_tag.length);
     lb_siphash_add(&h, &request->cseq, sizeof(request->cseq));
-    if (!branch_is_unique(via->branch))
+    if (!proxy_via_branch_is_unique(via->branch))
         lb_siphash_add_field(&h, request->request_uri.at, request->request_uri.length);
     return lb_siphash_end(&h);
 }

@@ -22,6 +22,9 @@ struct proxy_next_via {
     uint16_t rport;         /* 0: none */
 };
 
+/* Whether a branch identifies its transaction alone (RFC 3261 §17.2.3); else it is RFC 2543's. */
+bool proxy_via_branch_is_unique(struct sip_slice branch);
+
 /*
  * What our branch is made of: of a request's transaction, the same for its retransmissions, its
  * CANCEL and the ACK to its failure, under a key that never rotates.

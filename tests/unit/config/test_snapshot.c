@@ -18,8 +18,7 @@ struct block {
 static int setup(void **state)
 {
     static struct block block;
-    struct compile_input input = {
-        .secret = &sample_secret, .live = &sample_live, .generation = 1};
+    struct compile_input input = {.secret = &sample_secret, .live = &sample_live, .generation = 1};
     struct snapshot *s;
 
     block.cfg = sample_load("good.yaml");
@@ -332,9 +331,8 @@ static void test_find_name(void **state)
     const struct snapshot *s = good(state);
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const struct snapshot_name *name =
-            snapshot_find_name(s, sip_slice_of(cases[i].host), cases[i].port,
-                               (enum sip_transport)cases[i].transport);
+        const struct snapshot_name *name = snapshot_find_name(
+            s, sip_slice_of(cases[i].host), cases[i].port, (enum sip_transport)cases[i].transport);
 
         if ((name != NULL) != cases[i].found)
             fail_msg("case %zu", i);

@@ -136,6 +136,9 @@ static const char *const pieces[] = {
     "Record-Route: <sip:a>\r\n",
     ";transport=tcp",
     "example.net",
+    "carrier.example",
+    "nobody.example.",
+    "unknown.example",
     ";tag=x",
     " ",
     "\t",
@@ -186,14 +189,15 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
     static const char *const peers[] = {"203.0.113.5:5060", "10.0.0.11:5060", "10.0.0.12:999",
                                         "10.0.9.1:5060", "[fd00::14]:5060"};
     static const char *const ours[] = {"192.0.2.10:5060", "192.0.2.10:5070",
-                                       "[2001:db8:5::10]:5060"};
+                                       "[2001:db8:5::10]:5060", "192.0.2.30:5060",
+                                       "192.0.2.40:5060"};
     uint32_t from = random_below(c->n), length = c->length[from];
     struct proxy_output first;
 
     memcpy(work, c->text[from], length);
     for (uint32_t n = random_below(5); n > 0; n--)
         mutate(work, &length, c);
-    stage_decide(stage, peers[random_below(5)], ours[random_below(3)], "", 0);
+    stage_decide(stage, peers[random_below(5)], ours[random_below(5)], "", 0);
     memcpy(end - length, work, length);
     sip_msg_index(end - length, length, &stage->msg);
     stage->now_s += random_below(3);
@@ -209,10 +213,18 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
 int main(int argc, char **argv)
 {
     uint32_t rounds = argc > 1 ? (uint32_t)atoi(argv[1]) : 20000;
+    static const struct snapshot_target target = {
+        .addr = {{{[10] = 0xff, 0xff, 198, 51, 100, 1}}, 5070}, .transport = SIP_TRANSPORT_UDP};
+    static const struct compile_name names[] = {
+        {.host = "carrier.example", .targets = &target, .n_targets = 1},
+        {.host = "nobody.example", .outcome = SNAPSHOT_NAME_NONE},
+    };
+    static const struct compile_live live = {.names = names, .n_names = 2};
     struct stage_conf confs[] = {{.with_v6 = true},
                                  {.share = LB_SHARE_DIALOGS,
                                   .key = LB_KEY_AOR,
                                   .nat = SNAPSHOT_NAT_ALWAYS,
+                                  .live = &live,
                                   .health = {LB_DOWN, LB_UP, LB_BUSY, LB_UP}}};
     char *room =
         mmap(NULL, ROOM + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

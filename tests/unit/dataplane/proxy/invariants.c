@@ -49,6 +49,8 @@ void invariants_check(struct stage *stage)
         length = sip_edit_copy(&o->edit, msg->buf, msg->length, copy, sizeof(copy));
         assert_true(length > 0);
         assert_true(o->to.peer.port != 0 && o->to.local.port != 0);
+        /* Mode direct changes nothing, and only it sends unchanged. */
+        assert_int_equal(o->means == PROXY_REWRITTEN, o->edit.n > 0);
         /* What we send is a message, of the same transaction. */
         if (sip_msg_index(copy, (size_t)length, &again) != SIP_OK &&
             again.error != SIP_ERR_TOO_MANY_FIELDS)

@@ -48,7 +48,26 @@ static void fill_secret(struct compile_secret *secret, const struct stage_conf *
     }
 }
 
-static void fill_services(struct cfg_service services[2], const struct stage_conf *conf)
+enum { SERVICES = 4, POOLS = 6 };
+
+static void fill_direct(struct cfg_service services[2], const struct stage_conf *conf)
+{
+    static struct cfg_listener near[1], far[1];
+
+    near[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.30:5060")};
+    far[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.40:5060")};
+    services[0] = (struct cfg_service){.name = "near", .pool = "near", .listen = near};
+    services[1] = (struct cfg_service){.name = "far", .pool = "far", .listen = far};
+    services[0].sources = conf->near_sources;
+    services[0].n_sources = conf->n_near_sources;
+    services[1].tunnel = true;
+    for (int i = 0; i < 2; i++) {
+        services[i].n_listen = 1;
+        services[i].mode = SNAPSHOT_MODE_DIRECT;
+    }
+}
+
+static void fill_services(struct cfg_service services[SERVICES], const struct stage_conf *conf)
 {
     static struct cfg_listener listen[3], other_listen[1];
     static char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
@@ -74,14 +93,13 @@ static void fill_services(struct cfg_service services[2], const struct stage_con
         services[i].proxy_require = allowed;
         services[i].n_proxy_require = 1;
     }
+    fill_direct(services + 2, conf);
 }
-
-enum { POOLS = 4 };
 
 static void fill_pools(struct cfg_pool pools[POOLS], const struct stage_conf *conf)
 {
     static struct cfg_backend proxies[STAGE_BACKENDS_MAX], others[1], trunks[STAGE_TRUNKS];
-    static struct cfg_backend tenant[1];
+    static struct cfg_backend tenant[1], near[STAGE_NEAR], far[1];
     static uint16_t other_ports[] = {5080};
 
     pools[0] = (struct cfg_pool){.name = "proxies", .share = conf->share, .backends = proxies};
@@ -89,6 +107,8 @@ static void fill_pools(struct cfg_pool pools[POOLS], const struct stage_conf *co
     pools[1] = (struct cfg_pool){.name = "others", .backends = others};
     pools[2] = (struct cfg_pool){.name = "trunks", .share = conf->trunk_share, .backends = trunks};
     pools[3] = (struct cfg_pool){.name = "tenant", .backends = tenant};
+    pools[4] = (struct cfg_pool){.name = "near", .share = conf->near_share, .backends = near};
+    pools[5] = (struct cfg_pool){.name = "far", .backends = far};
     for (int i = 0; i < SIP_METHOD_COUNT; i++)
         pools[0].keys[i] = (uint8_t)conf->key;
     add_backend(&pools[0], "kam1", "10.0.0.11:5060");
@@ -102,10 +122,15 @@ static void fill_pools(struct cfg_pool pools[POOLS], const struct stage_conf *co
     add_backend(&pools[2], "gw1", "10.0.1.1:5060");
     add_backend(&pools[2], "gw2", "10.0.1.2:5060");
     add_backend(&pools[3], "box", "10.0.2.1:5060");
+    add_backend(&pools[4], "near1", "10.0.3.1:5060");
+    add_backend(&pools[4], "near2", "10.0.3.2:5070");
+    add_backend(&pools[5], "far1", conf->with_v6 ? "[fd00::44]:5060" : "10.0.4.1:5060");
 }
 
-static void fill_states(struct compile_state states[STAGE_BACKENDS_MAX + STAGE_TRUNKS],
-                        const struct cfg_pool *pools, const struct stage_conf *conf)
+enum { STATES = STAGE_BACKENDS_MAX + STAGE_TRUNKS + STAGE_NEAR };
+
+static void fill_states(struct compile_state states[STATES], const struct cfg_pool *pools,
+                        const struct stage_conf *conf)
 {
     for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
         states[i] = (struct compile_state){
@@ -115,12 +140,16 @@ static void fill_states(struct compile_state states[STAGE_BACKENDS_MAX + STAGE_T
         states[STAGE_BACKENDS_MAX + i] = (struct compile_state){
             snapshot_backend_id(sip_slice_of("trunks"), sip_slice_of(pools[2].backends[i].name)),
             LB_UP, conf->trunk_health[i], UINT32_MAX};
+    for (int i = 0; i < STAGE_NEAR; i++)
+        states[STAGE_BACKENDS_MAX + STAGE_TRUNKS + i] = (struct compile_state){
+            snapshot_backend_id(sip_slice_of("near"), sip_slice_of(pools[4].backends[i].name)),
+            conf->near_admin[i], conf->near_health[i], UINT32_MAX};
 }
 
 static struct snapshot *compile(const struct stage_conf *conf)
 {
-    struct compile_state states[STAGE_BACKENDS_MAX + STAGE_TRUNKS];
-    struct cfg_service services[2];
+    struct compile_state states[STATES];
+    struct cfg_service services[SERVICES];
     struct cfg_pool pools[POOLS];
     struct compile_secret secret;
     struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .pools = pools};
@@ -131,10 +160,13 @@ static struct snapshot *compile(const struct stage_conf *conf)
     fill_services(services, conf);
     fill_pools(pools, conf);
     fill_secret(&secret, conf);
-    cfg.n_services = 2;
+    cfg.n_services = SERVICES;
     cfg.n_pools = POOLS;
     input.generation = 1;
-    input.n_states = STAGE_BACKENDS_MAX + STAGE_TRUNKS;
+    input.n_states = STATES;
+    input.live = conf->live;
+    cfg.has_node_address = true;
+    cfg.node_address = address("10.0.0.1:5060").ip;
     input.node_draining = conf->node_draining;
     fill_states(states, pools, conf);
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);

@@ -9,12 +9,13 @@
 #ifndef TANDEM_TEST_PROXY_STAGE_H
 #define TANDEM_TEST_PROXY_STAGE_H
 
-#include "config/cfg.h"
+#include "config/compile.h"
 #include "dataplane/proxy/proxy.h"
 
 enum {
     STAGE_BACKENDS_MAX = 4,
     STAGE_TRUNKS = 2,
+    STAGE_NEAR = 2,
     STAGE_VARIABLES_MAX = 64,
     STAGE_TEXT = 70000,
     STAGE_SLOTS = 16,
@@ -40,6 +41,13 @@ struct stage_conf {
     uint32_t n_matches;
     enum lb_share trunk_share;
     uint8_t trunk_health[STAGE_TRUNKS]; /* of 10.0.1.1 and .2 */
+    /* Of the service of mode direct at 192.0.2.30; at 192.0.2.40 is one with tunnels from 10.0.0.1
+     * to 10.0.4.1, or by with_v6 to [fd00::44], which no tunnel reaches. */
+    struct cfg_prefix *near_sources;
+    uint32_t n_near_sources;
+    enum lb_share near_share;
+    uint8_t near_health[STAGE_NEAR], near_admin[STAGE_NEAR]; /* of 10.0.3.1 and .2 */
+    const struct compile_live *live;
 };
 
 struct stage {
