@@ -15,6 +15,7 @@
 
 #include "control/admin.h"
 #include "control/log.h"
+#include "control/names.h"
 #include "control/reload.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
@@ -28,6 +29,8 @@ static const char USAGE[] =
 struct control {
     struct loop *loop;
     struct reload *reload;
+    struct dns *dns;
+    struct names *names;
     struct admin *admin;
     struct loop_event *hup, *term, *interrupt;
 };
@@ -86,11 +89,36 @@ static void on_stop(void *arg)
 static void control_done(struct control *control)
 {
     admin_free(control->admin);
+    dns_free(control->dns);
+    names_free(control->names);
     reload_free(control->reload);
     loop_event_free(control->hup);
     loop_event_free(control->term);
     loop_event_free(control->interrupt);
     loop_free(control->loop);
+}
+
+static int resolve(void *dns, const char *host, uint16_t port, uint8_t transport,
+                   void (*done)(void *arg, const struct dns_result *result), void *arg)
+{
+    return dns_resolve(dns, host, port, transport, done, arg);
+}
+
+static int set_servers(void *dns, const struct sip_addr *servers, uint32_t n)
+{
+    return dns_servers(dns, servers, n);
+}
+
+/* Who answers for names, and who waits for the answers. False: no memory. */
+static bool make_names(struct control *control)
+{
+    const struct names_resolver resolver = {
+        .resolve = resolve, .servers = set_servers, .resolver = dns_new(control->loop)};
+
+    control->dns = resolver.resolver;
+    if (control->dns != NULL)
+        control->names = names_new(control->loop, control->reload, &resolver);
+    return control->names != NULL;
 }
 
 /* Everything but running. 0, or -EINVAL and one line in ret_text. */
@@ -109,6 +137,10 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     if (control->reload == NULL)
         return -EINVAL;
     cfg = NULL; /* reload's now */
+    if (!make_names(control)) {
+        snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
+        return -EINVAL;
+    }
     control->admin =
         admin_new(control->loop, control->reload, reload_cfg(control->reload)->control.socket,
                   reload_cfg(control->reload)->control.socket_group, ret_text);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets by listener: see sockets.h. A filter that accepts no byte keeps their queues empty.
+ */
+#include "control/sockets.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct socket_of {
+    struct socket_of *next;
+    struct sip_addr addr;
+    int fd;
+};
+
+struct sockets {
+    struct socket_of *first;
+};
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct sockets *sockets_new(void)
+{
+    return calloc(1, sizeof(struct sockets));
+}
+
+static void close_one(struct socket_of *one)
+{
+    close(one->fd);
+    free(one);
+}
+
+void sockets_free(struct sockets *sockets)
+{
+    if (sockets == NULL)
+        return;
+    while (sockets->first != NULL) {
+        struct socket_of *one = sockets->first;
+
+        sockets->first = one->next;
+        close_one(one);
+    }
+    free(sockets);
+}
+
+static socklen_t to_kernel(const struct sip_addr *addr, union address *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (sip_ip_is_v4(&addr->ip)) {
+        ret->v4.sin_family = AF_INET;
+        ret->v4.sin_port = htons(addr->port);
+        memcpy(&ret->v4.sin_addr, sip_ip_v4_bytes(&addr->ip), 4);
+        return sizeof(ret->v4);
+    }
+    ret->v6.sin6_family = AF_INET6;
+    ret->v6.sin6_port = htons(addr->port);
+    memcpy(&ret->v6.sin6_addr, addr->ip.bytes, 16);
+    return sizeof(ret->v6);
+}
+
+static int set(int fd, int level, int option, const void *value, size_t size)
+{
+    return setsockopt(fd, level, option, value, (socklen_t)size) == 0 ? 0 : -errno;
+}
+
+/*
+ * The address may not be on this host yet (FREEBIND). The filter comes before the address: nothing
+ * is ever queued. 0, or a negative errno.
+ */
+static int prepare(int fd, const struct sip_addr *addr)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {.len = 1, .filter = &nothing};
+    bool v4 = sip_ip_is_v4(&addr->ip);
+    union address to;
+    socklen_t size = to_kernel(addr, &to);
+    int one = 1, status;
+
+    status = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+    if (status == 0 && v4)
+        status = set(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+    if (status == 0 && !v4)
+        status = set(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
+    if (status == 0 && !v4)
+        status = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    if (status == 0)
+        status = set(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (status == 0)
+        status = set(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    if (status == 0 && bind(fd, &to.any, size) != 0)
+        status = -errno;
+    return status;
+}
+
+/* The socket of an address, made when there is none yet. A negative errno: it cannot be. */
+static int socket_at(struct sockets *sockets, const struct sip_addr *addr)
+{
+    struct socket_of *one = sockets->first;
+    int status;
+
+    while (one != NULL && !sip_addr_equal(&one->addr, addr))
+        one = one->next;
+    if (one != NULL)
+        return one->fd;
+    one = calloc(1, sizeof(*one));
+    if (one == NULL)
+        return -ENOMEM;
+    one->addr = *addr;
+    one->fd = socket(sip_ip_is_v4(&addr->ip) ? AF_INET : AF_INET6,
+                     SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (one->fd < 0) {
+        status = -errno;
+        free(one);
+        return status;
+    }
+    status = prepare(one->fd, addr);
+    if (status != 0) {
+        close_one(one);
+        return status;
+    }
+    one->next = sockets->first;
+    sockets->first = one;
+    return one->fd;
+}
+
+int sockets_send(struct sockets *sockets, const struct sip_addr *from, const struct sip_addr *to,
+                 const void *bytes, size_t length)
+{
+    union address address;
+    socklen_t size = to_kernel(to, &address);
+    int fd = socket_at(sockets, from);
+
+    if (fd < 0)
+        return fd;
+    return sendto(fd, bytes, length, 0, &address.any, size) >= 0 ? 0 : -errno;
+}
+
+void sockets_keep(struct sockets *sockets, const struct snapshot *snapshot)
+{
+    struct socket_of **at = &sockets->first;
+
+    while (*at != NULL) {
+        struct socket_of *one = *at;
+
+        if (snapshot_find_listener(snapshot, SIP_TRANSPORT_UDP, &one->addr) >= 0) {
+            at = &one->next;
+            continue;
+        }
+        *at = one->next;
+        close_one(one);
+    }
+}

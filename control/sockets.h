@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP sockets that send from listeners' addresses and receive nothing: what comes to those is the
+ * data plane's. The kernel's routes lead through the exception path. It does not know what is sent.
+ */
+#ifndef TANDEM_CONTROL_SOCKETS_H
+#define TANDEM_CONTROL_SOCKETS_H
+
+#include <stddef.h>
+
+#include "config/snapshot.h"
+
+struct sockets;
+
+/* NULL: no memory. */
+struct sockets *sockets_new(void);
+void sockets_free(struct sockets *sockets);
+
+/* Sends a datagram; never waits. 0, or a negative errno. The socket stays open for the next one. */
+int sockets_send(struct sockets *sockets, const struct sip_addr *from, const struct sip_addr *to,
+                 const void *bytes, size_t length);
+
+/* Closes those whose address is no UDP listener's any more. */
+void sockets_keep(struct sockets *sockets, const struct snapshot *snapshot);
+
+#endif
