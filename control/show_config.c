@@ -115,12 +115,20 @@ static json_t *match_json(const struct cfg_match *match)
     return object;
 }
 
+/* What mode direct does not have is null. */
+static json_t *of_proxy(const struct cfg_service *service, json_t *value)
+{
+    if (service->mode == SNAPSHOT_MODE_PROXY)
+        return value;
+    json_decref(value);
+    return json_null();
+}
+
 static json_t *service_json(const struct cfg_service *service)
 {
+    static const char *const modes[] = {"proxy", "direct"};
     static const char *const paths[] = {"always", "supported", "never"};
     static const char *const nats[] = {"rport", "always"};
-    static const char *const modes[] = {"proxy", "direct"};
-    bool direct = service->mode == SNAPSHOT_MODE_DIRECT;
     json_t *object = json_object(), *listen = json_array();
     json_t *matches = json_array();
 
@@ -130,20 +138,23 @@ static json_t *service_json(const struct cfg_service *service)
         json_array_append_new(matches, match_json(&service->matches[i]));
     json_object_set_new(object, "name", json_string(service->name));
     json_object_set_new(object, "mode", json_string(word(modes, 2, service->mode)));
-    json_object_set_new(object, "encapsulation",
-                        direct ? json_string(service->tunnel ? "ipip" : "none") : json_null());
+    if (service->mode == SNAPSHOT_MODE_DIRECT)
+        json_object_set_new(object, "encapsulation",
+                            json_string(service->tunnel ? "ipip" : "none"));
     json_object_set_new(object, "pool", json_string(service->pool));
     json_object_set_new(object, "listen", listen);
-    json_object_set_new(object, "record_route", direct ? json_null() : json_boolean(service->record_route));
+    json_object_set_new(object, "record_route",
+                        of_proxy(service, json_boolean(service->record_route)));
     json_object_set_new(object, "path",
-                        direct ? json_null() : json_string(word(paths, 3, service->path)));
-    json_object_set_new(object, "nat",
-                        direct ? json_null() : json_string(word(nats, 2, service->nat)));
-    json_object_set_new(object, "domains", texts_json(service->domains, service->n_domains));
-    json_object_set_new(object, "proxy_require",
-                        texts_json(service->proxy_require, service->n_proxy_require));
+                        of_proxy(service, json_string(word(paths, 3, service->path))));
+    json_object_set_new(object, "nat", of_proxy(service, json_string(word(nats, 2, service->nat))));
+    json_object_set_new(object, "domains",
+                        of_proxy(service, texts_json(service->domains, service->n_domains)));
+    json_object_set_new(
+        object, "proxy_require",
+        of_proxy(service, texts_json(service->proxy_require, service->n_proxy_require)));
     json_object_set_new(object, "sources", sources_json(service));
-    json_object_set_new(object, "match", matches);
+    json_object_set_new(object, "match", of_proxy(service, matches));
     return object;
 }
 

@@ -319,7 +319,8 @@ static void test_lingering(void **state)
 static void test_equal_bytes(void **state)
 {
     struct cfg *a = sample_load("good.yaml"), *b = sample_load("good.yaml");
-    struct compile_input input = {.cfg = a, .secret = &sample_secret, .live = &sample_live, .generation = 1};
+    struct compile_input input = {
+        .cfg = a, .secret = &sample_secret, .live = &sample_live, .generation = 1};
     struct snapshot *first = sample_compile(&input), *second;
 
     input.cfg = b;
