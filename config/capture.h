@@ -16,7 +16,7 @@ enum {
     CAPTURE_RING_BYTES = 4 << 20,  /* of records, a worker */
     CAPTURE_RING_MIN = 1 << 10,    /* of any ring; powers of two */
     CAPTURE_RING_MAX = 1 << 30,
-    CAPTURE_RINGS_MAX = 1024,
+    CAPTURE_RINGS_MAX = 64,
     CAPTURE_PORTS_MAX = 256,       /* a record's port has 8 bits */
     CAPTURE_NAME_MAX = 64,         /* of a port, with its NUL: SCHEMA_NAME_MAX + 1 */
     /* The longest: Ethernet and IPv6 headers, and 65,535 bytes that were joined from fragments. */

@@ -80,6 +80,24 @@ static const char *parse_change(const json_t *object, const char *verb, struct p
     return change->kind == PLAN_WEIGHT ? parse_weight(object, change) : NULL;
 }
 
+static const char *parse_capture(const json_t *object, struct admin_request *request)
+{
+    const json_t *call_id = json_object_get(object, "call_id");
+    const json_t *count = json_object_get(object, "count");
+    json_int_t n = json_integer_value(count);
+
+    request->kind = ADMIN_CAPTURE;
+    if (call_id != NULL && !json_is_null(call_id) &&
+        text_read(object, "call_id", request->call_id, sizeof(request->call_id)) != 0)
+        return "call_id must be a text of 1 to 1023 bytes, or null";
+    if (count == NULL || json_is_null(count))
+        return NULL;
+    if (!json_is_integer(count) || n < 1 || n > CAPTURE_COUNT_MAX)
+        return "count must be a number from 1 to 1000000000, or null";
+    request->count = (uint64_t)n;
+    return NULL;
+}
+
 static const char *parse_object(const json_t *object, struct admin_request *request)
 {
     const char *verb = json_string_value(json_object_get(object, "request"));
@@ -101,6 +119,8 @@ static const char *parse_object(const json_t *object, struct admin_request *requ
             return "pool must be a name";
         return NULL;
     }
+    if (strcmp(verb, "capture") == 0)
+        return parse_capture(object, request);
     request->kind = ADMIN_CHANGE;
     return parse_change(object, verb, &request->change);
 }
@@ -174,8 +194,20 @@ static void handle_why(struct admin_client *client, struct reload *reload,
         answer_result(client, result);
 }
 
-void admin_handle(struct admin_client *client, struct reload *reload, const char *line,
-                  size_t length)
+static void handle_capture(struct admin_client *client, struct captures *captures,
+                           const struct admin_request *request)
+{
+    const char *reason =
+        captures_start(captures, admin_client_fd(client), request->call_id, request->count);
+
+    if (reason == NULL)
+        admin_client_leave(client);
+    else
+        answer_error(client, reason);
+}
+
+void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
+                  const char *line, size_t length)
 {
     struct admin_request request;
     const char *reason;
@@ -198,6 +230,9 @@ void admin_handle(struct admin_client *client, struct reload *reload, const char
         return;
     case ADMIN_WHY:
         handle_why(client, reload, &request);
+        return;
+    case ADMIN_CAPTURE:
+        handle_capture(client, captures, &request);
         return;
     }
 }

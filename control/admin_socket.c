@@ -42,6 +42,7 @@ struct admin_client {
 struct admin {
     struct loop *loop;
     struct reload *reload;
+    struct captures *captures;
     struct sockaddr_un address;
     int fd;
     struct loop_event *watch; /* NULL: not listened to while `pause` runs */
@@ -65,9 +66,21 @@ static void client_free(struct admin_client *client)
     loop_event_free(client->reader);
     loop_event_free(client->writer);
     loop_event_free(client->timer);
-    close(client->fd);
+    if (client->fd >= 0)
+        close(client->fd);
     free(client->out);
     free(client);
+}
+
+int admin_client_fd(const struct admin_client *client)
+{
+    return client->fd;
+}
+
+void admin_client_leave(struct admin_client *client)
+{
+    client->fd = -1;
+    client_free(client);
 }
 
 static void on_idle(void *arg)
@@ -126,7 +139,7 @@ static bool take_line(struct admin_client *client)
     memmove(client->in, client->in + taken, client->in_length);
     client->busy = true;
     client_wait(client, 0);
-    admin_handle(client, client->admin->reload, line, length);
+    admin_handle(client, client->admin->reload, client->admin->captures, line, length);
     return true;
 }
 
@@ -340,12 +353,15 @@ struct admin *admin_new(struct loop *loop, struct reload *reload, const char *pa
     if (status == 0) {
         admin->watch = loop_watch(loop, admin->fd, LOOP_READ, on_connection, admin);
         admin->pause = loop_timer_new(loop, on_pause_over, admin);
-        status = admin->watch == NULL || admin->pause == NULL ? -ENOMEM : 0;
+        admin->captures = captures_new(loop, reload);
+        if (admin->watch == NULL || admin->pause == NULL || admin->captures == NULL)
+            status = -ENOMEM;
         if (status != 0)
             snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
     }
     if (status == 0)
         return admin;
+    captures_free(admin->captures);
     loop_event_free(admin->watch);
     loop_event_free(admin->pause);
     if (admin->fd >= 0)
@@ -360,6 +376,7 @@ void admin_free(struct admin *admin)
         return;
     while (admin->clients != NULL)
         client_free(admin->clients);
+    captures_free(admin->captures);
     loop_event_free(admin->watch);
     loop_event_free(admin->pause);
     close(admin->fd);

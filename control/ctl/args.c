@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 4, WEIGHT_MAX = 1000 };
+enum { WORDS_MAX = 4, WEIGHT_MAX = 1000, COUNT_MAX = 1000000000 };
 
 const char args_usage[] =
     "usage: tandemctl [--socket PATH] [--json] COMMAND\n"
@@ -33,6 +33,11 @@ const char args_usage[] =
     "                    is refused. --dry-run says what would be, or until when it may not be\n"
     "  why CALL-ID [POOL]\n"
     "                    which backend has the call, and which rule says so\n"
+    "  capture [--call-id CALL-ID] [--count N] FILE\n"
+    "                    copies messages into a pcapng file (mode 0600; - is standard output), as\n"
+    "                    they came and as they left, with what was done and why as a comment; all\n"
+    "                    of them or those of one Call-ID; until Ctrl-C, or N messages have come.\n"
+    "                    Frames that were lost, since reading them took too long, are reported\n"
     "B: NAME or POOL/NAME. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
 
@@ -83,12 +88,39 @@ static const char *request_why(struct args *args, char **words, int n)
     return NULL;
 }
 
+static const char *request_capture(struct args *args, char **words, int n)
+{
+    json_int_t count = 0;
+
+    if (n != 2)
+        return "capture needs a file, or - for standard output";
+    args->file = words[1];
+    if (args->count != NULL) {
+        char *end;
+
+        errno = 0;
+        count = strtoll(args->count, &end, 10);
+        if (errno != 0 || *end != '\0' || count < 1 || count > COUNT_MAX)
+            return "--count must be a number from 1 to 1000000000";
+    }
+    if (args->call_id != NULL && *args->call_id == '\0')
+        return "--call-id is empty";
+    args->request = json_pack("{s:s, s:s?}", "request", "capture", "call_id", args->call_id);
+    if (count > 0)
+        json_object_set_new(args->request, "count", json_integer(count));
+    return NULL;
+}
+
 static const char *request_make(struct args *args, char **words, int n)
 {
     const char *verb = args->verb = n > 0 ? words[0] : "";
 
     if (args->dry_run && strcmp(verb, "rotate-secret") != 0)
         return "--dry-run is rotate-secret's";
+    if ((args->call_id != NULL || args->count != NULL) && strcmp(verb, "capture") != 0)
+        return "--call-id and --count are capture's";
+    if (strcmp(verb, "capture") == 0)
+        return request_capture(args, words, n);
     if (strcmp(verb, "show") == 0)
         return request_show(args, words, n);
     if (strcmp(verb, "why") == 0)
@@ -122,6 +154,14 @@ static const char *option(int argc, char **argv, int *i, struct args *args)
         if (++*i >= argc)
             return "--socket needs a path";
         args->socket = argv[*i];
+    } else if (strcmp(argv[*i], "--call-id") == 0) {
+        if (++*i >= argc)
+            return "--call-id needs a Call-ID";
+        args->call_id = argv[*i];
+    } else if (strcmp(argv[*i], "--count") == 0) {
+        if (++*i >= argc)
+            return "--count needs a number";
+        args->count = argv[*i];
     } else if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "-h") == 0) {
         args->action = ARGS_HELP;
     } else if (strcmp(argv[*i], "--version") == 0) {

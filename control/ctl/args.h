@@ -15,8 +15,10 @@ struct args {
     const char *socket;
     bool json;
     bool dry_run;                     /* of rotate-secret */
+    const char *call_id, *count;      /* of capture; NULL: not said */
+    const char *file;                 /* of capture; "-": standard output */
     const char *verb;                 /* show, drain, enable, disable, weight, reload, why,
-                                       * rotate-secret */
+                                       * rotate-secret, capture */
     const char *what;                 /* of show */
     json_t *request;                  /* owned: json_decref */
 };

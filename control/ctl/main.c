@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/ctl/args.h"
+#include "control/ctl/capture.h"
 #include "control/ctl/print.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, ANSWER_MAX = 64 << 20, ANSWER_S = 30 };
@@ -66,8 +67,9 @@ static int send_request(int fd, const json_t *request)
     return 0;
 }
 
-/* Reads up to the line end. The parsed answer, or NULL and errno. */
-static json_t *receive_answer(int fd)
+/* Reads up to the line end, and with `no_more` nothing behind it. The parsed answer, or NULL and
+ * errno. */
+static json_t *receive_answer(int fd, bool no_more)
 {
     size_t size = 65536, length = 0;
     char *text = malloc(size);
@@ -83,7 +85,7 @@ static json_t *receive_answer(int fd)
                 break;
             text = more;
         }
-        n = recv(fd, text + length, size - length, 0);
+        n = recv(fd, text + length, no_more ? 1 : size - length, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -141,6 +143,14 @@ static int print_answer(const struct args *args, json_t *answer)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
 }
 
+/* The answer to a capture, and the file that follows it. */
+static int begin_capture(const struct args *args, int fd, json_t *answer)
+{
+    if (!json_is_true(json_object_get(answer, "ok")))
+        return print_answer(args, answer);
+    return capture_run(fd, args->file) == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
+}
+
 static int ask(const struct args *args)
 {
     int fd = connect_to(args->socket);
@@ -151,9 +161,11 @@ static int ask(const struct args *args)
         return EXIT_REFUSED;
     /* Who does not want to hear us may have said why before it hung up. */
     status = send_request(fd, args->request);
-    answer = receive_answer(fd);
+    answer = receive_answer(fd, args->file != NULL);
     if (answer == NULL && status == 0)
         status = -errno;
+    if (answer != NULL)
+        status = args->file != NULL ? begin_capture(args, fd, answer) : print_answer(args, answer);
     close(fd);
     if (answer == NULL && (status == -EAGAIN || status == -EWOULDBLOCK)) {
         fprintf(stderr, "tandemctl: tandem-control has not answered within %d s\n", ANSWER_S);
@@ -163,7 +175,6 @@ static int ask(const struct args *args)
         fprintf(stderr, "tandemctl: no answer from tandem-control: %s\n", strerror(-status));
         return EXIT_REFUSED;
     }
-    status = print_answer(args, answer);
     json_decref(answer);
     return status;
 }
@@ -186,6 +197,11 @@ int main(int argc, char **argv)
     if (args.action == ARGS_VERSION) {
         printf("tandemctl %s\n", TANDEM_VERSION);
         return EXIT_SUCCESS;
+    }
+    if (args.file != NULL && capture_is_terminal(args.file)) {
+        fprintf(stderr, "tandemctl: a capture is nothing for a terminal: name a file\n");
+        json_decref(args.request);
+        return EXIT_USAGE;
     }
     status = ask(&args);
     json_decref(args.request);
