@@ -64,7 +64,10 @@ def can_presence():
 
 
 class Backend:
-    """One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6."""
+    """
+    One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6, and, if a test says
+    so before start(), those of .held: the virtual ones, which it must have somewhere (mode direct).
+    """
 
     def __init__(self, lab, host, children=2):
         self.lab = lab
@@ -73,6 +76,7 @@ class Backend:
         self.address = host.address
         self.address6 = host.address6
         self.children = children
+        self.held = ()
         self.dir = lab.dir / host.name
         self.log_path = lab.dir / f"{host.name}.log"
         self.process = None
@@ -83,8 +87,7 @@ class Backend:
         dmq = bool(peers)
         words = {
             "NAME": self.name, "CHILDREN": self.children, "ADDRESS": self.address,
-            "LISTEN6": f"socket_workers=1\nlisten=udp:[{self.address6}]:5060"
-                       if self.lab.ipv6 else "",
+            "LISTEN6": "\n".join(self._more_sockets()),
             "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
             "DIR": self.dir,
             "LOADDMQ": 'loadmodule "dmq.so"\nloadmodule "dmq_usrloc.so"' if dmq else "",
@@ -99,6 +102,12 @@ class Backend:
         path = self.dir / "kamailio.cfg"
         path.write_text(text)
         return path
+
+    def _more_sockets(self):
+        addresses = [self.address6] if self.lab.ipv6 else []
+        for address in (*addresses, *self.held):
+            yield "socket_workers=1"
+            yield f"listen=udp:{f'[{address}]' if ':' in address else address}:5060"
 
     def _presence(self):
         """The words of kamailio.cfg about presence, and its empty tables."""
