@@ -10,10 +10,10 @@
 
 #include "dataplane/sip/msg.h"
 #include "dataplane/sip/uri.h"
-#include "tests/corpus/corpus.h"
+#include "tests/corpus/manifest.h"
 #include "tests/unit/guard.h"
 
-enum { SKIPPED = 77, FILES_MAX = 4096 };
+enum { SKIPPED = 77 };
 
 static const char CUT[] = "the last header line is cut: its value may be half of what was sent";
 static const char SHORT[] = "§18.3: a datagram shorter than its Content-Length is answered 400";
@@ -84,29 +84,7 @@ static const struct {
     {"pcap-msgs/zeek_invalid-content-length_f2.sip", LENGTH},
 };
 
-/* Line ends by file, out of MANIFEST.tsv: eol=lf means that each LF is CRLF on the wire. */
-static char *lf_files[FILES_MAX];
-static size_t n_lf_files;
-
-static bool is_lf(const char *file)
-{
-    for (size_t i = 0; i < n_lf_files; i++) {
-        if (strcmp(lf_files[i], file) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void read_manifest(const char *dir)
-{
-    static struct corpus_table table;
-
-    corpus_open(&table, dir, "MANIFEST.tsv");
-    while (corpus_row(&table)) {
-        if (strcmp(table.column[8], "lf") == 0 && n_lf_files < FILES_MAX)
-            lf_files[n_lf_files++] = strdup(table.column[0]);
-    }
-}
+static struct manifest manifest;
 
 static const char *exception(const char *file)
 {
@@ -121,7 +99,7 @@ static struct guard load(const char *dir, const char *file)
 {
     static char bytes[CORPUS_MESSAGE];
 
-    return guard_new(bytes, corpus_message(dir, file, is_lf(file), bytes));
+    return guard_new(bytes, corpus_message(dir, file, manifest_is_lf(&manifest, file), bytes));
 }
 
 /* What the grammar makes of a message: its first fault, or that its Request-URI is no URI. */
@@ -236,13 +214,12 @@ int main(int argc, char **argv)
         printf("skipped: %s is not there\n", argv[1]);
         return SKIPPED;
     }
-    read_manifest(argv[1]);
+    manifest_read(&manifest, argv[1]);
     bad = run_table(argv[1], "ORACLE.tsv", check_oracle);
     bad += run_table(argv[1], "VERDICTS.tsv", check_verdict);
     printf("%zu exceptions, each with its reason:\n", sizeof(exceptions) / sizeof(exceptions[0]));
     for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++)
         printf("  %s: %s\n", exceptions[i].file, exceptions[i].reason);
-    for (size_t i = 0; i < n_lf_files; i++)
-        free(lf_files[i]);
+    manifest_done(&manifest);
     return bad == 0 ? 0 : 1;
 }

@@ -4,9 +4,9 @@
  * given piece by piece in any order, damaged where the script says so, among frames of any bytes;
  * and the clock. A small table joins them.
  *
- * What must hold: a datagram of which no piece was damaged is joined as it was; nothing is joined of
- * bytes that were not given since it began; each piece is accounted for; a cut frame's pieces fit
- * and join to what was cut; and time empties the table.
+ * What must hold: a datagram of which no piece was damaged is joined as it was; nothing is joined
+ * of bytes that were not given since it began; each piece is accounted for; a cut frame's pieces
+ * fit and join to what was cut; and time empties the table.
  */
 #include "tests/fuzz/fuzz.h"
 

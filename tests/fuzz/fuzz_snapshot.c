@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target of the check of snapshots. A block that control made is changed as the bytes say; when
- * the check lets it pass, every look-up and the proxy's whole decision run on it. The block lies in
- * memory of exactly its size, so that a sanitizer sees a byte read beyond it.
+ * Fuzz target of the check of snapshots. A block that control made is changed as the bytes say;
+ * when the check lets it pass, every look-up and the proxy's whole decision run on it. The block
+ * lies in memory of exactly its size, so that a sanitizer sees a byte read beyond it.
  *
  * Input: which block, then changes of six bytes or more: what kind, where, and by what.
  */
@@ -183,8 +183,7 @@ static void decide(const struct proxy_view *view, struct proxy_input *input)
     struct proxy_why why;
 
     proxy_decide(view, input, &output);
-    must(output.backend >= LB_NO_BACKEND &&
-         output.backend < (int32_t)view->snapshot->backends.n);
+    must(output.backend >= LB_NO_BACKEND && output.backend < (int32_t)view->snapshot->backends.n);
     if (output.verdict == PROXY_REPLY)
         must(proxy_reply_print(view, input, &output, reply, sizeof(reply)) > 0);
     for (uint32_t i = 0; i < view->snapshot->pools.n && i < LOOKUPS_MAX; i++)
@@ -230,8 +229,8 @@ static void put(uint8_t *block, size_t size, size_t at, uint64_t value, size_t b
         memcpy(block + at, &value, bytes);
 }
 
-/* One change. In the head, in the small arrays behind it, or anywhere; the number given, one that is
- * near to what was there, or one that stands elsewhere in the block. */
+/* One change. In the head, in the small arrays behind it, or anywhere; the number given, one that
+ * is near to what was there, or one that stands elsewhere in the block. */
 static void change(uint8_t *block, size_t size, struct take *take)
 {
     uint32_t kind = take_number(take, 1), where = take_number(take, 2);

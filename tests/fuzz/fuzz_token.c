@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target of what we sign. The bytes are a token's fields, a place to change, and a text:
- * a token must read back as it was written, no change of a bit and no mixture of two may verify, and
- * no text that is none may. The same of our Via and the message that it is signed against.
+ * a token must read back as it was written, no change of a bit and no mixture of two may verify,
+ * and no text that is none may. The same of our Via and the message that it is signed against.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -130,15 +130,15 @@ static const char request_form[] = "INVITE sip:b@x SIP/2.0\r\n"
                                    "Call-ID: %.*s\r\nCSeq: %u INVITE\r\n\r\n";
 
 /* A response that bears a top Via, and the next one as it was signed. False: it is no message. */
-static bool respond(const struct via_case *c, const char *top, uint32_t top_length,
-                    uint32_t cseq, char room[RESPONSE_ROOM], struct sip_msg *ret)
+static bool respond(const struct via_case *c, const char *top, uint32_t top_length, uint32_t cseq,
+                    char room[RESPONSE_ROOM], struct sip_msg *ret)
 {
-    int length = snprintf(room, RESPONSE_ROOM,
-                          "SIP/2.0 200 OK\r\n%.*s\r\nVia: SIP/2.0/UDP x\r\n"
-                          "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\n"
-                          "Call-ID: %.*s\r\nCSeq: %u INVITE\r\n\r\n",
-                          (int)top_length, top, (int)c->request.call_id.length,
-                          c->request.call_id.at, cseq);
+    int length =
+        snprintf(room, RESPONSE_ROOM,
+                 "SIP/2.0 200 OK\r\n%.*s\r\nVia: SIP/2.0/UDP x\r\n"
+                 "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\n"
+                 "Call-ID: %.*s\r\nCSeq: %u INVITE\r\n\r\n",
+                 (int)top_length, top, (int)c->request.call_id.length, c->request.call_id.at, cseq);
 
     must(length > 0 && length < RESPONSE_ROOM);
     return sip_msg_index(room, (size_t)length, ret) == SIP_OK;

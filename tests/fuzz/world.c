@@ -9,29 +9,28 @@
 #include "config/compile.h"
 #include "tests/fuzz/take.h"
 
-static const char common[] =
-    "node_address: 192.0.2.2\n"
-    "dataplane:\n"
-    "  ports: [{name: p, driver: af_xdp, device: eth0, tap: tandem0}]\n"
-    "pools:\n"
-    "  - name: proxies\n"
-    "%s"
-    "    backends:\n"
-    "      - {name: kam1, address: 10.0.0.11, ports: [5080]}\n"
-    "      - {name: kam2, address: 10.0.0.12}\n"
-    "      - {name: kam3, address: 10.0.0.13, weight: 50}\n"
-    "      - {name: kam6, address: \"fd00::14\"}\n"
-    "  - name: trunks\n"
-    "    backends: [{name: gw1, address: 10.0.1.1}]\n"
-    "services:\n"
-    "  - name: calls\n"
-    "    pool: proxies\n"
-    "    domains: [example.net]\n"
-    "    listen:\n"
-    "      - {transport: udp, address: 192.0.2.10}\n"
-    "      - {transport: udp, address: 192.0.2.10, port: 5070}\n"
-    "      - {transport: udp, address: \"2001:db8:5::10\"}\n"
-    "%s";
+static const char common[] = "node_address: 192.0.2.2\n"
+                             "dataplane:\n"
+                             "  ports: [{name: p, driver: af_xdp, device: eth0, tap: tandem0}]\n"
+                             "pools:\n"
+                             "  - name: proxies\n"
+                             "%s"
+                             "    backends:\n"
+                             "      - {name: kam1, address: 10.0.0.11, ports: [5080]}\n"
+                             "      - {name: kam2, address: 10.0.0.12}\n"
+                             "      - {name: kam3, address: 10.0.0.13, weight: 50}\n"
+                             "      - {name: kam6, address: \"fd00::14\"}\n"
+                             "  - name: trunks\n"
+                             "    backends: [{name: gw1, address: 10.0.1.1}]\n"
+                             "services:\n"
+                             "  - name: calls\n"
+                             "    pool: proxies\n"
+                             "    domains: [example.net]\n"
+                             "    listen:\n"
+                             "      - {transport: udp, address: 192.0.2.10}\n"
+                             "      - {transport: udp, address: 192.0.2.10, port: 5070}\n"
+                             "      - {transport: udp, address: \"2001:db8:5::10\"}\n"
+                             "%s";
 
 static const char pool_of_trunks[] = "    key: header:X-Id\n    share: dialogs\n";
 static const char service_of_trunks[] =
@@ -54,10 +53,7 @@ static const struct snapshot_target targets[] = {
 };
 
 static const struct compile_name names[] = {
-    {.host = "carrier.example",
-     .outcome = SNAPSHOT_NAME_FOUND,
-     .targets = targets,
-     .n_targets = 2},
+    {.host = "carrier.example", .outcome = SNAPSHOT_NAME_FOUND, .targets = targets, .n_targets = 2},
     {.host = "carrier.example",
      .port = 5061,
      .transport = SIP_TRANSPORT_UDP,
@@ -76,8 +72,8 @@ static struct cfg *load(enum world_kind kind)
     struct cfg *cfg;
     char name[64];
 
-    must(fd >= 0 && dprintf(fd, common, trunks ? pool_of_trunks : "",
-                            trunks ? service_of_trunks : "") > 0);
+    must(fd >= 0 &&
+         dprintf(fd, common, trunks ? pool_of_trunks : "", trunks ? service_of_trunks : "") > 0);
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     cfg = cfg_load(name, &error);
     if (cfg == NULL)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots for the fuzz targets that hold what the stage of proxy's unit tests does not: names that
- * control resolved, a capture, services in mode direct. Addresses and backends are the stage's.
+ * Snapshots for the fuzz targets that hold what the stage of proxy's unit tests does not: names
+ * that control resolved, a capture, services in mode direct. Addresses and backends are the
+ * stage's.
  */
 #ifndef TANDEM_TESTS_FUZZ_WORLD_H
 #define TANDEM_TESTS_FUZZ_WORLD_H

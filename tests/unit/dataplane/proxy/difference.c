@@ -13,7 +13,7 @@
 enum {
     TEXT = 80000,
     ROUTES_MAX = 40,
-    OURS_MAX = 2,        /* Record-Routes that we add */
+    OURS_MAX = 2,         /* Record-Routes that we add */
     POPPED_FRONT_MAX = 4, /* our address, a pair of tokens, and what became the Request-URI */
 };
 
@@ -35,7 +35,7 @@ static struct sip_slice other_lines(const struct sip_msg *msg, char text[TEXT])
     static bool leave_out[SIP_MSG_MAX + 1];
     uint32_t length = 0;
 
-    memset(leave_out, 0, sizeof(leave_out));
+    memset(leave_out, 0, msg->body);
     for (size_t i = 0; i < sizeof(varying) / sizeof(varying[0]); i++) {
         const struct sip_field *field = sip_msg_first(msg, varying[i]);
 
