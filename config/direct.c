@@ -104,10 +104,31 @@ static bool is_neighbour(const struct cfg_dataplane *dataplane, const struct sip
     return !any;
 }
 
-/* Through a gateway the unchanged datagram would come back to us. */
-static int check_neighbours(const struct cfg *cfg, uint32_t pool, struct cfg_error *error)
+/* The address of a listener that the kernel may ask from for an IPv4 backend's MAC address; NULL:
+ * none. Who has that address, too, takes such a question for his own and does not answer. */
+static const struct sip_ip *asks_from(const struct cfg *cfg, const struct cfg_service *service,
+                                      const struct sip_ip *backend)
 {
-    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
+    for (uint32_t i = 0; sip_ip_is_v4(backend) && i < cfg->dataplane.n_ports; i++) {
+        const struct cfg_port *port = &cfg->dataplane.ports[i];
+
+        for (uint32_t j = 0; j < port->n_addresses; j++) {
+            if (!value_prefix_has(&port->addresses[j], backend))
+                continue;
+            for (uint32_t k = 0; k < service->n_listen; k++) {
+                if (sip_ip_equal(&service->listen[k].addr.ip, &port->addresses[j].ip))
+                    return &port->addresses[j].ip;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Through a gateway the unchanged datagram would come back to us. */
+static int check_neighbours(const struct cfg *cfg, const struct cfg_service *service, uint32_t pool,
+                            struct cfg_error *error)
+{
+    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1], own[SIP_IP_TEXT_MAX + 1];
 
     for (uint32_t i = 0; i < cfg->pools[pool].n_backends; i++) {
         const struct sip_ip *ip = &cfg->pools[pool].backends[i].addr.ip;
@@ -118,6 +139,11 @@ static int check_neighbours(const struct cfg *cfg, uint32_t pool, struct cfg_err
                                 "%s is in no prefix of a port's addresses: mode direct reaches it "
                                 "with `encapsulation: ipip` only",
                                 ip_text(ip, text));
+        if (asks_from(cfg, service, ip) != NULL)
+            return check_refuse(error, base, "address",
+                                "%s holds %s, too, and answers no ARP from there: give the port "
+                                "an address of its own, and %s the length /32",
+                                ip_text(ip, text), ip_text(asks_from(cfg, service, ip), own), own);
     }
     return 0;
 }
@@ -168,7 +194,7 @@ int direct_check(const struct cfg *cfg, struct cfg_error *error)
             ret = check_shared(cfg, pool, i, error);
         if (ret == 0)
             ret = service->tunnel ? check_tunnel(cfg, pool, i, error)
-                                  : check_neighbours(cfg, pool, error);
+                                  : check_neighbours(cfg, service, pool, error);
     }
     return ret;
 }
