@@ -48,6 +48,9 @@ static void commands_become_requests(void **context)
         {"--dry-run rotate-secret", "{\"request\":\"rotate-secret\",\"dry_run\":true}", false},
         {"why --json x@y", "{\"request\":\"why\",\"call_id\":\"x@y\"}", true},
         {"why x@y p", "{\"request\":\"why\",\"call_id\":\"x@y\",\"pool\":\"p\"}", false},
+        {"capture f", "{\"request\":\"capture\",\"call_id\":null}", false},
+        {"capture --count 7 --call-id x@y -",
+         "{\"request\":\"capture\",\"call_id\":\"x@y\",\"count\":7}", false},
         {"why -- --json", "{\"request\":\"why\",\"call_id\":\"--json\"}", false},
     };
 
@@ -105,6 +108,15 @@ static void wrong_usage_is_refused(void **context)
                                         "--unknown reload",
                                         "reload --socket",
                                         "why a b c d e",
+                                        "capture",
+                                        "capture a b",
+                                        "capture --count",
+                                        "capture --count 0 a",
+                                        "capture --count 5x a",
+                                        "capture --count 1000000001 a",
+                                        "capture --call-id",
+                                        "why --call-id x y",
+                                        "reload --count 1",
                                         "drain \xff"};
 
     (void)context;
