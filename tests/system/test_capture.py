@@ -224,6 +224,24 @@ class Capture(SystemTest):
         self.assertEqual(lost, 0)
         self.assert_sound(found)
 
+    def test_4_pipe(self):
+        """Standard output, read by tshark as it comes."""
+        lab = self.lab
+        alice = self.phone("pipe", "caller")
+        command = (f"{lab.build}/control/tandemctl --socket {lab.control_socket} capture "
+                   "--count 3 - | tshark -n -l -r - -T fields -e sip.Call-ID")
+        with subprocess.Popen(["bash", "-c", f"set -o pipefail; {command}"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as pipe:
+            for line in pipe.stderr:
+                if line.startswith("capturing"):
+                    break
+            for number in range(3):
+                alice.ask(alice.make("OPTIONS", f"sip:{lab.vip}:5060", call_id=f"pipe{number}@x"))
+            out, said = pipe.communicate(timeout=20)
+        self.assertEqual(pipe.returncode, 0, said)
+        self.assertEqual(out.split(), [f"pipe{number}@x" for number in range(3) for _ in "<>"])
+        self.assertRegex(said, "6 frames of 3 messages, 0 lost")
+
     def test_5_refused(self):
         """Too many Call-IDs, nonsense, and no data plane; a pipe that nobody reads is no harm."""
         lab = self.lab
