@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "control/show.h"
+#include "control/show_names.h"
 #include "control/why.h"
 
 enum { WEIGHT_MAX = 1000 };
@@ -207,7 +208,7 @@ static void handle_capture(struct admin_client *client, struct captures *capture
 }
 
 void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
-                  const char *line, size_t length)
+                  const struct names *names, const char *line, size_t length)
 {
     struct admin_request request;
     const char *reason;
@@ -219,7 +220,8 @@ void admin_handle(struct admin_client *client, struct reload *reload, struct cap
     }
     switch (request.kind) {
     case ADMIN_SHOW:
-        result = show_answer(reload, request.what);
+        result = strcmp(request.what, "names") == 0 ? show_names(names)
+                                                    : show_answer(reload, request.what);
         if (result == NULL)
             answer_error(client, "nothing of that name can be shown, or no memory");
         else

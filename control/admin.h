@@ -19,6 +19,7 @@
 #ifndef TANDEM_CONTROL_ADMIN_H
 #define TANDEM_CONTROL_ADMIN_H
 
+#include "control/names.h"
 #include "control/reload.h"
 
 enum {
@@ -49,8 +50,8 @@ struct admin;
  * Listens at a path: makes its directory (0755), takes the place of a socket that nobody listens
  * at, mode 0660 and that group, or 0600 without one. NULL and one line in ret_text[PLAN_TEXT_MAX].
  */
-struct admin *admin_new(struct loop *loop, struct reload *reload, const char *path,
-                        const char *group, char *ret_text);
+struct admin *admin_new(struct loop *loop, struct reload *reload, const struct names *names,
+                        const char *path, const char *group, char *ret_text);
 /* Leaves all clients and removes the socket. */
 void admin_free(struct admin *admin);
 

@@ -141,9 +141,9 @@ static int control_init(struct control *control, const char *file, struct cfg *c
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;
     }
-    control->admin =
-        admin_new(control->loop, control->reload, reload_cfg(control->reload)->control.socket,
-                  reload_cfg(control->reload)->control.socket_group, ret_text);
+    control->admin = admin_new(control->loop, control->reload, control->names,
+                               reload_cfg(control->reload)->control.socket,
+                               reload_cfg(control->reload)->control.socket_group, ret_text);
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||
         control->interrupt == NULL)
         return -EINVAL;

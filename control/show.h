@@ -15,7 +15,7 @@
  * NULL: no such thing, or no memory. `stats` reads the counters until two reads agree, at most 5
  * times and about 5 ms.
  */
-json_t *show_answer(const struct reload *reload, const char *what);
+json_t *show_answer(const struct reload *reload, const char *what);   /* names: show_names.h */
 
 /* The words above, for usage texts, ending with NULL. */
 extern const char *const show_words[];

@@ -17,6 +17,7 @@ const char args_usage[] =
     "kept)\n"
     "  show services     listeners and policies\n"
     "  show stats        the counters of the data plane, by worker\n"
+    "  show names        next hops that are names: their targets, and for how long\n"
     "  show config       the running configuration, defaults filled in\n"
     "  show generation   snapshot offered and acknowledged, data plane connected or absent,\n"
     "                    ids of the keys, when they rotated and may rotate again\n"
@@ -41,8 +42,8 @@ const char args_usage[] =
     "B: NAME or POOL/NAME. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
 
-static const char *const SHOWS[] = {"backends", "services", "stats",
-                                    "calls",    "config",   "generation"};
+static const char *const SHOWS[] = {"backends", "services", "stats",     "calls",
+                                    "names",    "config",   "generation"};
 
 /* NULL, or why not. */
 static const char *request_show(struct args *args, char **words, int n)
@@ -54,7 +55,7 @@ static const char *request_show(struct args *args, char **words, int n)
             return NULL;
         }
     }
-    return "show what? backends, services, stats, calls, config or generation";
+    return "show what? backends, services, stats, calls, names, config or generation";
 }
 
 static const char *request_weight(struct args *args, char **words, int n)

@@ -14,7 +14,14 @@
 
 enum { COLUMNS_MAX = 32, CELL_MAX = 512 };
 
-enum column_kind { COLUMN_PLAIN, COLUMN_PERCENT, COLUMN_ADDRESS, COLUMN_LISTENERS, COLUMN_LIST };
+enum column_kind {
+    COLUMN_PLAIN,
+    COLUMN_PERCENT,
+    COLUMN_ADDRESS,
+    COLUMN_LISTENERS,
+    COLUMN_LIST,
+    COLUMN_TARGETS,
+};
 
 struct column {
     const char *header, *key;
@@ -61,6 +68,17 @@ static const struct column SERVICES[] = {
     {"PATH", "path", COLUMN_PLAIN},
     {"NAT", "nat", COLUMN_PLAIN},
     {"DOMAINS", "domains", COLUMN_LIST},
+    {NULL, NULL, COLUMN_PLAIN},
+};
+
+static const struct column NAMES[] = {
+    {"NAME", "name", COLUMN_PLAIN},
+    {"PORT", "port", COLUMN_PLAIN},
+    {"TRANSPORT", "transport", COLUMN_PLAIN},
+    {"OUTCOME", "outcome", COLUMN_PLAIN},
+    {"STALE", "stale", COLUMN_PLAIN},
+    {"SECONDS LEFT", "seconds_left", COLUMN_PLAIN},
+    {"PRIORITY/WEIGHT TARGET", "targets", COLUMN_TARGETS},
     {NULL, NULL, COLUMN_PLAIN},
 };
 
@@ -113,6 +131,26 @@ static void list_print(const json_t *list, bool listeners, char *ret, size_t siz
     }
 }
 
+/* 10/75 192.0.2.71:5060, 20/0 …: priority and weight in front of each. */
+static void targets_print(const json_t *list, char *ret, size_t size)
+{
+    size_t length = 0;
+
+    snprintf(ret, size, "-");
+    for (size_t i = 0; i < json_array_size(list) && length < size; i++) {
+        const json_t *item = json_array_get(list, i);
+        char address[96];
+        int n;
+
+        address_print(item, address, sizeof(address));
+        n = snprintf(ret + length, size - length,
+                     "%s%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT " %s", i > 0 ? ", " : "",
+                     json_integer_value(json_object_get(item, "priority")),
+                     json_integer_value(json_object_get(item, "weight")), address);
+        length += n > 0 ? (size_t)n : 0;
+    }
+}
+
 static void cell_print(const json_t *object, const struct column *column, char *ret, size_t size)
 {
     const json_t *value = json_object_get(object, column->key);
@@ -130,6 +168,9 @@ static void cell_print(const json_t *object, const struct column *column, char *
     case COLUMN_LISTENERS:
     case COLUMN_LIST:
         list_print(value, column->kind == COLUMN_LISTENERS, ret, size);
+        return;
+    case COLUMN_TARGETS:
+        targets_print(value, ret, size);
         return;
     }
 }
@@ -248,6 +289,22 @@ static char *print_pairs(const json_t *object)
     return text;
 }
 
+/* The table of names, then what became of their messages. */
+static char *print_names(const json_t *result)
+{
+    char *rows = print_list(json_object_get(result, "names"), NAMES);
+    char *counts = print_pairs(json_object_get(result, "counters"));
+    char *text = NULL;
+
+    if (rows != NULL && counts != NULL &&
+        asprintf(&text, "%s\nmessages and questions\n%s%-18s%" JSON_INTEGER_FORMAT "\n", rows,
+                 counts, "waiting", json_integer_value(json_object_get(result, "waiting"))) < 0)
+        text = NULL;
+    free(rows);
+    free(counts);
+    return text;
+}
+
 /* As a file would say it, and could: whose it is, is a comment. */
 static char *print_config(json_t *result)
 {
@@ -272,6 +329,8 @@ char *print_show(const char *what, json_t *result)
         return print_list(result, SERVICES);
     if (strcmp(what, "stats") == 0)
         return print_stats(result);
+    if (strcmp(what, "names") == 0)
+        return print_names(result);
     if (strcmp(what, "config") == 0)
         return print_config(result);
     return print_pairs(result);

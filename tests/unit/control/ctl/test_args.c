@@ -37,6 +37,7 @@ static void commands_become_requests(void **context)
         const char *line, *request;
         bool json;
     } rows[] = {
+        {"show names", "{\"request\":\"show\",\"what\":\"names\"}", false},
         {"show stats", "{\"request\":\"show\",\"what\":\"stats\"}", false},
         {"--json show backends", "{\"request\":\"show\",\"what\":\"backends\"}", true},
         {"show generation --json", "{\"request\":\"show\",\"what\":\"generation\"}", true},

@@ -122,11 +122,32 @@ static void addresses_of_both_families_are_told_from_ports(void **context)
     json_decref(services);
 }
 
+static void names_tell_their_targets(void **context)
+{
+    json_t *names = json_loads(
+        "{\"names\": [{\"name\": \"a.test\", \"port\": null, \"transport\": null,"
+        " \"outcome\": \"found\", \"stale\": false, \"seconds_left\": 7, \"targets\": ["
+        "{\"address\": \"192.0.2.1\", \"port\": 5060, \"priority\": 10, \"weight\": 75},"
+        "{\"address\": \"2001:db8::1\", \"port\": 5070, \"priority\": 20, \"weight\": 0}]}],"
+        " \"waiting\": 2, \"counters\": {\"received\": 3}}",
+        0, NULL);
+    char *text = print_show("names", names);
+
+    (void)context;
+    assert_non_null(text);
+    assert_non_null(strstr(text, "10/75 192.0.2.1:5060, 20/0 [2001:db8::1]:5070"));
+    assert_non_null(strstr(text, "received          3\n"));
+    assert_non_null(strstr(text, "waiting           2\n"));
+    free(text);
+    json_decref(names);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(printed_config_loads_and_is_the_same),
         cmocka_unit_test(yaml_quotes_whatever_could_mean_something),
+        cmocka_unit_test(names_tell_their_targets),
         cmocka_unit_test(counters_at_zero_are_counted_not_listed),
         cmocka_unit_test(addresses_of_both_families_are_told_from_ports),
     };

@@ -52,7 +52,7 @@ static void table_without_rows_is_its_headers(void **context)
 /* Whatever JSON comes, something is printed and nothing breaks. */
 static void odd_answers_are_printed(void **context)
 {
-    static const char *const words[] = {"backends", "calls", "services", "stats", "config"};
+    static const char *const words[] = {"backends", "calls", "services", "stats", "names", "config"};
     static const char *const answers[] = {
         "null",
         "[]",
