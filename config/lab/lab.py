@@ -242,6 +242,7 @@ class Lab:
         if address is None:
             address = INSIDE.format(10 + int(name.removeprefix("kam")))
         backend = self.backends[name] = Backend(self, self.host(name, address, "inside"))
+        self.net.no_dns(name)
         if start:
             backend.start()
         return backend

@@ -147,6 +147,17 @@ class SystemTest(unittest.TestCase):
 
     # Calls.
 
+    def known_everywhere(self, user, contacts=1):
+        """Until each backend has learnt a user's contacts from the one that has the REGISTER."""
+        for backend in self.lab.backends.values():
+            def learnt():
+                try:
+                    found = backend.rpc("ul.lookup", "location", f"{user}@{self.lab.domain}")
+                except (LabError, OSError):    # not found is an error of the RPC
+                    return False
+                return len(found["Contacts"]) >= contacts
+            wait_for(learnt, 10, f"{backend.name} to learn {contacts} contact(s) of {user}")
+
     def place(self, pairs, *, users=10, calls=100, rate=50, hold_ms=300, port=6100, tag="call",
               caller="caller", callee="callee", address=None, callee_address=None, **options):
         """

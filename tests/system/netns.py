@@ -12,9 +12,11 @@ import struct
 import threading
 import time
 
+from frames import ETH_P_IP, ETH_P_IPV6, ICMPV6, UDP
+
 CLONE_NEWNET = 0x40000000
-ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
-ICMP, UDP, ICMPV6 = 1, 17, 58
+ETH_P_ALL = 0x0003
+ICMP = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # One packet on a wire. ports are 0 and icmp is None where they do not apply.
@@ -150,19 +152,6 @@ def parse(frame, outgoing=False):
                   *ports, icmp, payload)
 
 
-def udp_frame(source_mac, target_mac, source, target, payload):
-    """An Ethernet frame with an IPv4 UDP datagram; source and target: (address, port)."""
-    udp = struct.pack("!HHHH", source[1], target[1], 8 + len(payload), 0) + payload
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, UDP, 0,
-                         socket.inet_aton(source[0]), socket.inet_aton(target[0]))
-    total = sum(struct.unpack("!10H", header))
-    total = (total & 0xFFFF) + (total >> 16)
-    checksum = ~(total + (total >> 16)) & 0xFFFF
-    header = header[:10] + struct.pack("!H", checksum) + header[12:]
-    macs = bytes.fromhex((target_mac + source_mac).replace(":", ""))
-    return macs + struct.pack("!H", ETH_P_IP) + header + udp
-
-
 def send_frames(namespace, frames, device="eth0"):
     """Sends Ethernet frames as they are."""
     def make():
@@ -172,3 +161,8 @@ def send_frames(namespace, frames, device="eth0"):
     with inside(namespace, make) as raw:
         for frame in frames:
             raw.send(frame)
+
+
+def mac(lab, name, device):
+    """The MAC address of a device of a laboratory's namespace."""
+    return lab.net.ip(name, "-o", "link", "show", device).stdout.split("link/ether ")[1].split()[0]

@@ -76,7 +76,7 @@ def request(method, uri, source, *, call_id=None, cseq=1, branch=None, user="tes
              f"To: <{to or uri}>" + (f";tag={to_tag}" if to_tag else ""),
              f"Call-ID: {call_id}", f"CSeq: {cseq} {method}", "Max-Forwards: 70",
              f"Contact: <sip:{user}@{where}>", *extra, f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
 def response(to, status, reason, *, tag=None, contact=None, body=b""):
@@ -89,7 +89,8 @@ def response(to, status, reason, *, tag=None, contact=None, body=b""):
             lines.append(f"{name}: {value}")
     if contact:
         lines.append(f"Contact: <{contact}>")
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    lines += [f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
 class Peer:

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Faults around calls: NATs that rebind, reloads and restarts while phones ring, the data plane's
-death under load, and noise. No call may notice more than SIP's retransmissions heal.
+death under load. No call may notice more than SIP's retransmissions heal.
 """
 import copy
-import random
 import sys
 import time
 
 sys.dont_write_bytecode = True
 
-from contextlib import ExitStack                                  # noqa: E402
-
 from harness import SystemTest, main, seen, wait_for              # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
 from phone import Phone, hang_up, talk                            # noqa: E402
-from sip import Message, Peer, request                            # noqa: E402
+from sip import Message, Peer                                     # noqa: E402
 
 BOTH_HANG_UP = [("uac", "uas"), ("uac_wait_bye", "uas_bye")]
 IN_FULL = ("INVITE", "200", "ACK", "BYE")
 FORGETFUL_S = 1                    # after so long without a packet the NAT forgets a binding
 RATE, CALLS = 200, 1000            # of the calls over which the data plane dies
-NOISE_S, NOISE_RATE = 10, 500
 
 
 class FaultTest(SystemTest):
@@ -298,78 +294,6 @@ class Load(FaultTest):
                  f"{(begun - dead) * 1000:.0f} ms after kill -9; snapshot acknowledged after "
                  f"{(acknowledged - dead) * 1000:.0f} ms; {CALLS} calls at {RATE}/s")
         self.assertLess(gap, 8, "longer than SIP's retransmissions bridge")
-
-    def test_2_noise(self):
-        """Mutated and random datagrams between real calls, IPv4 and IPv6: no call fails."""
-        lab = self.lab
-        lab.host("noise", "192.0.2.68")
-        before = lab.stats()["counters"]
-        calls = self.place(BOTH_HANG_UP, calls=300, rate=25, users=10, hold_ms=200, port=6300,
-                           tag="noise")
-        sent = self.make_noise(random.Random(lab.driver))
-        calls.finish()
-        self.assert_one_backend(calls.seen(), IN_FULL)
-        with Peer(lab, "caller") as phone:
-            self.assertEqual(phone.final(phone.options()).status, 200)
-        after = lab.stats()["counters"]
-        moved = {name[8:]: after[name] - before[name] for name in after
-                 if name.startswith("verdict_") and after[name] > before[name]}
-        self.assertGreater(after["messages"] - before["messages"], sent)
-        self.say(f"{sent} datagrams of noise: {moved}")
-
-    def make_noise(self, dice):
-        """At most NOISE_RATE a second for NOISE_S seconds; how many."""
-        sent = 0
-        host = self.lab.host("noise")
-        with ExitStack() as stack:
-            peers = [stack.enter_context(Peer(self.lab, "noise", address=address))
-                     for address in (host.address, host.address6)]
-            seeds = noise_seeds(peers[0].address)
-            begun = time.monotonic()
-            while (now := time.monotonic()) < begun + NOISE_S:
-                for _ in range(int((now - begun) * NOISE_RATE) - sent):
-                    dice.choice(peers).send(mutate(dice, dice.choice(seeds)))
-                    sent += 1
-                time.sleep(0.005)
-        return sent
-
-
-def noise_seeds(source):
-    """Messages of every kind, to nobody: what comes of them must not ring a phone of a call."""
-    seeds = [request(method, "sip:nobody@example.net", source, user="noise",
-                     routes=routes, to_tag=tag, body=b"v=0\r\n" * (method == "INVITE"))
-             for method in ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "MESSAGE",
-                            "SUBSCRIBE", "NOTIFY", "PRACK", "UPDATE", "STRANGE")
-             for routes in ((), ("<sip:AAAAAAAAAAAAAAAAAAAAAAAA@192.0.2.10;lr>",))
-             for tag in (None, "t2")]
-    seeds.append(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK0123456789abcdef\r\n"
-                 b"Via: SIP/2.0/UDP 192.0.2.68:5060;rport\r\nFrom: <sip:a@b>;tag=1\r\n"
-                 b"To: <sip:c@d>;tag=2\r\nCall-ID: noise\r\nCSeq: 1 INVITE\r\n\r\n")
-    return seeds
-
-
-def mutate(dice, data):
-    """A copy with one to eight wounds; every eighth is nothing but random bytes."""
-    if dice.random() < 0.125:
-        return dice.randbytes(dice.choice((0, 1, 3, 20, 100, 500, 1400)))
-    made = bytearray(data)
-    for _ in range(dice.randint(1, 8)):
-        at, kind = dice.randrange(len(made) + 1), dice.randrange(6)
-        if kind == 0 and at < len(made):
-            made[at] = dice.randrange(256)
-        elif kind == 1:
-            made[at:at] = dice.choice((b"\r\n", b":", b";", b",", b"<", b"\"", b"\0", b"=", b"@"))
-        elif kind == 2:
-            del made[at:at + dice.randint(1, 20)]
-        elif kind == 3:
-            made[at:at] = made[dice.randrange(len(made) + 1):][:dice.randint(1, 60)]
-        elif kind == 4 and dice.random() < 0.3:
-            del made[at:]
-        elif kind == 5:
-            start, *lines = bytes(made).split(b"\r\n")
-            dice.shuffle(lines)
-            made = bytearray(b"\r\n".join([start, *lines]))
-    return bytes(made[:1400])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 sys.dont_write_bytecode = True
 
 from harness import SystemTest, main, wait_for                    # noqa: E402
-from netns import udp_frame                                       # noqa: E402
+from frames import udp_frame                                      # noqa: E402
 from sip import request                                           # noqa: E402
 
 CALLER = "192.0.2.21"

@@ -14,7 +14,8 @@ from contextlib import contextmanager                             # noqa: E402
 
 import laws                                                       # noqa: E402
 from harness import SystemTest, main, wait_for                    # noqa: E402
-from netns import UDP, Capture, send_frames, udp_frame            # noqa: E402
+from frames import udp_frame                                      # noqa: E402
+from netns import UDP, Capture, mac, send_frames                  # noqa: E402
 from phone import Phone, listed, talk, uri_of                     # noqa: E402
 from sip import Message, Peer                                     # noqa: E402
 
@@ -70,11 +71,8 @@ class ForgeryTest(SystemTest):
         """Sends datagrams from mallory's wire with a backend's address as their source."""
         lab = self.lab
 
-        def mac(name, device):
-            return re.search(r"link/ether (\S+)",
-                             lab.net.ip(name, "link", "show", device).stdout)[1]
         send_frames(lab.namespace("mallory"), [
-            udp_frame(mac("mallory", "eth0"), mac("appliance", "port0"), (source, port),
+            udp_frame(mac(lab, "mallory", "eth0"), mac(lab, "appliance", "port0"), (source, port),
                       (lab.vip, 5060), payload) for payload in payloads])
         return len(payloads)
 

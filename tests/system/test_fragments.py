@@ -4,7 +4,6 @@ Messages longer than a frame: calls whose SDP has 20 kB, both ways; pieces out o
 and by different queues; what is no message reaches the kernel whole; floods of pieces; path MTUs.
 """
 import hashlib
-import ipaddress
 import os
 import random
 import select
@@ -16,11 +15,12 @@ import time
 sys.dont_write_bytecode = True
 
 import laws                                                       # noqa: E402
+from frames import (ETH_P_IPV6, FRAGMENT, ICMPV6, UDP, checksum, datagram, ethernet,  # noqa: E402
+                    fragment, ipv4, ipv6, kind_of, packed, pieces, pseudo)
 from harness import DRIVER, LabError, SystemTest, WORKERS, main, wait_for   # noqa: E402
-from netns import ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, ICMPV6, UDP, inside, udp_socket  # noqa: E402
+from netns import ETH_P_ALL, inside, mac, udp_socket              # noqa: E402
 from phone import Phone, SDP_TYPE, hang_up                        # noqa: E402
 
-FRAGMENT = 44                         # IPv6's header
 OTHER_PORT = 7777                     # of the virtual address: the kernel's
 EXPIRED = 5                           # seconds after which no fragment waits any more
 
@@ -36,34 +36,6 @@ def sdp(size, seed):
     return b"".join(lines)[:size]
 
 
-def checksum(data):
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
-
-
-def packed(address):
-    return ipaddress.ip_address(address).packed
-
-
-def pseudo(source, destination, protocol, length):
-    return packed(source) + packed(destination) + struct.pack("!HH", protocol, length)
-
-
-def datagram(source, destination, payload):
-    """The bytes of a UDP datagram between (address, port)s, with its checksum."""
-    length = 8 + len(payload)
-    header = struct.pack("!HHHH", source[1], destination[1], length, 0)
-    value = checksum(pseudo(source[0], destination[0], UDP, length) + header + payload) or 0xFFFF
-    return struct.pack("!HHHH", source[1], destination[1], length, value) + payload
-
-
-def pieces(data, size):
-    """[(offset, more, bytes)] of a datagram, in order."""
-    return [(at, at + size < len(data), data[at:at + size]) for at in range(0, len(data), size)]
-
-
 class Injector:
     """Frames written by hand, from a host's wire to the appliance's first port."""
 
@@ -74,9 +46,8 @@ class Injector:
             made.bind(("eth0", ETH_P_ALL))
             return made
         self.socket = inside(self.host.namespace, make)
-        self.source = self.socket.getsockname()[4]
-        said = lab.net.ip("appliance", "-o", "link", "show", "port0").stdout
-        self.target = bytes.fromhex(said.split("link/ether ")[1].split()[0].replace(":", ""))
+        self.source = mac(lab, host_name, "eth0")
+        self.target = mac(lab, "appliance", "port0")
         self.cpus = sorted(os.sched_getaffinity(0))
         self.sent = 0
 
@@ -86,30 +57,13 @@ class Injector:
     def send(self, kind, packet, tags=b""):
         """One frame; they leave by the CPUs in turn, and so by the queues (see spread)."""
         os.sched_setaffinity(0, {self.cpus[self.sent % len(self.cpus)]})
-        self.socket.send(self.target + self.source + tags + struct.pack("!H", kind) + packet)
+        self.socket.send(ethernet(self.source, self.target, kind, packet, tags))
         os.sched_setaffinity(0, self.cpus)
         self.sent += 1
 
-    def fragment(self, source, destination, number, offset, more, data):
-        """One piece of datagram `number` between two addresses; offset in bytes, data as it is."""
-        if ":" in source:
-            header = struct.pack("!BBHI", UDP, 0, offset | more, number)
-            self.ipv6(source, destination, FRAGMENT, header + data)
-            return
-        self.ipv4(source, destination, data, number & 0xFFFF, more << 13 | offset // 8)
-
-    def ipv4(self, source, destination, data, number=0, flags=0, options=b"", tags=b""):
-        header = 20 + len(options)
-        front = struct.pack("!BBHHHBBH", 0x40 | header // 4, 0, header + len(data), number, flags,
-                            64, UDP, 0)
-        front += packed(source) + packed(destination) + options
-        front = front[:10] + struct.pack("!H", checksum(front)) + front[12:]
-        self.send(ETH_P_IP, front + data, tags)
-
-    def ipv6(self, source, destination, protocol, data, tags=b""):
-        # Flow labels that differ spread the pieces over AF_PACKET's queues, too.
-        front = struct.pack("!IHBB", 6 << 28 | random.randrange(1 << 20), len(data), protocol, 64)
-        self.send(ETH_P_IPV6, front + packed(source) + packed(destination) + data, tags)
+    def fragment(self, source, *piece):
+        """One piece of a datagram from `source`: see frames.fragment()."""
+        self.send(kind_of(source), fragment(source, *piece))
 
 
 def spread(lab):
@@ -151,6 +105,7 @@ class Fragments(SystemTest):
         made = kind(name, address=where.address6 if six else None)
         self.addCleanup(made.socket.close)
         made.register()
+        self.known_everywhere(name)
         return made
 
     def phones(self, six, suffix):
@@ -303,7 +258,8 @@ class Fragments(SystemTest):
         router, us = injector.host.address6, self.lab.vip6
         message = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
         value = checksum(pseudo(router, us, ICMPV6, len(message)) + message)
-        injector.ipv6(router, us, ICMPV6, message[:2] + struct.pack("!H", value) + message[4:])
+        message = message[:2] + struct.pack("!H", value) + message[4:]
+        injector.send(ETH_P_IPV6, ipv6(router, us, message, ICMPV6))
 
     def test_5_path_mtu(self):
         """What a router says of the path to a callee makes fragments shorter; what is no news, not."""
@@ -387,11 +343,13 @@ class Fragments(SystemTest):
         if how.pop("unsummed", False):
             bytes_ = bytes_[:6] + b"\0\0" + bytes_[8:]
         before = laws.settled(self.lab)
+        source, target = phone.address[0], phone.target[0]
         if family == 4:
-            injector.ipv4(phone.address[0], phone.target[0], bytes_, **how)
+            made = ipv4(source, target, bytes_, options=how.get("options", b""))
         else:
-            first, chain = how.pop("chain", (UDP, b""))
-            injector.ipv6(phone.address[0], phone.target[0], first, chain + bytes_, **how)
+            first, chain = how.get("chain", (UDP, b""))
+            made = ipv6(source, target, chain + bytes_, first)
+        injector.send(kind_of(source), made, how.get("tags", b""))
         if counter is None:
             answer = phone.find(3, lambda m: m.status == 200)
             self.assertIsNotNone(answer, what)
