@@ -174,13 +174,20 @@ static void on_tap(struct loop *loop, uint8_t port)
     count(loop, COUNTER_FROM_TAP_RING_FULL, c.ring_full);
 }
 
-/* What a router says of a datagram of ours: one whose source is a listener. */
+/* Whether a packet that a router speaks of may be ours: by its source a listener's, or a tunnel's.
+ */
+static bool may_be_ours(const struct snapshot *s, const struct io_too_big *too_big)
+{
+    if (too_big->src.port == 0)
+        return sip_ip_equal(&too_big->src.ip, &s->node_ip);
+    return snapshot_find_listener(s, SIP_TRANSPORT_UDP, &too_big->src) >= 0;
+}
+
 static void learn_path_mtu(struct loop *loop, uint8_t port, const struct io_too_big *too_big)
 {
     struct publish_current current = publish_read(loop->shared->publish);
 
-    if (current.view == NULL ||
-        snapshot_find_listener(current.view->snapshot, SIP_TRANSPORT_UDP, &too_big->src) < 0)
+    if (current.view == NULL || !may_be_ours(current.view->snapshot, too_big))
         return;
     if (io_path_mtu_learn(loop->shared->path_mtu, &too_big->dst.ip, too_big->mtu,
                           loop->shared->ports[port].mtu, now_ms()))

@@ -535,9 +535,13 @@ static bool read_quoted(const uint8_t *ip, uint32_t length, struct io_too_big *r
         next = ip[at];
         at += IPV6_FRAGMENT_BYTES;
     }
-    ret->src = (struct sip_addr){sip_ip_from_v6(ip + 8), load16(ip + at)};
-    ret->dst = (struct sip_addr){sip_ip_from_v6(ip + 24), load16(ip + at + 2)};
-    return next == PROTOCOL_UDP;
+    ret->src = (struct sip_addr){.ip = sip_ip_from_v6(ip + 8)};
+    ret->dst = (struct sip_addr){.ip = sip_ip_from_v6(ip + 24)};
+    if (next == PROTOCOL_UDP) {
+        ret->src.port = load16(ip + at);
+        ret->dst.port = load16(ip + at + 2);
+    }
+    return next == PROTOCOL_UDP || next == PROTOCOL_IPV4 || next == PROTOCOL_IPV6;
 }
 
 bool io_frame_too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret)

@@ -425,6 +425,22 @@ class Tunnel6(Tunnel):
         self.assertEqual((header[6], header[7]), (protocol, hops))
         self.assertEqual(header[8:], packed(self.node_address) + packed(self.addresses[name]))
 
+    def test_8_path_mtu(self):
+        """A narrow link behind the router: it says so, and what is too long goes in pieces."""
+        lab = self.lab
+        lab.net.ip("router", "link", "set", "eth2", "mtu", "1300")
+        before = laws.settled(lab)
+        with Phone(lab, "caller", "narrow") as phone:
+            served = set()
+            for _ in range(12):
+                data = phone.make("OPTIONS", "sip:ping@example.net",
+                                  extra=["Subject: " + 1050 * "x"])
+                served.add(phone.ask(data).get("server"))
+        self.assertIn("kam3", served)
+        moved = laws.settled(lab).since(before)
+        self.assertGreaterEqual(moved["path_mtus"], 1)
+        self.assertGreater(moved["sip_tx_fragmented"], 0)
+
 
 if __name__ == "__main__":
     main()

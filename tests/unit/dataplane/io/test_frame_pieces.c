@@ -111,13 +111,23 @@ static void test_too_big(void **state)
         length = build_too_big(bytes, datagram + 14, quoted, 1400);
         assert_false(too_big(bytes, length, &read));
     }
-    /* A later piece names no ports, TCP none of ours. */
+    /* A later piece names no ports, TCP's are none of ours. */
     io_frame_fragment(datagram, size, 1500, 7, 1, piece);
     length = build_too_big(bytes, piece + 14, 400, 1400);
     assert_false(too_big(bytes, length, &read));
     datagram[20] = 6;
     length = build_too_big(bytes, datagram + 14, 400, 1400);
     assert_false(too_big(bytes, length, &read));
+    /* Nor does a tunnel's packet, of IPv4 or IPv6: its addresses suffice. */
+    for (uint32_t i = 0; i < 2; i++) {
+        datagram[20] = i == 0 ? 4 : 41;
+        length = build_too_big(bytes, datagram + 14, 400, 1400);
+        assert_true(too_big(bytes, length, &read));
+        assert_true(sip_ip_equal(&read.src.ip, &src.ip));
+        assert_true(sip_ip_equal(&read.dst.ip, &dst.ip));
+        assert_int_equal(read.src.port, 0);
+        assert_int_equal(read.dst.port, 0);
+    }
 }
 
 /* A datagram that was joined: its UDP header must agree with what there is. */
