@@ -37,6 +37,7 @@ struct fuzz {
     struct io_reassembly *table;
     struct datagram datagrams[DATAGRAMS];
     uint32_t now_s;
+    uint32_t ids;   /* so far: each datagram has one of its own */
     uint64_t given; /* pieces */
     struct io_reassembly_counts counts;
 };
@@ -235,9 +236,9 @@ static void step(struct fuzz *f, struct take *take)
 
     switch (what & 7) {
     case 0:
-        build(d, (what >> 4 & (DATAGRAMS - 1)) + 1, take);
+        build(d, ++f->ids, take);
         cut(d, take);
-        d->damaged = true; /* pieces of what it was before may wait */
+        d->damaged = false;
         break;
     case 1:
     case 2:
@@ -256,8 +257,11 @@ static void step(struct fuzz *f, struct take *take)
         io_reassembly_expire(f->table, f->now_s);
         add_counts(f);
         break;
-    default:
+    case 6:
         give_all(f, d, take);
+        break;
+    default: /* otherwise than before: pieces of the one cut overlap those of the other */
+        cut(d, take);
     }
 }
 
@@ -270,7 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f.table = io_reassembly_new(IO_REASSEMBLY_WAYS, IO_REASSEMBLY_BLOCKS_MIN, &key);
     must(f.table != NULL);
     f.now_s = 100;
-    f.given = 0;
+    f.given = f.ids = 0;
     memset(&f.counts, 0, sizeof(f.counts));
     for (int i = 0; i < STEPS_MAX && take.left > 0; i++)
         step(&f, &take);

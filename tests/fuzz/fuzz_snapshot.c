@@ -87,20 +87,27 @@ static void read_listeners(const struct snapshot *s)
     }
 }
 
+/* Each entry of the table, by a hash that leads there. */
+static void read_table(const struct snapshot *s, uint32_t number)
+{
+    uint32_t size = snapshot_pools(s)[number].table_size;
+    uint64_t step = UINT64_MAX / size;
+
+    for (uint32_t i = 0; i < size; i++) {
+        int32_t found = snapshot_table_lookup(s, number, i * step + step / 2);
+
+        must(found == LB_NO_BACKEND || snapshot_backends(s)[found].pool == number);
+    }
+    sink += (uint64_t)snapshot_table_lookup(s, number, 0) +
+            (uint64_t)snapshot_table_lookup(s, number, UINT64_MAX);
+}
+
 static void read_pools(const struct snapshot *s)
 {
-    static const uint64_t hashes[] = {0, 1, UINT64_MAX / 2, UINT64_MAX};
-
     for (uint32_t i = 0; i < s->pools.n; i++) {
-        const struct lb_pool *pool = &snapshot_pools(s)[i];
-
-        read_text(s, pool->name);
-        read_text(s, pool->key_header);
-        for (size_t h = 0; h < sizeof(hashes) / sizeof(hashes[0]); h++) {
-            int32_t found = snapshot_table_lookup(s, i, hashes[h]);
-
-            must(found == LB_NO_BACKEND || snapshot_backends(s)[found].pool == i);
-        }
+        read_text(s, snapshot_pools(s)[i].name);
+        read_text(s, snapshot_pools(s)[i].key_header);
+        read_table(s, i);
     }
 }
 
