@@ -111,6 +111,12 @@ static bool still_there(const struct capture_header *h, const struct capture_rin
     return load(&ring->reserved) - at <= h->ring_bytes;
 }
 
+/* What one writes until a reader who stands there has read on. */
+static uint64_t quarter(const struct capture_header *h)
+{
+    return h->ring_bytes / CAPTURE_ANCHORS;
+}
+
 static uint64_t written(const struct capture_ring *ring)
 {
     return __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) & ~(uint64_t)7;
@@ -132,6 +138,26 @@ static void go_to_end(const struct capture_ring *ring, struct capture_reader *re
     reader->lost += (int64_t)(records - reader->next);
     reader->next = records;
     reader->at = end;
+}
+
+/* Goes on where a record begins that is ahead, and so far from being overwritten that there is time
+ * to read it; its number will tell how many were lost. */
+static void go_ahead(const struct capture_header *h, const struct capture_ring *ring,
+                     struct capture_reader *reader)
+{
+    uint64_t end = written(ring), best = 0;
+
+    for (uint32_t i = 0; i < CAPTURE_ANCHORS; i++) {
+        uint64_t anchor = load(&ring->anchors[i]) & ~(uint64_t)7;
+
+        if (anchor > reader->at && anchor < end && end - anchor <= 3 * quarter(h) &&
+            (best == 0 || anchor < best))
+            best = anchor;
+    }
+    if (best == 0)
+        go_to_end(ring, reader);
+    else
+        reader->at = best;
 }
 
 void capture_begin(const struct capture_header *h, const void *memory, uint32_t ring,
@@ -176,7 +202,7 @@ enum capture_taken capture_take(const struct capture_header *h, const void *memo
     reader->at += ret->record.size;
     return CAPTURE_TAKEN;
 lost:
-    go_to_end(r, reader);
+    go_ahead(h, r, reader);
     return CAPTURE_LOST;
 }
 
@@ -243,7 +269,7 @@ void capture_put(const struct capture_header *h, void *memory, uint32_t ring,
     uint64_t size = align(sizeof(*record) + length, 8), at = load(&r->written);
     struct capture_record copy = *record;
 
-    if (length > CAPTURE_FRAME_MAX || size > h->ring_bytes / 4)
+    if (length > CAPTURE_FRAME_MAX || size > quarter(h))
         return;
     copy.size = (uint32_t)size;
     copy.length = (uint32_t)length;
@@ -252,6 +278,8 @@ void capture_put(const struct capture_header *h, void *memory, uint32_t ring,
     __atomic_thread_fence(__ATOMIC_RELEASE);
     copy_in(h, r, at, (const uint8_t *)&copy, RECORD_WORDS);
     copy_frame(h, r, at + sizeof(copy), first, first_length, second, second_length);
+    if (at / quarter(h) != (at + size) / quarter(h))
+        store(&r->anchors[(at + size) / quarter(h) % CAPTURE_ANCHORS], at + size);
     store(&r->records, copy.number + 1);
     __atomic_store_n(&r->written, at + size, __ATOMIC_RELEASE);
 }

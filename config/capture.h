@@ -17,6 +17,7 @@ enum {
     CAPTURE_RING_MIN = 1 << 10,    /* of any ring; powers of two */
     CAPTURE_RING_MAX = 1 << 30,
     CAPTURE_RINGS_MAX = 64,
+    CAPTURE_ANCHORS = 4,           /* of a ring */
     CAPTURE_PORTS_MAX = 256,       /* a record's port has 8 bits */
     CAPTURE_NAME_MAX = 64,         /* of a port, with its NUL: SCHEMA_NAME_MAX + 1 */
     /* The longest: Ethernet and IPv6 headers, and 65,535 bytes that were joined from fragments. */
@@ -35,11 +36,13 @@ struct capture_header {
 
 /* Positions count bytes since the start and never wrap; a position's place is its remainder by
  * ring_bytes, and a record may lie around the end. The writer alone stores them: `reserved` before
- * a record is written, `records` and then `written` after. */
+ * a record is written, `written` after all others. */
 struct capture_ring {
     uint64_t reserved, written;
     uint64_t records;              /* written since the start */
-    uint64_t pad[5];
+    uint64_t anchors[CAPTURE_ANCHORS];   /* positions: where in each quarter of the ring the first
+                                            record begins that begins there */
+    uint64_t pad;
     uint64_t words[];              /* ring_bytes / 8 */
 };
 
@@ -113,7 +116,7 @@ enum capture_taken {
     CAPTURE_NONE,                  /* there is no more now */
     CAPTURE_TAKEN,
     CAPTURE_LOST,                  /* the writer was faster (or wrote nonsense): the reader stands
-                                      behind what is written by now */
+                                      at what is not in danger yet, or behind what is written */
 };
 
 /* Copies the next record and its frame. Reads nothing outside the ring whatever its owner writes; of
