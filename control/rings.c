@@ -97,6 +97,10 @@ static bool prepare(struct rings *rings, uint32_t i)
     if (ring->ready || ring->empty)
         return ring->ready;
     taken = capture_take(&rings->header, rings->memory, i, &ring->reader, &ring->copy);
+    if (taken == CAPTURE_LOST) { /* what is still there would be lost too by the next look */
+        ring->gap = true;
+        taken = capture_take(&rings->header, rings->memory, i, &ring->reader, &ring->copy);
+    }
     ring->ready = taken == CAPTURE_TAKEN;
     ring->empty = !ring->ready;
     ring->gap |= taken == CAPTURE_LOST || ring->reader.lost != lost;
