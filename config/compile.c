@@ -420,6 +420,8 @@ static void fill_backend(struct build *b, const struct chosen *from, struct lb_b
     to->transport = SIP_TRANSPORT_UDP;
     to->admin = state == NULL ? LB_UP : state->admin;
     to->health = state == NULL ? LB_UP : state->health;
+    to->weight = state == NULL || state->weight == UINT32_MAX ? from->cfg->weight : state->weight;
+    compile_health_apply(b->input->live, to);
     to->state = to->admin > to->health ? to->admin : to->health;
     to->lingering = from->lingering;
     if (from->lingering && to->state < LB_DRAINING)
@@ -427,7 +429,6 @@ static void fill_backend(struct build *b, const struct chosen *from, struct lb_b
     to->n_ports = (uint8_t)(from->cfg->n_ports < LB_PORTS_MAX ? from->cfg->n_ports : LB_PORTS_MAX);
     for (uint32_t i = 0; i < to->n_ports; i++)
         to->ports[i] = from->cfg->ports[i];
-    to->weight = state == NULL || state->weight == UINT32_MAX ? from->cfg->weight : state->weight;
     to->name = add_text(b, from->cfg->name);
 }
 

@@ -39,11 +39,20 @@ struct compile_name {
     uint32_t n_targets;           /* at most SNAPSHOT_TARGETS_MAX */
 };
 
+/* What was observed of a backend. */
+struct compile_health {
+    uint32_t id;
+    uint8_t health;               /* enum lb_state: UP, BUSY or DOWN */
+    uint16_t weight_permille;     /* how much of its weight it gets, 1 of it at least */
+};
+
 /* What changes by itself, without a word of the operator's. */
 struct compile_live {
     const struct compile_name *names;
     uint32_t n_names;             /* at most SNAPSHOT_NAMES_MAX */
     struct snapshot_capture capture;
+    const struct compile_health *health;   /* by id ascending; those not named are as `states` say */
+    uint32_t n_health;
 };
 
 struct compile_input {
@@ -63,6 +72,9 @@ struct compile_input {
  * gives equal bytes. Only `up` backends with weight get entries in a table.
  */
 int compile_snapshot(const struct compile_input *input, struct snapshot **ret_snapshot);
+
+/* Health and weight of one of the snapshot's backends, whose admin weight is there: of compile.c. */
+void compile_health_apply(const struct compile_live *live, struct lb_backend *backend);
 
 /* Copies a snapshot into a memfd with all the seals. Returns the descriptor or a negative errno. */
 int compile_memfd(const struct snapshot *snapshot);

@@ -274,6 +274,55 @@ static void test_weight_and_none_up(void **state)
 }
 
 /* One that left, one that came back, one of a pool that is gone, one twice. */
+static int by_health_id(const void *left, const void *right)
+{
+    const struct compile_health *a = left, *b = right;
+
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+/* What control observes: the worse of it and the operator's word, and weights in a slow start. */
+static void test_health(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml");
+    struct compile_state st[] = {
+        {.id = sample_id("proxies", "kam1"), .weight = UINT32_MAX},
+        {.id = sample_id("proxies", "kam2"), .admin = LB_DRAINING, .weight = UINT32_MAX},
+        {.id = sample_id("proxies", "kam3"), .weight = 3},
+    };
+    struct compile_health seen[] = {
+        {.id = sample_id("proxies", "kam1"), .health = LB_UP, .weight_permille = 500},
+        {.id = sample_id("proxies", "kam2"), .health = LB_BUSY, .weight_permille = 1000},
+        {.id = sample_id("proxies", "kam3"), .health = LB_DOWN, .weight_permille = 100},
+        {.id = 12345, .health = LB_DOWN, .weight_permille = 1000}, /* nobody's */
+    };
+    struct compile_live live = {.health = seen, .n_health = 4};
+    struct compile_input input = {.cfg = cfg,
+                                  .secret = &sample_secret,
+                                  .generation = 1,
+                                  .states = st,
+                                  .n_states = 3,
+                                  .live = &live};
+    struct snapshot *s;
+
+    qsort(seen, 4, sizeof(seen[0]), by_health_id);
+    s = sample_compile(&input);
+    assert_check(s);
+    assert_int_equal(backend(s, "proxies", "kam1")->state, LB_UP);
+    assert_int_equal(backend(s, "proxies", "kam1")->weight, 25);
+    assert_int_equal(backend(s, "proxies", "kam2")->health, LB_BUSY);
+    assert_int_equal(backend(s, "proxies", "kam2")->state, LB_DRAINING);
+    assert_int_equal(backend(s, "proxies", "kam2")->weight, 100);
+    assert_int_equal(backend(s, "proxies", "kam3")->state, LB_DOWN);
+    assert_int_equal(backend(s, "proxies", "kam3")->weight, 1); /* a slow start is never none */
+    free(s);
+    st[2].weight = 0; /* the operator's 0 stays 0 */
+    s = sample_compile(&input);
+    assert_int_equal(backend(s, "proxies", "kam3")->weight, 0);
+    free(s);
+    cfg_free(cfg);
+}
+
 static void test_lingering(void **state)
 {
     struct cfg *cfg = sample_load("good.yaml");
@@ -461,6 +510,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
         cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
+        cmocka_unit_test(test_health),
         cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),
         cmocka_unit_test(test_memfd),        cmocka_unit_test(test_secret_made),
         cmocka_unit_test(test_secret_texts),
