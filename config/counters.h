@@ -11,15 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COUNTERS_MAGIC = 0x54434e31, COUNTERS_NAME_MAX = 40 };   /* "TCN1" */
+enum { COUNTERS_MAGIC = 0x54434e32, COUNTERS_NAME_MAX = 40 };   /* "TCN2" */
 
-/* What is counted for each slot of the call table, by the worker. */
+/* What is counted for each slot of the call table; by workers, where nothing else is said. New ones
+ * join at the end: control keeps some of them by their place, and with the magic raised. */
 enum counters_slot {
     COUNTERS_SLOT_STARTED,         /* calls begun */
     COUNTERS_SLOT_ENDED,           /* calls over */
     COUNTERS_SLOT_REQUESTS,        /* requests forwarded to the backend */
     COUNTERS_SLOT_NEW,             /* of these, those that a table chose (rule 6) */
     COUNTERS_SLOT_RESPONSES,       /* responses forwarded from the backend */
+    COUNTERS_SLOT_FINALS,          /* of the responses, those of 200 and above; the next two are of these */
+    COUNTERS_SLOT_BUSY,            /* 503 */
+    COUNTERS_SLOT_ERRORS,          /* other 5xx */
+    COUNTERS_SLOT_UNREACHABLE,     /* main's: datagrams of ours that ICMP says the backend did not get */
     COUNTERS_SLOT_COUNT,
 };
 

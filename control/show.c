@@ -81,6 +81,10 @@ static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
     json_object_set_new(object, "requests", total_json(totals, id, COUNTERS_SLOT_REQUESTS));
     json_object_set_new(object, "new", total_json(totals, id, COUNTERS_SLOT_NEW));
     json_object_set_new(object, "responses", total_json(totals, id, COUNTERS_SLOT_RESPONSES));
+    json_object_set_new(object, "finals", total_json(totals, id, COUNTERS_SLOT_FINALS));
+    json_object_set_new(object, "busy", total_json(totals, id, COUNTERS_SLOT_BUSY));
+    json_object_set_new(object, "errors", total_json(totals, id, COUNTERS_SLOT_ERRORS));
+    json_object_set_new(object, "unreachable", total_json(totals, id, COUNTERS_SLOT_UNREACHABLE));
 }
 
 static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b, uint32_t entries,

@@ -140,13 +140,15 @@ static int number_read(const json_t *object, const char *key, json_int_t max, ui
     return 0;
 }
 
+/* A version with fewer counters wrote fewer numbers: those missing are 0. */
 static int base_read(struct state_backend *b, const json_t *object)
 {
     const json_t *base = json_object_get(object, "base");
+    size_t n = json_array_size(base);
 
-    if (u64_read(object, "base_epoch", &b->base_epoch) != 0)
+    if (!json_is_array(base) || u64_read(object, "base_epoch", &b->base_epoch) != 0)
         return -EBADMSG;
-    for (size_t what = 0; what < COUNTERS_SLOT_COUNT; what++) {
+    for (size_t what = 0; what < n && what < COUNTERS_SLOT_COUNT; what++) {
         if (u64_value(json_array_get(base, what), &b->base[what]) != 0)
             return -EBADMSG;
     }

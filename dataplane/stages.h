@@ -38,8 +38,8 @@ struct worker {
     uint16_t ip_id, id_step; /* of our datagrams: see io_tx_id_step */
     struct io_tx *tx;
     struct io_reassembly *reassembly;
-    uint64_t *counters;                         /* our block */
-    uint64_t *requests, *new_calls, *responses; /* of it, by slot */
+    uint64_t *counters;                     /* our block */
+    uint64_t *by_slot[COUNTERS_SLOT_COUNT]; /* of it */
     struct lb_call_counts call_counts;
     struct publish_current current;
     uint32_t n_jobs;

@@ -30,9 +30,8 @@ struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yie
     w->id_step = (uint16_t)io_tx_id_step(shared->n_workers);
     w->ip_id = (uint16_t)(rte_rand() / w->id_step * w->id_step + index);
     w->counters = counters_block(h, 1 + index);
-    w->requests = counters_slot_block(h, 1 + index, COUNTERS_SLOT_REQUESTS);
-    w->new_calls = counters_slot_block(h, 1 + index, COUNTERS_SLOT_NEW);
-    w->responses = counters_slot_block(h, 1 + index, COUNTERS_SLOT_RESPONSES);
+    for (uint32_t what = 0; what < COUNTERS_SLOT_COUNT; what++)
+        w->by_slot[what] = counters_slot_block(h, 1 + index, (enum counters_slot)what);
     w->call_counts = counters_call_counts(h, 1 + index);
     w->tx = io_tx_new(shared->ports, shared->n_ports, index);
     w->reassembly = io_fragments_table(shared->fragments);
@@ -110,6 +109,19 @@ static void parse(struct worker *w, uint8_t port)
 
 /* ---- Route ---- */
 
+/* Counts a backend's response by its slot. */
+static void count_response(struct worker *w, uint16_t slot, uint16_t status)
+{
+    counters_add(&w->by_slot[COUNTERS_SLOT_RESPONSES][slot], 1);
+    if (status < 200)
+        return;
+    counters_add(&w->by_slot[COUNTERS_SLOT_FINALS][slot], 1);
+    if (status == 503)
+        counters_add(&w->by_slot[COUNTERS_SLOT_BUSY][slot], 1);
+    else if (status / 100 == 5)
+        counters_add(&w->by_slot[COUNTERS_SLOT_ERRORS][slot], 1);
+}
+
 /* Counts what a backend was sent or sent, by its slot. */
 static void count_slot(struct worker *w, const struct job *job)
 {
@@ -117,11 +129,11 @@ static void count_slot(struct worker *w, const struct job *job)
     const struct proxy_output *output = &job->output;
 
     if (output->reason == PROXY_FORWARDED_REQUEST && output->backend >= 0) {
-        counters_add(&w->requests[slot_of[output->backend]], 1);
+        counters_add(&w->by_slot[COUNTERS_SLOT_REQUESTS][slot_of[output->backend]], 1);
         if (output->rule == PROXY_RULE_TABLE)
-            counters_add(&w->new_calls[slot_of[output->backend]], 1);
+            counters_add(&w->by_slot[COUNTERS_SLOT_NEW][slot_of[output->backend]], 1);
     } else if (output->reason == PROXY_FORWARDED_RESPONSE && output->sender >= 0) {
-        counters_add(&w->responses[slot_of[output->sender]], 1);
+        count_response(w, slot_of[output->sender], job->msg.status);
     }
 }
 

@@ -58,6 +58,10 @@ static void backends_have_states_shares_and_counts(void **context)
     count(&fake, COUNTERS_SLOT_STARTED, 2, 5);
     count(&fake, COUNTERS_SLOT_ENDED, 2, 12);
     count(&fake, COUNTERS_SLOT_REQUESTS, 1, 77);
+    count(&fake, COUNTERS_SLOT_FINALS, 2, 9);
+    count(&fake, COUNTERS_SLOT_BUSY, 1, 2);
+    count(&fake, COUNTERS_SLOT_ERRORS, 2, 3);
+    count(&fake, COUNTERS_SLOT_UNREACHABLE, 0, 4); /* main's */
     list = show_answer(reload, "backends");
     assert_int_equal(json_array_size(list), 2);
     a = json_array_get(list, 0);
@@ -67,6 +71,10 @@ static void backends_have_states_shares_and_counts(void **context)
     assert_string_equal(text(b, "address"), "10.0.0.2");
     assert_int_equal(number(b, "calls"), 3);
     assert_int_equal(number(b, "requests"), 77);
+    assert_int_equal(number(b, "finals"), 9);
+    assert_int_equal(number(b, "busy"), 2);
+    assert_int_equal(number(b, "errors"), 3);
+    assert_int_equal(number(b, "unreachable"), 4);
     assert_int_equal(number(b, "slot"), SLOT_B);
     assert_true(json_is_null(json_object_get(a, "slot")));
     assert_true(json_is_null(json_object_get(a, "calls")));

@@ -297,6 +297,40 @@ static void values_out_of_range_are_refused(void **context)
     state_free(loaded);
 }
 
+/* A base is an array by place. An older version wrote the first few numbers, a newer one more. */
+static void bases_of_other_versions_are_read(void **context)
+{
+#define BASE(numbers) \
+    STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\"," \
+          "\"base_epoch\":\"9\",\"base\":" numbers "}")
+    static const char *const good[] = {
+        BASE("[\"7\",\"6\",\"5\",\"4\",\"3\"]"),
+        BASE("[\"7\",\"6\",\"5\",\"4\",\"3\",\"0\",\"0\",\"0\",\"0\",\"2\",\"1\"]"),
+    };
+    static const char *const bad[] = {BASE("\"7\""), BASE("[7]"), BASE("{}"), BASE("[\"-1\"]")};
+    struct state *loaded, *again;
+    char reason[200];
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        put_file(good[i], strlen(good[i]));
+        assert_int_equal(state_load(file, &loaded, reason), 0);
+        assert_int_equal(loaded->backends[0].base_epoch, 9);
+        for (int what = 0; what < COUNTERS_SLOT_COUNT; what++)
+            assert_int_equal(loaded->backends[0].base[what], what < 5 ? 7 - what : 0);
+        assert_int_equal(state_save(loaded, file), 0);
+        assert_int_equal(state_load(file, &again, reason), 0);
+        assert_memory_equal(again->backends[0].base, loaded->backends[0].base,
+                            sizeof(loaded->backends[0].base));
+        state_free(again);
+        state_free(loaded);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        put_file(bad[i], strlen(bad[i]));
+        assert_int_equal(state_load(file, &loaded, reason), -EBADMSG);
+    }
+}
+
 /* kill -9 at any instant: a writer is killed again and again, a reader never finds a broken file.
  */
 static void killed_writer_leaves_a_readable_file(void **context)
@@ -381,6 +415,7 @@ int main(void)
         cmocka_unit_test(pool_that_left_lingers_in_the_state_but_in_no_snapshot),
         cmocka_unit_test(file_brings_back_what_was_saved),
         cmocka_unit_test(file_cut_anywhere_is_refused),
+        cmocka_unit_test(bases_of_other_versions_are_read),
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(killed_writer_leaves_a_readable_file),
         cmocka_unit_test(names_mean_one_backend_or_none),
