@@ -12,11 +12,12 @@ import time
 sys.dont_write_bytecode = True
 
 import laws                                                       # noqa: E402
+from frames import checksum, datagram, packed                     # noqa: E402
 from harness import ROOT, SystemTest, main, seen, wait_for        # noqa: E402
 from netns import ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, UDP, Capture, inside   # noqa: E402
 from phone import SDP_TYPE, Phone, hang_up                        # noqa: E402
 from sip import Message                                           # noqa: E402
-from test_fragments import Injector, checksum, datagram, packed, sdp      # noqa: E402
+from test_fragments import Injector, sdp                          # noqa: E402
 
 FLOWS = [("uac", "uas"), ("uac_wait_bye", "uas_bye"), ("uac_retransmit", "uas"),
          ("uac_cancel", "uas_cancel"), ("uac_busy", "uas_busy")]
