@@ -15,8 +15,8 @@ packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
 packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
 
 # What the tests use besides: the other compiler, a NAT, ping, a look at the wire and at files of
-# what was seen there.
-packages_tests=(clang nftables iputils-ping tcpdump tshark kamailio-presence-modules)
+# what was seen there, a DNS server.
+packages_tests=(clang nftables iputils-ping tcpdump tshark kamailio-presence-modules knot)
 
 # What tests/run --fuzz builds with: the compiler, its fuzzing engine and sanitizers, and what turns
 # their addresses into lines.
@@ -85,21 +85,23 @@ setup_apt() {
 # setup_install PACKAGE…: installs what is missing of them; leaves with apt-get's words when it
 # cannot.
 setup_install() {
-    local missing log kamailio_new=
+    local missing log service services_new=()
     mapfile -t missing < <(setup_missing "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null || setup_fail "no apt-get here; needed: ${missing[*]}"
     log=$(mktemp)
     setup_say "installing ${missing[*]} (and what they need; a minute or two)"
-    case " ${missing[*]} " in *" kamailio "*) kamailio_new=1 ;; esac
+    for service in kamailio knot; do
+        case " ${missing[*]} " in *" $service "*) services_new+=("$service") ;; esac
+    done
     if ! { setup_apt "$log" update && setup_apt "$log" install --no-install-recommends \
             "${missing[@]}"; }; then
         tail -n 15 "$log" >&2
         setup_fail "apt-get failed; its output: $log"
     fi
     rm -f "$log"
-    if [ -n "$kamailio_new" ] && [ -d /run/systemd/system ]; then
-        systemctl disable --quiet kamailio 2>/dev/null || true
+    if [ "${#services_new[@]}" -gt 0 ] && [ -d /run/systemd/system ]; then
+        systemctl disable --quiet "${services_new[@]}" 2>/dev/null || true
     fi
     mapfile -t missing < <(setup_missing "$@")
     [ "${#missing[@]}" -eq 0 ] || setup_fail "still missing after apt-get: ${missing[*]}"

@@ -455,6 +455,7 @@ void names_each(const struct names *n, void (*fn)(void *arg, const struct names_
                                         .answered = name->answered,
                                         .outcome = name->outcome,
                                         .stale = name->stale,
+                                        .published = name->published,
                                         .targets = name->targets,
                                         .n_targets = name->n_targets};
 

@@ -46,7 +46,8 @@ struct names_entry {
     bool answered;                    /* the rest says something */
     uint8_t outcome;                  /* enum snapshot_outcome */
     bool stale;
-    uint32_t left_s;                  /* until it leaves the snapshot; 0: it left, or is about to */
+    bool published;                   /* it is in the newest snapshot */
+    uint32_t left_s;                  /* until it leaves that; 0: it left, or is about to */
     const struct snapshot_target *targets;
     uint32_t n_targets;
 };

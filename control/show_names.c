@@ -48,6 +48,7 @@ static void add_name(void *arg, const struct names_entry *entry)
     json_object_set_new(object, "outcome", word == NULL ? json_null() : json_string(word));
     json_object_set_new(object, "asking", json_boolean(entry->asking));
     json_object_set_new(object, "stale", json_boolean(entry->stale));
+    json_object_set_new(object, "published", json_boolean(entry->published));
     json_object_set_new(object, "seconds_left", json_integer(entry->left_s));
     json_object_set_new(object, "targets", targets);
     json_array_append_new(arg, object);
