@@ -159,7 +159,7 @@ static void publish(struct names *n)
 {
     const struct plan_change change = {.kind = PLAN_LIVE};
     struct compile_live *live = reload_live(n->reload);
-    uint64_t now = now_ms();
+    uint64_t now = now_ms(), took;
     struct names_block *block;
 
     if (!n->dirty || n->in_flight || n->pausing)
@@ -174,8 +174,12 @@ static void publish(struct names *n)
     live->names = block->names;
     live->n_names = block->n;
     n->in_flight = true;
-    start_pause(n, NAMES_PAUSE_MS);
+    n->pausing = true;
     reload_ask(n->reload, &change, on_outcome, n);
+    /* With thousands of backends a snapshot takes its time: most of it is left to others. */
+    took = now_ms() - now;
+    start_pause(n,
+                took * NAMES_REST > NAMES_PAUSE_MS ? (uint32_t)took * NAMES_REST : NAMES_PAUSE_MS);
 }
 
 static void on_pause(void *arg)

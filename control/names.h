@@ -19,7 +19,8 @@
 enum {
     NAMES_MESSAGES_MAX = 256,         /* that wait; one more is dropped */
     NAMES_BYTES_MAX = 4 << 20,        /* of them all */
-    NAMES_PAUSE_MS = 50,              /* between two snapshots for the sake of names */
+    NAMES_PAUSE_MS = 50,              /* between two snapshots for the sake of names, … */
+    NAMES_REST = 4,                   /* …or so many times what making one takes, if that is more */
     NAMES_SWEEP_MS = 1000,            /* how often those whose time is over are looked for */
     NAMES_PATIENCE_MS = 500,          /* DNS is waited for, where a good answer is there still */
     NAMES_STALE_S = 3600,             /* how long a good answer may be used after its time */

@@ -25,6 +25,7 @@ enum {
     SWEEP_TICKS = 10 * TICKS_A_SECOND, /* a lap of the call table */
     FRAMES_A_TURN = 256,               /* from one source, before the others are looked at */
     EVENTS = 16,
+    ACCEPTED_LOG_MS = 1000, /* between two lines about accepted snapshots */
 };
 
 /* What an epoll event is about; a TAP's is TAG_TAP + the port's index. */
@@ -44,6 +45,7 @@ struct loop {
     int trouble;        /* io_kernel_trouble as it was logged last */
     int error;          /* why the loop ends by itself */
     uint64_t fib_built_ms;
+    uint64_t accepted_ms; /* when an accepted snapshot was logged last */
     uint64_t n_ticks;
 };
 
@@ -243,7 +245,11 @@ static int on_offer(void *context, int fd, uint64_t size, uint64_t generation,
         return status;
     }
     count(loop, COUNTER_SNAPSHOTS_ACCEPTED, 1);
-    loop_log("snapshot %llu accepted", (unsigned long long)generation);
+    /* Names alone may bring twenty a second. */
+    if (loop->accepted_ms == 0 || now_ms() - loop->accepted_ms >= ACCEPTED_LOG_MS) {
+        loop->accepted_ms = now_ms();
+        loop_log("snapshot %llu accepted", (unsigned long long)generation);
+    }
     keep_backends_known(loop);
     return 0;
 }
