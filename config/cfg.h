@@ -82,6 +82,7 @@ struct cfg {
         char *socket;             /* default /run/tandem/control.sock */
         char *socket_group;       /* default: none, owner only */
         char *state_dir;          /* default /var/lib/tandem: admin states, lingering backends */
+        struct sip_addr metrics;  /* where HTTP is listened to; port 0: nowhere */
         struct sip_addr *dns;     /* servers; none: the system's */
         uint32_t n_dns;
     } control;

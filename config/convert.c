@@ -460,6 +460,16 @@ static int take_dns(const struct schema_control *raw, struct cfg *cfg, struct cf
     return 0;
 }
 
+static int take_metrics(const struct schema_control *raw, struct cfg *cfg, struct cfg_error *error)
+{
+    /* No port is the usual one: a missing one stays 0. */
+    if (raw->metrics == NULL ||
+        (value_server(raw->metrics, 0, &cfg->control.metrics) == 0 && cfg->control.metrics.port != 0))
+        return 0;
+    return check_refuse(error, "control", "metrics", "`%.60s` is not ADDRESS:PORT or [IPV6]:PORT",
+                        raw->metrics);
+}
+
 static int convert_control(const struct schema_control *raw, struct cfg *cfg,
                            struct cfg_error *error)
 {
@@ -475,6 +485,8 @@ static int convert_control(const struct schema_control *raw, struct cfg *cfg,
                         &cfg->control.state_dir, "control", "state_dir", error);
     if (ret == 0 && raw->socket_group != NULL)
         ret = copy(raw->socket_group, &cfg->control.socket_group, error);
+    if (ret == 0)
+        ret = take_metrics(raw, cfg, error);
     if (ret == 0)
         ret = take_dns(raw, cfg, error);
     return ret;

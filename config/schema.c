@@ -178,6 +178,7 @@ static const cyaml_schema_field_t control_fields[] = {
                            SCHEMA_NAME_MAX),
     CYAML_FIELD_STRING_PTR("state_dir", OPTIONAL, struct schema_control, state_dir, 1,
                            SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("metrics", OPTIONAL, struct schema_control, metrics, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("dns", LIST_OPTIONAL, struct schema_control, dns, n_dns, &text_value,
                                1, SCHEMA_DNS_MAX),
     CYAML_FIELD_END,

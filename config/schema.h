@@ -134,7 +134,7 @@ struct schema_pool {
 };
 
 struct schema_control {
-    char *socket, *socket_group, *state_dir;
+    char *socket, *socket_group, *state_dir, *metrics;
     char **dns;
     uint32_t n_dns;
 };

@@ -113,6 +113,8 @@ static const char *needs_restart(const struct plan_base *base, const struct cfg 
         strcpy(ret_key, "control.socket_group");
     else if (!same_text(old->control.state_dir, new->control.state_dir))
         strcpy(ret_key, "control.state_dir");
+    else if (!sip_addr_equal(&old->control.metrics, &new->control.metrics))
+        strcpy(ret_key, "control.metrics");
     else if (!same_text(old->secret_file, new->secret_file))
         strcpy(ret_key, "secret_file");
     else

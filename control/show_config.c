@@ -257,17 +257,21 @@ static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
     return object;
 }
 
+static json_t *addr_json(const struct sip_addr *addr)
+{
+    char text[SIP_ADDR_TEXT_MAX];
+    uint32_t length = sip_addr_print(addr, text);
+
+    return json_stringn(text, length);
+}
+
 /* Null: the system's. */
 static json_t *dns_json(const struct cfg *cfg)
 {
     json_t *list = cfg->control.n_dns == 0 ? json_null() : json_array();
 
-    for (uint32_t i = 0; i < cfg->control.n_dns; i++) {
-        char text[SIP_ADDR_TEXT_MAX];
-        uint32_t length = sip_addr_print(&cfg->control.dns[i], text);
-
-        json_array_append_new(list, json_stringn(text, length));
-    }
+    for (uint32_t i = 0; i < cfg->control.n_dns; i++)
+        json_array_append_new(list, addr_json(&cfg->control.dns[i]));
     return list;
 }
 
@@ -278,6 +282,9 @@ static json_t *control_json(const struct cfg *cfg)
     json_object_set_new(object, "socket", text_json(cfg->control.socket));
     json_object_set_new(object, "socket_group", text_json(cfg->control.socket_group));
     json_object_set_new(object, "state_dir", text_json(cfg->control.state_dir));
+    json_object_set_new(object, "metrics", cfg->control.metrics.port == 0
+                                               ? json_null()
+                                               : addr_json(&cfg->control.metrics));
     json_object_set_new(object, "dns", dns_json(cfg));
     return object;
 }

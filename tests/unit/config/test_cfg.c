@@ -151,6 +151,8 @@ static void test_other_values(void **state)
     assert_string_equal(cfg->control.socket, "/run/t/c.sock");
     assert_string_equal(cfg->control.socket_group, "operators");
     assert_string_equal(cfg->control.state_dir, "/var/lib/t");
+    assert_ip(&cfg->control.metrics.ip, "2001:db8::10");
+    assert_int_equal(cfg->control.metrics.port, 9060);
     assert_int_equal(cfg->control.n_dns, 4);
     assert_ip(&cfg->control.dns[0].ip, "192.0.2.53");
     assert_int_equal(cfg->control.dns[0].port, 53);
@@ -216,6 +218,7 @@ static void test_defaults(void **state)
     assert_string_equal(cfg->control.socket, "/run/tandem/control.sock");
     assert_null(cfg->control.socket_group);
     assert_string_equal(cfg->control.state_dir, "/var/lib/tandem");
+    assert_int_equal(cfg->control.metrics.port, 0);
     assert_int_equal(cfg->control.n_dns, 0);
     cfg_free(cfg);
 }
