@@ -11,10 +11,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/admin.h"
 #include "control/log.h"
+#include "control/metrics.h"
+#include "control/metrics_http.h"
 #include "control/names.h"
 #include "control/reload.h"
 
@@ -32,6 +35,8 @@ struct control {
     struct dns *dns;
     struct names *names;
     struct admin *admin;
+    struct metrics_start metrics_start;
+    struct metrics_http *metrics; /* NULL: not configured */
     struct loop_event *hup, *term, *interrupt;
 };
 
@@ -86,8 +91,32 @@ static void on_stop(void *arg)
     loop_stop(control->loop);
 }
 
+/* 0, or -EINVAL and one line in ret_text. */
+static int metrics_init(struct control *control, char *ret_text)
+{
+    const struct sip_addr *addr = &reload_cfg(control->reload)->control.metrics;
+    const struct metrics_http_conf conf = {.path = "/metrics",
+                                           .type = "text/plain; version=0.0.4; charset=utf-8",
+                                           .page = metrics_write,
+                                           .arg = &control->metrics_start};
+    char text[SIP_ADDR_TEXT_MAX];
+
+    if (addr->port == 0)
+        return 0;
+    control->metrics_start = (struct metrics_start){.reload = control->reload,
+                                                    .version = TANDEM_VERSION,
+                                                    .start_s = (uint64_t)time(NULL)};
+    control->metrics = metrics_http_new(control->loop, addr, &conf);
+    if (control->metrics != NULL)
+        return 0;
+    snprintf(ret_text, PLAN_TEXT_MAX, "control.metrics: %.*s: %s", (int)sip_addr_print(addr, text),
+             text, strerror(errno));
+    return -EINVAL;
+}
+
 static void control_done(struct control *control)
 {
+    metrics_http_free(control->metrics);
     admin_free(control->admin);
     dns_free(control->dns);
     names_free(control->names);
@@ -147,7 +176,7 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||
         control->interrupt == NULL)
         return -EINVAL;
-    return 0;
+    return metrics_init(control, ret_text);
 }
 
 /* The configuration, or NULL after its one line on standard error. */

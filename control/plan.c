@@ -51,6 +51,8 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
     case PLAN_LIVE:
         snprintf(ret_text, size, "names and captures");
         return;
+    case PLAN_KIND_COUNT:
+        return;
     }
 }
 

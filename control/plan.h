@@ -19,6 +19,7 @@ enum plan_kind {
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
     PLAN_LIVE,                        /* names or captures: no word of the operator's, on no disk */
+    PLAN_KIND_COUNT,
 };
 
 struct plan_change {

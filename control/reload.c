@@ -50,6 +50,7 @@ struct reload {
     uint64_t again_s;               /* what runs was refused: when it is offered again; 0: not */
     uint64_t forget_s;              /* nobody is forgotten before, since that was refused */
     struct plan offered;
+    struct reload_history history;
 };
 
 static void proceed(struct reload *r);
@@ -85,6 +86,7 @@ static void finish(struct reload *r, enum reload_status status, const char *reas
         plan_warn(r->snapshot, r->note, text);
         r->note[0] = '\0';
     }
+    r->history.changes[queue_first(&r->queue)->kind][status] += !queue_first(&r->queue)->dry_run;
     outcome.text = status == RELOAD_REFUSED ? reason : text;
     if (status == RELOAD_REFUSED)
         log_error("%s", text);
@@ -110,6 +112,7 @@ static void adopt(struct reload *r, struct plan *plan)
     r->state = plan->state;
     free(r->snapshot);
     r->snapshot = plan->snapshot;
+    r->history.adopted_s = clock_s(CLOCK_MONOTONIC);
     memset(plan, 0, sizeof(*plan));
 }
 
@@ -579,6 +582,11 @@ const struct snapshot *reload_snapshot(const struct reload *r)
 const struct link *reload_link(const struct reload *r)
 {
     return r->link;
+}
+
+const struct reload_history *reload_history(const struct reload *r)
+{
+    return &r->history;
 }
 
 uint64_t reload_acknowledged(const struct reload *r)

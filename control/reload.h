@@ -30,6 +30,12 @@ enum reload_status {
     RELOAD_LATE,                      /* no outcome within RELOAD_ANSWER_MS; it may still come */
 };
 
+/* Since this process began. */
+struct reload_history {
+    uint64_t changes[PLAN_KIND_COUNT][RELOAD_LATE];   /* by kind and outcome: DONE to REFUSED */
+    uint64_t adopted_s;               /* CLOCK_MONOTONIC second when what runs began to */
+};
+
 struct reload_outcome {
     enum reload_status status;
     uint64_t generation;              /* of RELOAD_DONE and RELOAD_PENDING */
@@ -73,6 +79,7 @@ const struct keys *reload_keys(const struct reload *reload);
 const struct state *reload_state(const struct reload *reload);
 const struct snapshot *reload_snapshot(const struct reload *reload);
 const struct link *reload_link(const struct reload *reload);
+const struct reload_history *reload_history(const struct reload *reload);
 
 /* The generation in use at the data plane as it last said (0: none, or absent), and why it refused
  * the last offer ("": it did not). */

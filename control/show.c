@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/share.h"
 #include "control/show_config.h"
 #include "control/totals.h"
 
@@ -37,17 +38,10 @@ static json_t *total_json(const struct totals *totals, uint32_t id, enum counter
                                                  : count_json(totals_of(totals, id, what));
 }
 
-/* Calls in progress: who began less who ended; the two are read apart, so clamp at 0. What was
- * before the base is over: its difference is what was miscounted. */
 static json_t *calls_json(const struct totals *totals, uint32_t id)
 {
-    uint64_t started, ended;
-
-    if (totals_slot(totals, id) == LB_NO_SLOT)
-        return json_null();
-    started = totals_of(totals, id, COUNTERS_SLOT_STARTED);
-    ended = totals_of(totals, id, COUNTERS_SLOT_ENDED);
-    return count_json(started > ended ? started - ended : 0);
+    return totals_slot(totals, id) == LB_NO_SLOT ? json_null()
+                                                 : count_json(totals_calls(totals, id));
 }
 
 static json_t *text_json(const struct snapshot *s, struct lb_text text)
@@ -55,24 +49,6 @@ static json_t *text_json(const struct snapshot *s, struct lb_text text)
     struct sip_slice slice = snapshot_text(s, text);
 
     return json_stringn(slice.at, slice.length);
-}
-
-/* Entries of each backend in its pool's table, by the snapshot's indices, for free(). NULL: no
- * memory. */
-static uint32_t *count_entries(const struct snapshot *s)
-{
-    uint32_t *entries = calloc(s->backends.n + 1u, sizeof(*entries));
-
-    for (uint32_t p = 0; entries != NULL && p < s->pools.n; p++) {
-        const struct lb_pool *pool = &snapshot_pools(s)[p];
-        const uint16_t *table = (const uint16_t *)snapshot_at(s, s->tables.offset) + pool->table;
-
-        for (uint32_t position = 0; position < pool->table_size; position++) {
-            if (table[position] < pool->n_backends) /* others stand for nobody */
-                entries[pool->first_backend + table[position]]++;
-        }
-    }
-    return entries;
 }
 
 static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
@@ -117,7 +93,7 @@ static json_t *show_backends(const struct reload *reload)
     const struct snapshot *s = reload_snapshot(reload);
     struct counters_header *counters = link_counters(reload_link(reload));
     struct totals *totals = totals_new(reload_state(reload), counters);
-    uint32_t *entries = count_entries(s);
+    uint32_t *entries = share_entries(s);
     json_t *list = totals == NULL || entries == NULL ? NULL : json_array();
 
     for (uint32_t i = 0; list != NULL && i < s->backends.n; i++)

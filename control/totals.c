@@ -134,3 +134,13 @@ uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot 
         return sum;
     return sum - b->base[what];
 }
+
+uint64_t totals_calls(const struct totals *totals, uint32_t id)
+{
+    uint64_t started = totals_of(totals, id, COUNTERS_SLOT_STARTED);
+    uint64_t ended = totals_of(totals, id, COUNTERS_SLOT_ENDED);
+
+    /* The two are read apart, so clamp at 0. What was before the base is over: its difference is
+     * what was miscounted. */
+    return started > ended ? started - ended : 0;
+}

@@ -24,6 +24,9 @@ uint32_t totals_slot(const struct totals *totals, uint32_t id);
 /* What was counted for a backend that has a slot. */
 uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot what);
 
+/* Calls in progress of a backend that has a slot. */
+uint64_t totals_calls(const struct totals *totals, uint32_t id);
+
 /*
  * After the data plane gave slots to a snapshot's backends: those whose slot was not theirs in
  * `before` get its sums in `before` as their base. Nothing counts in a slot that is given away, so

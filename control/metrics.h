@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Prometheus is told: what runs, joined with what the data plane counted, in its text form.
+ * Samples that only the data plane could tell are missing while it is absent, never an invented 0.
+ * It changes nothing, and does not know how it is asked (metrics_http.h).
+ */
+#ifndef TANDEM_CONTROL_METRICS_H
+#define TANDEM_CONTROL_METRICS_H
+
+#include "control/reload.h"
+
+/* What is known when control starts. */
+struct metrics_start {
+    const struct reload *reload;
+    const char *version;
+    uint64_t start_s;                 /* CLOCK_REALTIME second when control began */
+};
+
+/* All metrics as one text for free(), and its length; NULL: no memory. arg: struct metrics_start. */
+char *metrics_write(void *arg, size_t *ret_length);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Prometheus' text form: see metrics_text.h.
+ */
+#include "control/metrics_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct metrics_text {
+    FILE *out;
+    char *bytes;
+    size_t length;
+    const char *name, *help; /* of the family; help NULL: it was written */
+    enum metrics_type type;
+};
+
+struct metrics_text *metrics_text_new(void)
+{
+    struct metrics_text *text = calloc(1, sizeof(*text));
+
+    if (text == NULL)
+        return NULL;
+    text->out = open_memstream(&text->bytes, &text->length);
+    if (text->out == NULL) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+void metrics_family(struct metrics_text *text, const char *name, enum metrics_type type,
+                    const char *help)
+{
+    text->name = name;
+    text->type = type;
+    text->help = help;
+}
+
+/* Between its quotes: backslash, quote and line end are escaped. */
+static void print_value(FILE *out, struct sip_slice value)
+{
+    for (uint32_t i = 0; i < value.length; i++) {
+        if (value.at[i] == '\n')
+            fputs("\\n", out);
+        else if (value.at[i] == '\\' || value.at[i] == '"')
+            fprintf(out, "\\%c", value.at[i]);
+        else
+            fputc(value.at[i], out);
+    }
+}
+
+/* All but the value. */
+static void print_name(struct metrics_text *text, const struct metrics_label *labels, uint32_t n)
+{
+    if (text->help != NULL) {
+        fprintf(text->out, "# HELP %s %s\n# TYPE %s %s\n", text->name, text->help, text->name,
+                text->type == METRICS_COUNTER ? "counter" : "gauge");
+        text->help = NULL;
+    }
+    fputs(text->name, text->out);
+    for (uint32_t i = 0; i < n; i++) {
+        fprintf(text->out, "%s%s=\"", i == 0 ? "{" : ",", labels[i].name);
+        print_value(text->out, labels[i].value);
+        fputc('"', text->out);
+    }
+    fputs(n > 0 ? "} " : " ", text->out);
+}
+
+void metrics_sample(struct metrics_text *text, const struct metrics_label *labels, uint32_t n,
+                    uint64_t value)
+{
+    print_name(text, labels, n);
+    fprintf(text->out, "%" PRIu64 "\n", value);
+}
+
+void metrics_sample_real(struct metrics_text *text, const struct metrics_label *labels, uint32_t n,
+                         double value)
+{
+    print_name(text, labels, n);
+    fprintf(text->out, "%.9g\n", value);
+}
+
+char *metrics_text_end(struct metrics_text *text, size_t *ret_length)
+{
+    int failed = ferror(text->out) | fclose(text->out);
+    char *bytes = text->bytes;
+
+    *ret_length = text->length;
+    free(text);
+    if (failed == 0)
+        return bytes;
+    free(bytes);
+    return NULL;
+}
