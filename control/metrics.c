@@ -99,8 +99,8 @@ static void write_snapshot(struct metrics_text *text, const struct source *sourc
 static void write_changes(struct metrics_text *text, const struct source *source)
 {
     static const char *const kinds[PLAN_KIND_COUNT] = {
-        [PLAN_FILE] = "reload",     [PLAN_ADMIN] = "admin",   [PLAN_WEIGHT] = "weight",
-        [PLAN_FORGET] = "forget",   [PLAN_ROTATE] = "rotate", [PLAN_LIVE] = "live",
+        [PLAN_FILE] = "reload",   [PLAN_ADMIN] = "admin",   [PLAN_WEIGHT] = "weight",
+        [PLAN_FORGET] = "forget", [PLAN_ROTATE] = "rotate", [PLAN_LIVE] = "live",
     };
     static const char *const outcomes[] = {"done", "pending", "refused"};
 
@@ -111,8 +111,7 @@ static void write_changes(struct metrics_text *text, const struct source *source
             const struct metrics_label labels[] = {{"change", sip_slice_of(kinds[kind])},
                                                    {"outcome", sip_slice_of(outcomes[outcome])}};
 
-            metrics_sample(text, labels, 2,
-                           reload_history(source->reload)->changes[kind][outcome]);
+            metrics_sample(text, labels, 2, reload_history(source->reload)->changes[kind][outcome]);
         }
     }
 }
@@ -292,8 +291,8 @@ static void write_totals(struct metrics_text *text, const struct source *source)
 }
 
 static void (*const PARTS[])(struct metrics_text *text, const struct source *source) = {
-    write_control, write_dataplane, write_snapshot, write_changes,
-    write_services, write_pools, write_backends, write_totals,
+    write_control,  write_dataplane, write_snapshot, write_changes,
+    write_services, write_pools,     write_backends, write_totals,
 };
 
 char *metrics_write(void *arg, size_t *ret_length)
@@ -302,8 +301,7 @@ char *metrics_write(void *arg, size_t *ret_length)
     struct counters_header *counters = link_counters(reload_link(start->reload));
     struct totals *totals = totals_new(reload_state(start->reload), counters);
     uint32_t *entries = share_entries(reload_snapshot(start->reload));
-    struct metrics_text *text =
-        totals == NULL || entries == NULL ? NULL : metrics_text_new();
+    struct metrics_text *text = totals == NULL || entries == NULL ? NULL : metrics_text_new();
     const struct source source = {.start = start,
                                   .reload = start->reload,
                                   .s = reload_snapshot(start->reload),

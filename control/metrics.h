@@ -13,10 +13,11 @@
 struct metrics_start {
     const struct reload *reload;
     const char *version;
-    uint64_t start_s;                 /* CLOCK_REALTIME second when control began */
+    uint64_t start_s; /* CLOCK_REALTIME second when control began */
 };
 
-/* All metrics as one text for free(), and its length; NULL: no memory. arg: struct metrics_start. */
+/* All metrics as one text for free(), and its length; NULL: no memory. arg: struct metrics_start.
+ */
 char *metrics_write(void *arg, size_t *ret_length);
 
 #endif

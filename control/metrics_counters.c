@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum row_kind {
-    ROW_SUM,        /* one sample: the sum over all blocks */
-    ROW_WORKERS,    /* a sample for each worker */
-    ROW_PREFIX,     /* one for each counter that begins so; the rest of its name is the reason */
+    ROW_SUM,     /* one sample: the sum over all blocks */
+    ROW_WORKERS, /* a sample for each worker */
+    ROW_PREFIX,  /* one for each counter that begins so; the rest of its name is the reason */
 };
 
 struct row {
@@ -46,8 +46,8 @@ static const struct row ROWS[] = {
      METRICS_COUNTER, ROW_SUM, NULL, NULL},
     {"fragments", "tandem_received_fragments_total", "Fragments to an address with listeners.",
      METRICS_COUNTER, ROW_SUM, NULL, NULL},
-    {"fragments_joined", "tandem_joined_fragments_total", "Fragments of datagrams that were joined.",
-     METRICS_COUNTER, ROW_SUM, NULL, NULL},
+    {"fragments_joined", "tandem_joined_fragments_total",
+     "Fragments of datagrams that were joined.", METRICS_COUNTER, ROW_SUM, NULL, NULL},
     {"drop_fragment_", "tandem_dropped_fragments_total", "Fragments dropped.", METRICS_COUNTER,
      ROW_PREFIX, NULL, NULL},
     {"fragments_waiting", "tandem_waiting_fragments", "Fragments that wait for the rest.",
@@ -85,8 +85,8 @@ static const struct row ROWS[] = {
     {"tap_ring_full", TO_KERNEL_LOST, "Frames for the kernel that were lost.", METRICS_COUNTER,
      ROW_SUM, "reason", "ring_full"},
     {"tap_write_drop", TO_KERNEL_LOST, NULL, METRICS_COUNTER, ROW_SUM, "reason", "kernel"},
-    {"from_tap", "tandem_from_kernel_frames_total", "Frames that the kernel sent.",
-     METRICS_COUNTER, ROW_SUM, NULL, NULL},
+    {"from_tap", "tandem_from_kernel_frames_total", "Frames that the kernel sent.", METRICS_COUNTER,
+     ROW_SUM, NULL, NULL},
     {"tap_tx", "tandem_from_kernel_sent_frames_total", "Of these, frames sent by a port.",
      METRICS_COUNTER, ROW_SUM, NULL, NULL},
     {"from_tap_ring_full", FROM_KERNEL_LOST, "Frames of the kernel that were lost.",

@@ -12,17 +12,17 @@
 #include "dataplane/sip/ip.h"
 
 enum {
-    METRICS_HTTP_CLIENTS_MAX = 16,    /* one more waits until one leaves */
-    METRICS_HTTP_REQUEST_MAX = 4096,  /* bytes of request line and header; more are refused: 431 */
-    METRICS_HTTP_REQUEST_MS = 5000,   /* for a whole request, or the client is left */
-    METRICS_HTTP_STALL_MS = 5000,     /* a client that reads nothing for so long is left */
-    METRICS_HTTP_CLOSE_MS = 1000,     /* for a client to hang up once it was answered */
+    METRICS_HTTP_CLIENTS_MAX = 16,   /* one more waits until one leaves */
+    METRICS_HTTP_REQUEST_MAX = 4096, /* bytes of request line and header; more are refused: 431 */
+    METRICS_HTTP_REQUEST_MS = 5000,  /* for a whole request, or the client is left */
+    METRICS_HTTP_STALL_MS = 5000,    /* a client that reads nothing for so long is left */
+    METRICS_HTTP_CLOSE_MS = 1000,    /* for a client to hang up once it was answered */
 };
 
 struct metrics_http_conf {
-    const char *path;                 /* of the page; others are 404 */
-    const char *type;                 /* its Content-Type */
-    char *(*page)(void *arg, size_t *ret_length);   /* for free(); NULL: no memory, 500 */
+    const char *path;                             /* of the page; others are 404 */
+    const char *type;                             /* its Content-Type */
+    char *(*page)(void *arg, size_t *ret_length); /* for free(); NULL: no memory, 500 */
     void *arg;
 };
 

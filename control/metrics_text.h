@@ -13,7 +13,7 @@
 
 struct metrics_label {
     const char *name;
-    struct sip_slice value;           /* any bytes of UTF-8 */
+    struct sip_slice value; /* any bytes of UTF-8 */
 };
 
 enum metrics_type { METRICS_COUNTER, METRICS_GAUGE };
