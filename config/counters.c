@@ -68,6 +68,15 @@ int counters_check(const void *memory, uint64_t size)
     return 0;
 }
 
+bool counters_is_time(const struct counters_header *h, uint32_t counter)
+{
+    static const char end[] = "cycles";
+    const char *name = counters_name(h, counter);
+    size_t length = strlen(name);
+
+    return length >= sizeof(end) - 1 && strcmp(name + length - (sizeof(end) - 1), end) == 0;
+}
+
 uint64_t counters_sum(const struct counters_header *h, uint32_t counter)
 {
     uint64_t sum = 0;

@@ -8,6 +8,7 @@
 #define TANDEM_CONFIG_COUNTERS_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,9 @@ static inline uint32_t *counters_slot_ids(const struct counters_header *h)
 {
     return (uint32_t *)((char *)(uintptr_t)h + h->slot_ids);
 }
+/* Whether a counter's name ends in "cycles": it measures time, so that it never stands still. */
+bool counters_is_time(const struct counters_header *h, uint32_t counter);
+
 /* The values of a block; writers store with relaxed atomics, readers load so. */
 static inline uint64_t *counters_block(const struct counters_header *h, uint32_t block)
 {

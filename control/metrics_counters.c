@@ -103,6 +103,11 @@ static const struct row ROWS[] = {
     {"snapshots_accepted", OFFERS, "Snapshots that the data plane was offered.", METRICS_COUNTER,
      ROW_SUM, "outcome", "accepted"},
     {"snapshots_refused", OFFERS, NULL, METRICS_COUNTER, ROW_SUM, "outcome", "refused"},
+    {"cycles", "tandem_worker_cycles_total", "Cycles that a worker ran for.", METRICS_COUNTER,
+     ROW_WORKERS, NULL, NULL},
+    {"busy_cycles", "tandem_worker_busy_cycles_total",
+     "Of these, cycles of turns that found work: by the rates of both, its busy share.",
+     METRICS_COUNTER, ROW_WORKERS, NULL, NULL},
 };
 
 enum { ROW_COUNT = sizeof(ROWS) / sizeof(ROWS[0]) };

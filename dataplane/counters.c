@@ -62,6 +62,8 @@ static const char *const names[COUNTER_VERDICTS] = {
     [COUNTER_CALLS_INHERITED] = "calls_inherited",
     [COUNTER_SNAPSHOTS_ACCEPTED] = "snapshots_accepted",
     [COUNTER_SNAPSHOTS_REFUSED] = "snapshots_refused",
+    [COUNTER_CYCLES] = "cycles",
+    [COUNTER_BUSY_CYCLES] = "busy_cycles",
 };
 
 static struct counters_header shape(uint32_t n_workers)

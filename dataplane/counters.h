@@ -79,7 +79,9 @@ enum counter {
     COUNTER_CALLS_INHERITED, /* entries taken over from the data plane before */
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
-    COUNTER_VERDICTS, /* and on: verdict_<proxy_reason_name>, each */
+    COUNTER_CYCLES,      /* of the time stamp counter, a worker's since it began to run */
+    COUNTER_BUSY_CYCLES, /* of these, in turns that found work: over the first, its busy share */
+    COUNTER_VERDICTS,    /* and on: verdict_<proxy_reason_name>, each */
     COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,
 };
 

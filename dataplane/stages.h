@@ -35,6 +35,7 @@ struct worker {
     uint32_t index;
     bool yields;
     bool main_has_work;      /* this loop gave main something */
+    uint64_t began;          /* to run, by the time stamp counter */
     uint16_t ip_id, id_step; /* of our datagrams: see io_tx_id_step */
     struct io_tx *tx;
     struct io_reassembly *reassembly;

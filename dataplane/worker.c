@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_prefetch.h>
 #include <rte_random.h>
@@ -393,6 +394,17 @@ static void yield(struct worker *w)
     publish_online(w->shared->publish, w->index);
 }
 
+/* Ends a turn, which began when the last one ended. What others took of the CPU while we yielded is
+ * idle time: only idle turns yield. */
+static void keep_time(struct worker *w, bool busy)
+{
+    uint64_t now = rte_rdtsc() - w->began;
+
+    if (busy)
+        worker_count(w, COUNTER_BUSY_CYCLES, now - w->counters[COUNTER_CYCLES]);
+    counters_set(&w->counters[COUNTER_CYCLES], now);
+}
+
 static uint32_t run_port(struct worker *w, uint8_t port)
 {
     struct rte_mbuf *mbufs[IO_BURST];
@@ -410,6 +422,7 @@ int worker_run(void *worker)
     struct worker *w = worker;
     struct worker_shared *shared = w->shared;
 
+    w->began = rte_rdtsc();
     publish_online(shared->publish, w->index);
     while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
         uint32_t n = 0;
@@ -427,6 +440,7 @@ int worker_run(void *worker)
         publish_quiescent(shared->publish, w->index);
         if (n == 0 && w->yields)
             yield(w);
+        keep_time(w, n > 0);
     }
     publish_offline(shared->publish, w->index);
     return 0;

@@ -21,6 +21,23 @@ static struct counters_header *layout_new(void)
     return h;
 }
 
+/* By the name's end: a name of that only, and no other that has it within or is shorter. */
+static void test_time(void **state)
+{
+    static const struct {
+        const char *name;
+        bool time;
+    } rows[] = {{"cycles", true}, {"busy_cycles", true},  {"ycles", false},
+                {"", false},      {"cycles_lost", false}, {"motorcyclist", false}};
+    struct counters_header *h = layout_new();
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        strcpy((char *)(uintptr_t)counters_name(h, 0), rows[i].name);
+        assert_int_equal(counters_is_time(h, 0), rows[i].time);
+    }
+    free(h);
+}
+
 static void test_sums(void **state)
 {
     struct counters_header *h = layout_new();
@@ -95,7 +112,8 @@ static void test_hostile(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sums), cmocka_unit_test(test_hostile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_time), cmocka_unit_test(test_sums),
+                                       cmocka_unit_test(test_hostile)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

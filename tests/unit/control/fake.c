@@ -115,7 +115,7 @@ static void memory_make(struct fake *fake)
                                      .epoch = 7,
                                      .n_counters = FAKE_COUNTERS,
                                      .n_slots = FAKE_SLOTS};
-    static const char *const names[FAKE_COUNTERS] = {"messages", "forwarded", "dropped"};
+    static const char *const names[FAKE_COUNTERS] = {"messages", "forwarded", "dropped", "busy_cycles"};
     struct timespec now;
     void *memory;
 

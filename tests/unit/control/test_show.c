@@ -3,6 +3,8 @@
  * What `show` and `why` say: counts of the data plane joined with what runs, and its absence.
  */
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,6 +162,52 @@ static void stats_are_summed_and_known_to_be_still(void **context)
     fake_teardown(&fake);
 }
 
+/* A value that moves all the time. */
+struct moving {
+    uint64_t *value;
+    atomic_bool stop;
+};
+
+static void *move(void *context)
+{
+    struct moving *moving = context;
+
+    while (!atomic_load(&moving->stop))
+        __atomic_fetch_add(moving->value, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+/* Time never stands still, and must not hide that all else does. */
+static void stats_are_still_while_time_passes(void **context)
+{
+    struct fake fake;
+    struct reload *reload = connected(&fake);
+
+    (void)context;
+    for (uint32_t counter = 0; counter < FAKE_COUNTERS; counter++) {
+        struct moving moving = {.value = &counters_block(fake.counters, 2)[counter]};
+        bool time = counter == FAKE_COUNTERS - 1;
+        bool still = true;
+        pthread_t thread;
+
+        assert_int_equal(counters_is_time(fake.counters, counter), time);
+        assert_int_equal(pthread_create(&thread, NULL, move, &moving), 0);
+        while (__atomic_load_n(moving.value, __ATOMIC_RELAXED) == 0)
+            ;
+        for (uint32_t i = 0; still && i < 50; i++) { /* where the CPU is short, it may pause */
+            json_t *stats = show_answer(reload, "stats");
+
+            still = json_is_true(json_object_get(stats, "stable"));
+            json_decref(stats);
+        }
+        assert_int_equal(still, time);
+        atomic_store(&moving.stop, true);
+        pthread_join(thread, NULL);
+    }
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
 static void generation_says_who_is_there(void **context)
 {
     struct fake fake;
@@ -233,6 +281,7 @@ int main(void)
         cmocka_unit_test(backends_have_states_shares_and_counts),
         cmocka_unit_test(slot_given_to_another_backend_starts_at_zero),
         cmocka_unit_test(stats_are_summed_and_known_to_be_still),
+        cmocka_unit_test(stats_are_still_while_time_passes),
         cmocka_unit_test(generation_says_who_is_there),
         cmocka_unit_test(why_tells_table_from_call_table),
     };
