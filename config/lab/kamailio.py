@@ -107,7 +107,9 @@ class Backend:
         addresses = [self.address6] if self.lab.ipv6 else []
         for address in (*addresses, *self.held):
             yield "socket_workers=1"
-            yield f"listen=udp:{f'[{address}]' if ':' in address else address}:5060"
+            advertised = f" advertise [{self.lab.vip6}]:5060" \
+                if self.lab.advertise and address == self.address6 else ""
+            yield f"listen=udp:{f'[{address}]' if ':' in address else address}:5060{advertised}"
 
     def _presence(self):
         """The words of kamailio.cfg about presence, and its empty tables."""

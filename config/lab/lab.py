@@ -43,6 +43,7 @@ class Host:
     address: str
     address6: str | None
     public_address: str | None = None    # where others see it, when a NAT stands before it
+    public_address6: str | None = None
 
 
 class Lab:
@@ -52,6 +53,7 @@ class Lab:
     ports       2: outside and inside; 1: one port for both
     ipv6        give every interface an IPv6 address, the service an IPv6 listener
     backends    how many Kamailios to begin with
+    backends6   the configuration names them by their IPv6 addresses
     tandem      False: namespaces and backends only
     hugepages   auto | on | off, as in the configuration
     build       the build directory; default: $TANDEM_BUILD or build/ at the root
@@ -71,14 +73,14 @@ class Lab:
 
     def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
                  tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False,
-                 presence=False, advertise=False):
+                 presence=False, advertise=False, backends6=False):
         if os.geteuid() != 0:
             raise LabError("the laboratory needs root (network namespaces)")
         cpus = max(os.sched_getaffinity(0)) + 1
         self.driver, self.ports, self.ipv6 = driver, ports, ipv6
         self.workers = [min(cpu, cpus - 1) for cpu in workers]
         self.n_backends, self.tandem, self.hugepages = backends, tandem, hugepages
-        self.presence, self.advertise = presence, advertise
+        self.presence, self.advertise, self.backends6 = presence, advertise, backends6
         self.build = Path(build or os.environ.get("TANDEM_BUILD") or ROOT / "build")
         self.net = Net(f"{os.getpid()}-{next(_labs)}")
         self.dir = Path(tempfile.mkdtemp(prefix="tandem-"))
@@ -217,10 +219,12 @@ class Lab:
         self.net.unplug(name)
         self.net.remove(name)
 
-    def nat(self, name="phone", public="192.0.2.30", private="192.168.77.2"):
+    def nat(self, name="phone", public="192.0.2.30", private="192.168.77.2",
+            private6="fd00:77::2"):
         """
-        A phone behind a Linux NAT: Host `name` has only the private address, and is seen at
-        `public` from a random high port. Tables are the kernel's (nftables).
+        A phone behind a Linux NAT: Host `name` has only the private addresses, and is seen at
+        `public`, or the IPv6 address that ends alike, from a random high port. Tables are the
+        kernel's (nftables).
         """
         net, router = self.net, f"{name}nat"
         self.host(router, public)
@@ -231,7 +235,15 @@ class Lab:
         net.address(name, f"{private}/24")
         net.ip(name, "route", "add", "default", "via", gateway)
         net.masquerade(router, "eth0", public)
-        self.hosts[name] = Host(name, net.full(name), private, None, public)
+        public6 = self.hosts[router].address6
+        if public6:
+            gateway6 = private6.rpartition(":")[0] + ":1"
+            net.address(router, f"{gateway6}/64", "lan")
+            net.address(name, f"{private6}/64")
+            net.ip(name, "-6", "route", "add", "default", "via", gateway6)
+            net.masquerade(router, "eth0", public6)
+        self.hosts[name] = Host(name, net.full(name), private, private6 if public6 else None,
+                                public, public6)
         return self.hosts[name]
 
     def add_backend(self, name, address=None, start=True):
@@ -255,12 +267,13 @@ class Lab:
 
     def _default_config(self):
         outside = [f"{self.vip}/24"] + ([f"{self.vip6}/64"] if self.ipv6 else [])
-        inside = [f"{self.inside}/24"] + ([f"{self.inside6}/64"] if self.ipv6 else [])
+        inner = [f"{self.inside}/24"] + ([f"{self.inside6}/64"] if self.ipv6 else [])
+        inside = INSIDE6 if self.backends6 else INSIDE
         if self.ports == 2:
             ports = [self._port(0, "outside", "outside", outside),
-                     self._port(1, "inside", "inside", inside)]
+                     self._port(1, "inside", "inside", inner)]
         else:
-            ports = [self._port(0, "both", "both", outside + inside)]
+            ports = [self._port(0, "both", "both", outside + inner)]
         listen = [{"transport": "udp", "address": self.vip, "port": 5060}]
         if self.ipv6:
             listen.append({"transport": "udp", "address": self.vip6, "port": 5060})
@@ -274,7 +287,7 @@ class Lab:
             "services": [{"name": "calls", "mode": "proxy", "pool": "proxies", "listen": listen,
                           "domains": [self.domain]}],
             "pools": [{"name": "proxies", "key": "call-id",
-                       "backends": [self._entry(f"kam{number}", INSIDE.format(10 + number))
+                       "backends": [self._entry(f"kam{number}", inside.format(10 + number))
                                     for number in range(1, self.n_backends + 1)]}],
             "control": {"socket": str(self.control_socket), "state_dir": str(self.dir / "state")},
         }
@@ -289,7 +302,8 @@ class Lab:
 
     def backend_entry(self, name):
         """What a pool's `backends` list says about a backend of this laboratory."""
-        return self._entry(name, self.backends[name].address)
+        backend = self.backends[name]
+        return self._entry(name, backend.address6 if self.backends6 else backend.address)
 
     def pool(self):
         """The list of backends of the (first) pool in lab.config, to be changed by tests."""

@@ -124,12 +124,14 @@ class Net:
 
     def masquerade(self, name, device, address, ports="40001-49999"):
         """A Linux NAT: what leaves by `device` gets its address and a random high port."""
-        self.shell(name, "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        family, forward, begin = ("ip6", "ipv6/conf/all/forwarding", f"[{address}]") \
+            if ":" in address else ("ip", "ipv4/ip_forward", address)
+        self.shell(name, f"echo 1 >/proc/sys/net/{forward}")
         rules = f"""
-            add table ip nat
-            add chain ip nat postrouting {{ type nat hook postrouting priority 100 ; }}
-            add rule ip nat postrouting oifname "{device}" ip protocol udp snat to {address}:{ports} random
-            add rule ip nat postrouting oifname "{device}" snat to {address}
+            add table {family} nat
+            add chain {family} nat postrouting {{ type nat hook postrouting priority 100 ; }}
+            add rule {family} nat postrouting oifname "{device}" meta l4proto udp snat to {begin}:{ports} random
+            add rule {family} nat postrouting oifname "{device}" meta l4proto != ipv6-icmp snat to {address}
             """
         run("ip", "netns", "exec", self.full(name), "nft", "-f", "-", input=rules)
 

@@ -25,9 +25,9 @@ class B2bua(threading.Thread):
     makes it call sip:X@the domain, which by the virtual address reaches a backend again.
     """
 
-    def __init__(self, lab, name, dial, target):
+    def __init__(self, lab, name, dial, target, address=None):
         super().__init__(name=name, daemon=True)
-        self.ua = Phone(lab, name, name, 5060, target=target)
+        self.ua = Phone(lab, name, name, 5060, address, target=target)
         self.dial = dial
         self.legs = {}                               # (Call-ID, our tag) → Leg
         self.seen = {}                               # Call-ID → list of methods and statuses

@@ -55,6 +55,7 @@ class SystemTest(unittest.TestCase):
     """A class of tests that share self.lab, made from `options` and changed by prepare()."""
 
     options = {}
+    six = False                    # the outside's address family, for tests that are run over both
     lab = None
     labs = ()
 
@@ -144,6 +145,17 @@ class SystemTest(unittest.TestCase):
             if daemon:
                 print(f"--- {daemon.name} (status {daemon.process.status}):\n"
                       f"{daemon.process.tail(25)}", flush=True)
+
+    # Addresses of the class's family.
+
+    @property
+    def vip(self):
+        return self.lab.vip6 if self.six else self.lab.vip
+
+    def address(self, host):
+        """Of a Host, or the host of this name."""
+        host = self.lab.host(host) if isinstance(host, str) else host
+        return host.address6 if self.six else host.address
 
     # Calls.
 

@@ -12,9 +12,10 @@ from contextlib import ExitStack                                  # noqa: E402
 
 from b2bua import B2bua                                           # noqa: E402
 from harness import SystemTest, main, wait_for                    # noqa: E402
+from lab.lab import INSIDE6                                       # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
 from phone import Phone, hang_up, listed                          # noqa: E402
-from sip import Message                                           # noqa: E402
+from sip import Message, host                                     # noqa: E402
 
 PORT = 5080                        # of the service whose backends are user agents
 AGENTS = {"ua1": "10.0.0.41", "ua2": "10.0.0.42"}
@@ -30,8 +31,8 @@ class UserAgents(SystemTest):
     @classmethod
     def prepare(cls, lab):
         lab.config["pools"].append({"name": "agents", "key": "call-id", "backends": [
-            {"name": name, "address": address, "port": 5060, "weight": 100}
-            for name, address in AGENTS.items()]})
+            {"name": name, "address": INSIDE6.format(address.rpartition(".")[2]) if cls.six
+             else address, "port": 5060, "weight": 100} for name, address in AGENTS.items()]})
         lab.config["services"].append({
             "name": "agents", "mode": "proxy", "pool": "agents", "domains": [lab.domain],
             "listen": [{"transport": "udp", "address": address, "port": PORT}
@@ -49,8 +50,8 @@ class UserAgents(SystemTest):
         with ExitStack() as stack:
             def dial(user):
                 return f"sip:{user}@{there}:{port + 2 * int(user[len('kind')])}"
-            agents = {name: stack.enter_context(B2bua(lab, name, dial, (lab.vip, PORT)))
-                      for name in AGENTS}
+            agents = {name: stack.enter_context(B2bua(lab, name, dial, (self.vip, PORT),
+                                                      self.address(name))) for name in AGENTS}
             servers = [lab.sipp(callee, uas, port=port + 2 * kind, hold_ms=100,
                                 address=callee.address6 if six else None)
                        for kind, (_, uas) in enumerate(KINDS)]
@@ -89,12 +90,13 @@ class UserAgents(SystemTest):
 
     def test_1_b2bua(self):
         """Both legs of a B2BUA's calls complete: hung up by either side, cancelled, busy."""
-        self.complete(self.calls("", 6100), 2)
+        if not self.six:
+            self.complete(self.calls("", 6100), 2)
         self.complete(self.calls("", 6120, six=True), 2)
 
     def test_2_b2bua_calls_b2bua(self):
         """The second leg goes to the cluster's domain: to a B2BUA again, which calls the phone."""
-        self.complete(self.calls("via-", 6140), 3)
+        self.complete(self.calls("via-", 6140, six=self.six), 3)
 
     def test_3_agent_calls_agent(self):
         """
@@ -104,8 +106,8 @@ class UserAgents(SystemTest):
         lab = self.lab
         reached = set()
         with ExitStack() as stack:
-            agents = {name: stack.enter_context(Phone(lab, name, name, 5060,
-                                                      target=(lab.vip, PORT)))
+            agents = {name: stack.enter_context(Phone(lab, name, name, 5060, self.address(name),
+                                                      target=(self.vip, PORT)))
                       for name in AGENTS}
             one, two = agents.values()
             wires = {name: stack.enter_context(Capture(lab.namespace(name))) for name in AGENTS}
@@ -131,7 +133,7 @@ class UserAgents(SystemTest):
                 hang_up(*((call, there) if number % 4 < 2 else (there, call)))
             sources = {packet.source for wire in wires.values()
                        for packet in wire.packets(protocol=UDP, outgoing=False)}
-        self.assertEqual(sources, {lab.vip}, "agents saw each other's own address")
+        self.assertEqual(sources, {self.vip}, "agents saw each other's own address")
         self.say(f"who reached whom: {sorted(reached)}")
         self.assertIn(("ua1", "ua2"), reached)
         self.assertIn(("ua2", "ua1"), reached)
@@ -149,6 +151,12 @@ class UserAgents(SystemTest):
         return wait_for(rings, 5, "somebody to be called")
 
 
+class UserAgents6(UserAgents):
+    """They speak IPv6, and so do callers and callees."""
+
+    six = True
+
+
 class Advertised(SystemTest):
     """Kamailios with `advertise`: Via and Record-Route of theirs name the virtual address."""
 
@@ -160,11 +168,13 @@ class Advertised(SystemTest):
         pairs = [*KINDS, ("uac_modify", "uas_modify"), ("uac_prack", "uas_prack")]
         lab.nat("phone")
         with Capture(lab.namespace("kam1")) as wire:
-            runs = [self.place(pairs, calls=60, rate=60, users=4, hold_ms=100, tag="adv"),
-                    self.place(pairs[:2], calls=20, rate=20, users=2, hold_ms=100, tag="adv6",
+            here = {"address": self.address("caller"), "callee_address": self.address("callee")}
+            runs = [self.place(pairs, calls=60, rate=60, users=4, hold_ms=100, tag="adv", **here),
+                    self.place(pairs[:2], calls=20, rate=20, users=2, hold_ms=100, tag="advmix",
                                port=6120, address=lab.host("caller").address6),
                     self.place(pairs[:2], calls=10, rate=20, users=2, hold_ms=100, tag="advnat",
-                               port=6130, callee="phone")]
+                               port=6130, callee="phone", address=self.address("caller"),
+                               callee_address=self.address("phone"))]
             for calls in runs:
                 calls.finish()
         for calls in runs:
@@ -174,13 +184,20 @@ class Advertised(SystemTest):
     def named(self, wire):
         """What kam1 sent named the virtual address, and not its own: else nothing was tested."""
         invites = [Message(packet.payload) for packet in wire.packets(protocol=UDP, outgoing=True)
-                   if packet.payload.startswith(b"INVITE ") and packet.destination == self.lab.vip]
+                   if packet.payload.startswith(b"INVITE ") and packet.destination == self.vip]
         self.assertTrue(invites)
         for invite in invites:
             top = listed(invite.all("via"))[0]
-            self.assertTrue(top.startswith(f"SIP/2.0/UDP {self.lab.vip}"), top)
+            self.assertTrue(top.startswith(f"SIP/2.0/UDP {host(self.vip)}"), top)
             for route in listed(invite.all("record-route")):
-                self.assertNotIn("10.0.0.11", route)
+                self.assertNotIn(self.address("kam1"), route)
+
+
+class Advertised6(Advertised):
+    """IPv6 from end to end."""
+
+    six = True
+    options = {"advertise": True, "backends6": True}
 
 
 if __name__ == "__main__":

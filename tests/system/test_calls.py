@@ -52,32 +52,49 @@ class Calls(SystemTest):
         """It registers, is called from another namespace, and both ends can hang up."""
         lab = self.lab
         phone = lab.nat("phone")
+        pairs = [("uac", "uas"), ("uac_wait_bye", "uas_bye")]
         with Capture(lab.namespace("phonenat")) as wire:
-            calls = self.place([("uac", "uas"), ("uac_wait_bye", "uas_bye")], callee="phone",
-                               calls=10, rate=10, users=2, tag="nat").finish()
-        self.assert_one_backend(calls.seen(), ("INVITE", "200", "ACK", "BYE"))
+            runs = [self.place(pairs, callee="phone", calls=10, rate=10, users=2, tag="nat"),
+                    self.place(pairs, callee="phone", calls=10, rate=10, users=2, tag="nat6",
+                               port=6120, address=lab.host("caller").address6,
+                               callee_address=phone.address6)]
+            for calls in runs:
+                calls.finish()
+        for calls in runs:
+            self.assert_one_backend(calls.seen(), ("INVITE", "200", "ACK", "BYE"))
+        self.seen_at(wire, lab.vip, phone.address, phone.public_address)
+        self.seen_at(wire, lab.vip6, f"[{phone.address6}]", phone.public_address6)
+
+    def seen_at(self, wire, vip, private, public):
+        """The NAT gave other addresses and ports, and the phone's Contact names its own."""
         sent = [packet for packet in wire.packets(protocol=UDP, outgoing=True)
-                if packet.destination == lab.vip]
+                if packet.destination == vip]
         ports = sorted({packet.source_port for packet in sent})
-        self.say(f"the phone {phone.address} was seen from {phone.public_address} ports {ports}")
-        self.assertEqual({packet.source for packet in sent}, {phone.public_address})
+        self.say(f"the phone {private} was seen from {public} ports {ports}")
+        self.assertEqual({packet.source for packet in sent}, {public})
         self.assertTrue(all(port > 40000 for port in ports), ports)
-        contacts = [message.get("contact") for message in sip_packets(wire, True)
-                    if message.method == "REGISTER"]
-        self.assertTrue(contacts and all(phone.address in contact for contact in contacts))
+        contacts = [Message(packet.payload).get("contact") for packet in sent
+                    if packet.payload.startswith(b"REGISTER ")]
+        self.assertTrue(contacts and all(private in contact for contact in contacts))
 
     def test_3_transactions(self):
         """CANCEL, 486, 407 and the retry, an INVITE three times: the same backend throughout."""
         kinds = [("uac_cancel", "uas_cancel"), ("uac_busy", "uas_busy"), ("uac_auth", "uas"),
                  ("uac_retransmit", "uas")]
-        calls = self.place(kinds, calls=100, rate=100, users=5, tag="tx").finish()
+        six = {"address": self.lab.host("caller").address6,
+               "callee_address": self.lab.host("callee").address6}
+        for tag, number, more in (("tx", 100, {}), ("tx6", 40, {"port": 6120, **six})):
+            self.each_kind(kinds, self.place(kinds, calls=number, rate=number, users=5, tag=tag,
+                                             **more).finish(), number // len(kinds))
+
+    def each_kind(self, kinds, calls, each):
         by_call = calls.seen()
-        self.assertEqual(len(by_call), 100)
+        self.assertEqual(len(by_call), each * len(kinds))
         wanted = [("INVITE", "CANCEL", "487"), ("INVITE", "486", "ACK"),
                   ("INVITE", "200", "ACK", "BYE"), ("INVITE", "200", "ACK", "BYE")]
         for number, (kind, whats) in enumerate(zip(kinds, wanted)):
-            some = {call: found for call, found in by_call.items() if f"-tx-{number}-" in call}
-            self.assertEqual(len(some), 25, kind)
+            some = {call: found for call, found in by_call.items() if f"-{calls.tag}-{number}-" in call}
+            self.assertEqual(len(some), each, kind)
             self.assert_one_backend(some, whats)
             if kind[0] == "uac_auth":
                 for call, found in some.items():

@@ -83,12 +83,16 @@ class Flows(FlowTest):
 
     def test_2_fork_answered_twice(self):
         """Both phones of one user answer 200: the caller gets both, and ends both dialogs."""
-        alice, bob = self.phones("f-alice", "fork-bob")
-        other = Phone(self.lab, "callee", "fork-bob")
+        for six in (False, True):
+            self.fork(six)
+
+    def fork(self, six):
+        alice, bob = self.phones(f"f{six}-alice", f"fork{six}-bob", address6=six)
+        other = Phone(self.lab, "callee", bob.user, address=bob.address[0])
         self.addCleanup(other.socket.close)
         other.register()
-        self.known_everywhere("fork-bob", 2)
-        for _ in range(4):
+        self.known_everywhere(bob.user, 2)
+        for _ in range(3):
             call = alice.invite(bob.aor)
             asked = {phone: phone.wait("INVITE", call) for phone in (bob, other)}
             for phone, invite in asked.items():
@@ -113,8 +117,11 @@ class Flows(FlowTest):
 
     def test_3_retransmissions(self):
         """INVITE, 200, ACK and BYE sent three times each: one backend, one branch, same bytes."""
-        alice, bob = self.phones("r-alice", "r-bob")
-        self.known_everywhere("r-bob")
+        for six in (False, True):
+            self.retransmitted(*self.phones(f"r{six}-alice", f"r{six}-bob", address6=six))
+
+    def retransmitted(self, alice, bob):
+        self.known_everywhere(bob.user)
         with ExitStack() as stack:
             wires = {name: stack.enter_context(Capture(backend.host.namespace))
                      for name, backend in self.lab.backends.items()}
@@ -160,9 +167,13 @@ class Flows(FlowTest):
         (Replaces in Refer-To) and carol's INVITE (Replaces) reach the backend of the first call,
         though both have other Call-IDs.
         """
-        alice, bob, carol = self.phones("x-alice", "x-bob", "x-carol")
-        for user in ("x-alice", "x-bob", "x-carol"):
-            self.known_everywhere(user)
+        for six in (False, True):
+            self.moved(*self.phones(*(f"x{six}-{name}" for name in ("alice", "bob", "carol")),
+                                    address6=six))
+
+    def moved(self, alice, bob, carol):
+        for phone in (alice, bob, carol):
+            self.known_everywhere(phone.user)
         used = set()
         for _ in range(6):
             a, b = talk(alice, bob)
@@ -327,7 +338,7 @@ class Flows(FlowTest):
 class Presence(FlowTest):
     """Kamailio's presence, each with memory of its own: key aor brings together who belongs."""
 
-    options = {"presence": True, "ipv6": False}
+    options = {"presence": True}
 
     @classmethod
     def prepare(cls, lab):
@@ -356,7 +367,7 @@ class Presence(FlowTest):
         """PUBLISH and SUBSCRIBE of six users: each change is notified; refreshes, and the end."""
         used = set()
         for number in range(6):
-            bob, watcher = self.phones(f"p{number}", f"w{number}")
+            bob, watcher = self.phones(f"p{number}", f"w{number}", address6=number % 2)
             etag = self.publish(bob, b"open")
             data = watcher.make("SUBSCRIBE", bob.aor, from_tag="watch", extra=[
                 "Event: presence", "Expires: 600", "Accept: application/pidf+xml"])

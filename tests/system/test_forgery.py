@@ -14,12 +14,11 @@ from contextlib import contextmanager                             # noqa: E402
 
 import laws                                                       # noqa: E402
 from harness import SystemTest, main, wait_for                    # noqa: E402
-from frames import udp_frame                                      # noqa: E402
+from frames import packed, udp_frame                              # noqa: E402
 from netns import UDP, Capture, mac, send_frames                  # noqa: E402
 from phone import Phone, listed, talk, uri_of                     # noqa: E402
-from sip import Message, Peer                                     # noqa: E402
+from sip import Message, Peer, host                                 # noqa: E402
 
-VICTIM, MALLORY = "192.0.2.66", "192.0.2.67"
 OTHER = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -33,13 +32,19 @@ class ForgeryTest(SystemTest):
 
     def setUp(self):
         lab = self.lab
-        lab.host("victim", VICTIM)
-        lab.host("mallory", MALLORY)
-        self.mallory, self.answerers = Phone(lab, "mallory", "mallory"), set()
+        lab.host("victim", "192.0.2.66")
+        lab.host("mallory", "192.0.2.67")
+        self.victim, self.here = (host(self.address(name)) for name in ("victim", "mallory"))
+        self.mallory = Phone(lab, "mallory", "mallory", address=self.address("mallory"))
+        self.answerers = set()
         self.addCleanup(self.mallory.socket.close)
         # With one port a backend is believed once its MAC address is known.
         wait_for(lambda: self.answerers.add(self.mallory.ask(self.mallory.options()).get("server"))
                  or self.answerers == set(lab.backends), 10, "every backend to have answered")
+
+    def backend(self):
+        """kam1's own words, by another of its ports."""
+        return Peer(self.lab, "kam1", address=self.address("kam1"))
 
     @contextmanager
     def watched(self):
@@ -51,8 +56,8 @@ class ForgeryTest(SystemTest):
         with Capture(lab.namespace("victim")) as wire:
             def came():
                 return wire.packets(protocol=UDP, outgoing=False)
-            with Peer(lab, "kam1") as backend:
-                backend.send(backend.request("OPTIONS", f"sip:seen@{VICTIM}:5060"))
+            with self.backend() as backend:
+                backend.send(backend.request("OPTIONS", f"sip:seen@{self.victim}:5060"))
                 wait_for(came, 5, "a backend's own message to come to the victim")
             known = len(came())
             self.before = laws.settled(lab)
@@ -67,13 +72,13 @@ class ForgeryTest(SystemTest):
             f"{name[8:]} {number}" for name, number in sorted(self.moved.items())
             if name.startswith("verdict_")))
 
-    def spoof(self, payloads, source="10.0.0.11", port=5060):
+    def spoof(self, payloads, port=5060):
         """Sends datagrams from mallory's wire with a backend's address as their source."""
         lab = self.lab
 
         send_frames(lab.namespace("mallory"), [
-            udp_frame(mac(lab, "mallory", "eth0"), mac(lab, "appliance", "port0"), (source, port),
-                      (lab.vip, 5060), payload) for payload in payloads])
+            udp_frame(mac(lab, "mallory", "eth0"), mac(lab, "appliance", "port0"), 
+                      (self.address("kam1"), port), (self.vip, 5060), payload) for payload in payloads])
         return len(payloads)
 
     def stolen(self):
@@ -100,11 +105,11 @@ class ForgeryTest(SystemTest):
         """Requests that a backend's word would bring to the victim."""
         made = []
         for method in ("OPTIONS", "INVITE", "MESSAGE", "ACK", "STRANGE"):
-            for uri, routes in ((f"sip:x@{VICTIM}:5060", ()),
-                                (f"sip:x@{VICTIM}:5060", (f"<sip:{VICTIM}:5060;lr>",))):
+            for uri, routes in ((f"sip:x@{self.victim}:5060", ()),
+                                (f"sip:x@{self.victim}:5060", (f"<sip:{self.victim}:5060;lr>",))):
                 made.append(source.request(method, uri, routes=routes))
-        made.append(source.request("BYE", f"sip:x@{VICTIM}:5060", to_tag="t2"))
-        made.append(source.request("OPTIONS", f"sip:x@{VICTIM}:5060", to_tag="t2"))
+        made.append(source.request("BYE", f"sip:x@{self.victim}:5060", to_tag="t2"))
+        made.append(source.request("OPTIONS", f"sip:x@{self.victim}:5060", to_tag="t2"))
         # The laboratory's proxies call out for their own domain's users.
         return [data.replace(b"@example.net>;tag=t1", b"@elsewhere.example>;tag=t1")
                 for data in made]
@@ -125,10 +130,10 @@ class Forgery(ForgeryTest):
         """Responses with forged, altered, absent and stolen Vias, from anywhere: all dropped."""
         ours, mine, asked = self.stolen()
         tdm = re.search(r";tdm=([^;]+)", ours)[1]
-        victims = [f"SIP/2.0/UDP {VICTIM}:5060;branch=z9hG4bKv",
-                   f"SIP/2.0/UDP {VICTIM}:5060;rport=5060;received={VICTIM};branch=z9hG4bKv",
-                   re.sub(r"received=[^;]+", f"received={VICTIM}", mine),
-                   re.sub(r"rport=\d+", "rport=5060", mine).replace(MALLORY, VICTIM)]
+        victims = [f"SIP/2.0/UDP {self.victim}:5060;branch=z9hG4bKv",
+                   f"SIP/2.0/UDP {self.victim}:5060;rport=5060;received={self.address('victim')};branch=z9hG4bKv",
+                   re.sub(r"received=[^;]+", f"received={self.address('victim')}", mine),
+                   re.sub(r"rport=\d+", "rport=5060", mine).replace(self.here, self.victim)]
         tops = [ours, ours.replace(f";tdm={tdm}", ""), ours.replace(tdm, ""),
                 ours.replace(tdm, tdm[:-1]), ours.replace(tdm, tdm + "A"),
                 ours.replace(tdm, "A" * len(tdm)),
@@ -141,7 +146,7 @@ class Forgery(ForgeryTest):
         # Stolen whole, for another transaction; and with a third Via behind them.
         made.append(self.response(ours, mine, "another@call", asked))
         made.append(self.response(ours, f"{victims[0]}, {mine}", calls[0], asked))
-        with self.watched(), Peer(self.lab, "kam1") as backend:
+        with self.watched(), self.backend() as backend:
             for data in made:
                 self.mallory.send(data)
                 backend.send(data)
@@ -153,7 +158,7 @@ class Forgery(ForgeryTest):
         self.assertIsNone(self.mallory.silent(0.2, 299), "a forged response came through")
         # maddr is no way around: what verifies goes to who asked, whatever it says.
         with self.watched():
-            self.mallory.send(self.response(ours, f"{mine};maddr={VICTIM}", calls[0], asked))
+            self.mallory.send(self.response(ours, f"{mine};maddr={self.victim}", calls[0], asked))
 
     def response(self, top, second, call_id, asked):
         return (f"SIP/2.0 299 Forged\r\nVia: {top}\r\nVia: {second}\r\n"
@@ -165,11 +170,11 @@ class Forgery(ForgeryTest):
         """Vias that name the victim in requests: every answer goes to who sent them."""
         lab, mallory = self.lab, self.mallory
         port = mallory.address[1]
-        vias = [f"{VICTIM}:{port}", f"{VICTIM}:{port};rport", f"{VICTIM}:{port};rport=5060",
-                f"{VICTIM}:{port};received={VICTIM}",
-                f"{MALLORY}:{port};rport=5060;received={VICTIM}",
-                f"{MALLORY}:{port};rport;received={VICTIM};maddr={VICTIM}",
-                f"victim.example.net:{port};rport", f"{VICTIM}:{port};ttl=9;maddr={VICTIM};rport"]
+        vias = [f"{self.victim}:{port}", f"{self.victim}:{port};rport", f"{self.victim}:{port};rport=5060",
+                f"{self.victim}:{port};received={self.address('victim')}",
+                f"{self.here}:{port};rport=5060;received={self.address('victim')}",
+                f"{self.here}:{port};rport;received={self.address('victim')};maddr={self.victim}",
+                f"victim.example.net:{port};rport", f"{self.victim}:{port};ttl=9;maddr={self.victim};rport"]
         # What is wrong with each, as old and new text; test_3 has the tokens.
         provoke = {
             "483": (mallory.request("OPTIONS", "sip:x@example.net"), b"rds: 70", b"rds: 0"),
@@ -181,7 +186,7 @@ class Forgery(ForgeryTest):
                     b"CSeq: 1 INVITE"),
             "420": (mallory.request("OPTIONS", "sip:x@example.net", extra=["Proxy-Require: foo"]),
                     b"", b""),
-            "200 here": (mallory.request("OPTIONS", f"sip:{lab.vip}"), b"", b""),
+            "200 here": (mallory.request("OPTIONS", f"sip:{host(self.vip)}"), b"", b""),
             "200 of a backend": (mallory.request("OPTIONS", "sip:ping@example.net"), b"", b""),
             "404 of a backend": (mallory.request("INVITE", "sip:nobody@example.net"), b"", b""),
         }
@@ -208,7 +213,7 @@ class Forgery(ForgeryTest):
         """Tokens altered at each character, or made to name the victim, from outside and inside."""
         lab, mallory = self.lab, self.mallory
         mallory.register()
-        with Phone(lab, "callee", "t-bob") as bob:
+        with Phone(lab, "callee", "t-bob", address=self.address("callee")) as bob:
             bob.register()
             wait_for(lambda: all(backend.registered() >= 2 for backend in lab.backends.values()),
                      10, "two contacts everywhere")
@@ -216,16 +221,16 @@ class Forgery(ForgeryTest):
         route = uri_of(call.routes[0])
         token = re.search(r"sip:t1\.([^@]+)@", route)[1]
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        address = bytes(map(int, MALLORY.split(".")))
+        address = packed(self.address("mallory"))
         self.assertIn(address, raw, "a token does not carry its flow's address")
-        victims = raw.replace(address, bytes(map(int, VICTIM.split("."))))
+        victims = raw.replace(address, packed(self.address("victim")))
         forged = [base64.urlsafe_b64encode(victims).rstrip(b"=").decode(), *altered(token),
                   token[:-2], token + "AA"]
-        with self.watched(), Peer(lab, "kam1") as backend:
+        with self.watched(), self.backend() as backend:
             statuses = {}
             for text in forged:
-                for peer, uri in ((mallory, f"sip:x@{VICTIM}:5060"),
-                                  (backend, f"sip:x@{MALLORY}:{mallory.address[1]}")):
+                for peer, uri in ((mallory, f"sip:x@{self.victim}:5060"),
+                                  (backend, f"sip:x@{self.here}:{mallory.address[1]}")):
                     data = peer.request("BYE", uri, to_tag="t2", routes=[
                         f"<{route.replace(token, text)}>"])
                     answer = peer.final(data)
@@ -239,14 +244,27 @@ class Forgery(ForgeryTest):
         self.spoofed_backend()
 
 
+class Forgery6(Forgery):
+    """IPv6 from end to end."""
+
+    six = True
+    options = {"backends6": True}
+
+
 class OnePort(ForgeryTest):
     """One port for both sides: a backend is believed by its MAC address."""
 
-    options = {"ports": 1, "ipv6": False}
+    options = {"ports": 1}
 
     def test_1_spoofed_backend(self):
         """A backend's address in frames of another MAC address than the backend's."""
         self.spoofed_backend()
+
+
+class OnePort6(OnePort):
+
+    six = True
+    options = {"ports": 1, "backends6": True}
 
 
 if __name__ == "__main__":

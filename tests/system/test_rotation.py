@@ -18,30 +18,38 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 class Rotation(SystemTest):
-    """One backend, so that whoever registers is known at once to who is asked."""
+    """
+    One backend, so that whoever registers is known at once to who is asked. Everything is done over
+    IPv4 and IPv6 at once: time passes for both.
+    """
 
     options = {"backends": 1}
-    oldest = oldest_call = None            # a phone and a call of before all rotations
+    oldest = ()                            # (phone, caller's Dialog) of before all rotations
 
     @classmethod
     def prepare(cls, lab):
         lab.config["token_lifetime"] = f"{LIFETIME}s"
 
-    def phone(self, host, name):
-        phone = Phone(self.lab, host, name)
-        self.addCleanup(phone.socket.close)
-        phone.register()
-        return phone
+    def pairs(self, name, cleanup):
+        """A caller and a callee of each family, registered."""
+        made = []
+        for family in (4, 6):
+            pair = []
+            for host in ("caller", "callee"):
+                where = self.lab.host(host)
+                phone = Phone(self.lab, host, f"{name}-{host}{family}",
+                              address=where.address6 if family == 6 else None)
+                cleanup(phone.socket.close)
+                phone.register()
+                pair.append(phone)
+            made.append(pair)
+        return made
 
     def before_rotations(self):
-        """A phone that registers now, and a call to it that lives through both tests."""
+        """Phones that register now, and calls to them that live through both tests."""
         cls = type(self)
-        caller = Phone(self.lab, "caller", "oldest-caller")
-        cls.oldest = Phone(self.lab, "callee", "oldest")
-        for phone in (caller, cls.oldest):
-            cls.addClassCleanup(phone.socket.close)
-            phone.register()
-        cls.oldest_call = talk(caller, cls.oldest)
+        cls.oldest = [(callee, talk(caller, callee)[0])
+                      for caller, callee in self.pairs("oldest", cls.addClassCleanup)]
 
     def keys(self):
         """The ids of previous, current and next."""
@@ -98,11 +106,11 @@ class Rotation(SystemTest):
     def test_1_rotation_in_mid_call(self):
         """CANCEL, ACK and BYE match over a rotation and a killed control; the Path goes on."""
         lab = self.lab
-        alice, bob = self.phone("caller", "rot-alice"), self.phone("callee", "rot-bob")
+        pairs = self.pairs("rot", self.addCleanup)
         self.assertEqual(self.keys(), [None, 1, 2])
         self.before_rotations()
-        ringing = [self.ring(alice, bob) for _ in range(4)]
-        answered = [talk(alice, bob) for _ in range(3)]
+        ringing = [[(*pair, *self.ring(*pair)) for pair in pairs] for _ in range(4)]
+        answered = [[talk(*pair) for pair in pairs] for _ in range(3)]
         secret = self.secret()
         status, out, err = lab.ctl("rotate-secret", "--dry-run")
         self.assertEqual((status, self.secret(), self.keys()), (0, secret, [None, 1, 2]), err)
@@ -113,22 +121,24 @@ class Rotation(SystemTest):
         seed = re.search(r"^seed \w+$", secret, re.M)[0]
         self.assertIn(seed, self.secret())
         until = self.refused_until()
-        self.cancel(alice, bob, *ringing[0])
-        a, b = self.take(alice, bob, *ringing[1])
-        hang_up(a, b)
-        hang_up(*answered[0])
+        self.finish(ringing[0], ringing[1], answered[0], by_callee=False)
         lab.control.kill9()
-        hang_up(*reversed(answered[1]))
-        self.cancel(alice, bob, *ringing[2])
+        self.finish(ringing[2], (), answered[1], by_callee=True)
         lab.control.start()
         lab.wait_acknowledged()
         self.assertEqual(self.keys(), [1, 2, 3])
         self.assertEqual(self.refused_until("--dry-run"), until)
-        a, b = self.take(alice, bob, *ringing[3])
-        hang_up(b, a)
-        hang_up(*answered[2])
-        hang_up(*talk(alice, bob))               # to where bob registered before the rotation
+        self.finish((), ringing[3], answered[2], by_callee=True)
+        for pair in pairs:                       # to where they registered before the rotation
+            hang_up(*talk(*pair))
         self.say(f"a second rotation was refused until {until}")
+
+    def finish(self, cancelled, taken, answered, by_callee):
+        """Ends ringing calls of either kind, and answered ones."""
+        for call in cancelled:
+            self.cancel(*call)
+        for ends in [*(self.take(*call) for call in taken), *answered]:
+            hang_up(*(reversed(ends) if by_callee else ends))
 
     def test_2_second_rotation_ends_what_the_first_key_signed(self):
         """
@@ -136,28 +146,31 @@ class Rotation(SystemTest):
         the key before the first one signed are refused with 403, and what came later goes on.
         """
         lab = self.lab
-        alice, bob = self.phone("caller", "end-alice"), self.phone("callee", "end-bob")
+        pairs = self.pairs("end", self.addCleanup)
         if self.keys()[0] is None:               # without the test before
             self.before_rotations()
             self.rotate()
-            bob.register()
+            for _, bob in pairs:
+                bob.register()
         keys = self.keys()
-        hang_up(*talk(alice, self.oldest))
-        newer = talk(alice, bob)
+        for (alice, _), (oldest, _) in zip(pairs, self.oldest):
+            hang_up(*talk(alice, oldest))
+        newer = [talk(*pair) for pair in pairs]
         begun = time.monotonic()
         wait_for(lambda: lab.generation()["rotation_from"] is None, LIFETIME + 15,
                  "token_lifetime to pass")
         self.say(f"token_lifetime passed {time.monotonic() - begun:.0f} s later")
         self.rotate()
         self.assertEqual(self.keys(), [keys[1], keys[2], keys[2] + 1])
-        dialog = alice.invite(self.oldest.aor)
-        alice.finish_invite(dialog, 403)
-        self.assertIsNone(self.oldest.silent(0.5, "INVITE"))
-        self.assertEqual(self.oldest_call[0].ask("BYE").status, 403)
-        hang_up(*newer)                          # signed by what is the previous key now
-        hang_up(*talk(alice, bob))
-        self.oldest.register()
-        hang_up(*talk(alice, self.oldest))
+        for (alice, bob), (oldest, call), later in zip(pairs, self.oldest, newer):
+            dialog = alice.invite(oldest.aor)
+            alice.finish_invite(dialog, 403)
+            self.assertIsNone(oldest.silent(0.5, "INVITE"))
+            self.assertEqual(call.ask("BYE").status, 403)
+            hang_up(*later)                      # signed by what is the previous key now
+            hang_up(*talk(alice, bob))
+            oldest.register()
+            hang_up(*talk(alice, oldest))
 
 
 if __name__ == "__main__":
