@@ -47,9 +47,12 @@ _sip._udp.closed  SRV 0 0 0 .
 closed   A     192.0.2.71
 _sip._udp.moving  SRV 10 0 {port} {moving}
 _sip._udp.known   SRV 10 0 {port} c
+_sip._udp.last    SRV 10 0 {port} c
 vip      A     192.0.2.10
 raw      A     {raw}
 """
+# More than a datagram holds: DNS falls back to TCP.
+MANY = [f"_sip._udp.many SRV {number} 0 {PORT} a" for number in range(60)]
 
 
 class Knot:
@@ -83,7 +86,8 @@ zone:
     def write(self, **records):
         self.serial += 1
         (self.dir / "zone").write_text(ZONE.format(
-            serial=self.serial, dns=DNS, port=PORT, ttl=self.ttl, raw=RAWS["raw2"], **records))
+            serial=self.serial, dns=DNS, port=PORT, ttl=self.ttl, raw=RAWS["raw2"], **records)
+            + "\n".join([*MANY, ""]))
 
     def start(self):
         self.process = self.lab.popen("dns", "knotd", "-c", self.dir / "knot.conf",
@@ -239,6 +243,13 @@ class Names(SystemTest):
             self.assertEqual(punted, 1)
             self.assertEqual(self.punted() - before, 1)
 
+    def test_3_many(self):
+        """An answer that is too long for UDP."""
+        with Peer(self.lab, "a", PORT) as peer:
+            self.assertEqual(self.ask("sip:u@many.example.test", peer)[0], 200)
+        targets = self.known("many.example.test")["targets"]
+        self.assertEqual([target["priority"] for target in targets], list(range(len(MANY))))
+
     def test_4_ttl(self):
         """When the TTL is over it is asked again: the zone has changed."""
         uri = "sip:u@moving.example.test"
@@ -357,12 +368,12 @@ class Names(SystemTest):
         """Known names go on without control; unknown ones are lost, and counted."""
         lab = self.lab
         with Peer(lab, "c", PORT) as c:
-            self.assertEqual(self.ask("sip:u@known.example.test", c)[0], 200)
+            self.assertEqual(self.ask("sip:u@last.example.test", c)[0], 200)
             before = Stats(lab)
             lab.control.kill9()
             try:
                 for _ in range(5):
-                    self.assertEqual(self.ask("sip:u@known.example.test", c)[0], 200)
+                    self.assertEqual(self.ask("sip:u@last.example.test", c)[0], 200)
                 with Phone(lab, "caller", "tester") as phone:
                     data = phone.make("OPTIONS", f"sip:u@late.example.test:{PORT}")
                     phone.send(data)
@@ -373,7 +384,7 @@ class Names(SystemTest):
             moved = Stats(lab).since(before)
             self.assertGreaterEqual(moved["punt_lost_control"], 2)    # Kamailio sends it again
             self.assertNotIn("punt_sent", moved)
-            self.assertEqual(self.ask("sip:u@known.example.test", c)[0], 200)
+            self.assertEqual(self.ask("sip:u@last.example.test", c)[0], 200)
 
 
 if __name__ == "__main__":
