@@ -329,6 +329,9 @@ static int convert_backend(const struct schema_backend *raw, struct cfg_backend 
     uint32_t port = raw->port == NULL ? SCHEMA_SIP_PORT : *raw->port;
     int ret = copy_name(raw->name, &backend->name, base, error);
 
+    if (ret == 0 && strcmp(backend->name, SCHEMA_NODE) == 0)
+        ret = check_refuse(error, base, "name", "`%s` is what tandemctl calls this node", SCHEMA_NODE);
+
     backend->weight = raw->weight == NULL ? SCHEMA_WEIGHT : *raw->weight;
     backend->addr.port = (uint16_t)port;
     if (ret == 0)

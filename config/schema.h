@@ -51,6 +51,7 @@ enum {
 #define SCHEMA_SECRET_FILE "/var/lib/tandem/secret"
 #define SCHEMA_MEMORY "256MiB"
 #define SCHEMA_DATAPLANE_SOCKET "/run/tandem/dataplane.sock"
+#define SCHEMA_NODE "node" /* no backend's name: drain node, enable node */
 #define SCHEMA_CONTROL_SOCKET "/run/tandem/control.sock"
 #define SCHEMA_STATE_DIR "/var/lib/tandem"
 #define SCHEMA_KEY "call-id"

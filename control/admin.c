@@ -44,27 +44,33 @@ static const char *parse_weight(const json_t *object, struct plan_change *change
     return NULL;
 }
 
-static const char *parse_rotation(const json_t *object, struct plan_change *change)
+/* Of rotate-secret, and of drain of a backend. */
+static const char *parse_dry_run(const json_t *object, struct plan_change *change)
 {
     const json_t *dry_run = json_object_get(object, "dry_run");
+    bool drain = change->kind == PLAN_ADMIN && change->admin == LB_DRAINING;
 
     if (dry_run != NULL && !json_is_boolean(dry_run))
         return "dry_run must be true or false";
-    change->kind = PLAN_ROTATE;
     change->dry_run = json_is_true(dry_run);
-    return NULL;
+    return change->dry_run && change->kind != PLAN_ROTATE && !drain
+               ? "dry_run is of rotate-secret and of drain of a backend"
+               : NULL;
 }
 
 /* drain, enable, disable, weight, reload, rotate-secret. NULL, or why not; ADMIN_CHANGE is set
  * already. */
 static const char *parse_change(const json_t *object, const char *verb, struct plan_change *change)
 {
+    const char *reason;
+
     if (strcmp(verb, "reload") == 0) {
         change->kind = PLAN_FILE;
         return NULL;
     }
+    change->kind = PLAN_ROTATE;
     if (strcmp(verb, "rotate-secret") == 0)
-        return parse_rotation(object, change);
+        return parse_dry_run(object, change);
     change->kind = PLAN_ADMIN;
     if (strcmp(verb, "drain") == 0)
         change->admin = LB_DRAINING;
@@ -78,7 +84,12 @@ static const char *parse_change(const json_t *object, const char *verb, struct p
         return "unknown request";
     if (text_read(object, "backend", change->backend, sizeof(change->backend)) != 0)
         return "backend must be a name";
-    return change->kind == PLAN_WEIGHT ? parse_weight(object, change) : NULL;
+    if (change->kind == PLAN_ADMIN && strcmp(change->backend, "node") == 0)
+        change->kind = PLAN_NODE; /* no backend may be called so */
+    if (change->kind == PLAN_NODE && change->admin == LB_DISABLED)
+        return "a node is not disabled: drain it, then stop it";
+    reason = change->kind == PLAN_WEIGHT ? parse_weight(object, change) : NULL;
+    return reason != NULL ? reason : parse_dry_run(object, change);
 }
 
 static const char *parse_capture(const json_t *object, struct admin_request *request)

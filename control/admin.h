@@ -4,7 +4,8 @@
  * once. A slow client waits for itself alone: its next request is read when its answer was taken.
  *
  *   {"request":"show","what":"backends"}          {"request":"reload"}
- *   {"request":"drain","backend":"POOL/NAME"}     (enable, disable alike)
+ *   {"request":"drain","backend":"POOL/NAME"}     (enable, disable alike; drain with "dry_run" if
+ *                                                wished; backend "node": drain or enable this node)
  *   {"request":"weight","backend":"NAME","weight":50}    (null: the configuration's again)
  *   {"request":"rotate-secret","dry_run":true}    (false when absent)
  *   {"request":"why","call_id":"…","pool":"…"}    (pool may be absent)

@@ -45,6 +45,8 @@ static void write_control(struct metrics_text *text, const struct source *source
 
     metrics_family(text, "tandem_build_info", METRICS_GAUGE, "The version of tandem-control.");
     metrics_sample(text, &version, 1, 1);
+    gauge(text, "tandem_node_draining", "Whether this node drains: answers OPTIONS with 503.",
+          source->s->draining);
     gauge(text, "tandem_control_start_time_seconds", "When tandem-control started, since 1970.",
           source->start->start_s);
 }
@@ -99,8 +101,9 @@ static void write_snapshot(struct metrics_text *text, const struct source *sourc
 static void write_changes(struct metrics_text *text, const struct source *source)
 {
     static const char *const kinds[PLAN_KIND_COUNT] = {
-        [PLAN_FILE] = "reload",   [PLAN_ADMIN] = "admin",   [PLAN_WEIGHT] = "weight",
-        [PLAN_FORGET] = "forget", [PLAN_ROTATE] = "rotate", [PLAN_LIVE] = "live",
+        [PLAN_FILE] = "reload",   [PLAN_ADMIN] = "admin",   [PLAN_NODE] = "node",
+        [PLAN_WEIGHT] = "weight", [PLAN_FORGET] = "forget", [PLAN_ROTATE] = "rotate",
+        [PLAN_LIVE] = "live",
     };
     static const char *const outcomes[] = {"done", "pending", "refused"};
 
@@ -271,6 +274,14 @@ static void write_totals(struct metrics_text *text, const struct source *source)
          METRICS_COUNTER, COUNTERS_SLOT_NEW},
         {"tandem_backend_responses_total", "Responses forwarded from a backend.", METRICS_COUNTER,
          COUNTERS_SLOT_RESPONSES},
+        {"tandem_backend_final_responses_total", "Of these, those of 200 and above.",
+         METRICS_COUNTER, COUNTERS_SLOT_FINALS},
+        {"tandem_backend_busy_responses_total", "Of the final ones, those with 503.",
+         METRICS_COUNTER, COUNTERS_SLOT_BUSY},
+        {"tandem_backend_error_responses_total", "Of the final ones, those with another 5xx.",
+         METRICS_COUNTER, COUNTERS_SLOT_ERRORS},
+        {"tandem_backend_unreachable_total", "Datagrams that a backend did not get, as ICMP says.",
+         METRICS_COUNTER, COUNTERS_SLOT_UNREACHABLE},
     };
     struct metrics_label labels[BACKEND_LABELS];
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/log.h"
+#include "control/share.h"
 
 void plan_done(struct plan *plan)
 {
@@ -27,11 +28,14 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
         snprintf(ret_text, size, "reload");
         return;
     case PLAN_ADMIN:
-        snprintf(ret_text, size, "%s %s",
+        snprintf(ret_text, size, "%s %s%s",
                  change->admin == LB_UP         ? "enable"
                  : change->admin == LB_DRAINING ? "drain"
                                                 : "disable",
-                 change->backend);
+                 change->backend, change->dry_run ? " --dry-run" : "");
+        return;
+    case PLAN_NODE:
+        snprintf(ret_text, size, "%s node", change->admin == LB_UP ? "enable" : "drain");
         return;
     case PLAN_WEIGHT:
         if (change->weight == STATE_WEIGHT_CONFIGURED)
@@ -185,6 +189,10 @@ static int plan_backend(const struct plan_base *base, const struct plan_change *
         return -ENOMEM;
     if (change->kind == PLAN_AGAIN || change->kind == PLAN_LIVE)
         return 0;
+    if (change->kind == PLAN_NODE) {
+        plan->state->node_draining = change->admin == LB_DRAINING;
+        return 0;
+    }
     if (change->kind == PLAN_FORGET) {
         state_forget(plan->state, change->id);
         return 0;
@@ -209,6 +217,7 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
         .secret = plan->keys != NULL ? &plan->keys->secret : &base->keys->secret,
         .live = base->live,
         .generation = generation,
+        .node_draining = plan->state->node_draining,
     };
     int status = state_compile(plan->state, input.cfg, &states, &input.n_states, &lingering,
                                &input.n_lingering);
@@ -248,6 +257,25 @@ int plan_make(const struct plan_base *base, const struct plan_change *change, st
     return 0;
 }
 
+/* Where new calls would go under a plan, beside what runs. */
+static int preview(const struct plan_base *base, const struct plan_change *change,
+                   const struct plan *plan, char *ret_text)
+{
+    static const char BEGIN[] = "nothing was changed; this would be: ";
+    const struct plan_change again = {.kind = PLAN_AGAIN};
+    const struct state_backend *b = state_resolve(plan->state, change->backend, ret_text);
+    struct plan now;
+    int status = plan_make(base, &again, NULL, 0, &now, ret_text);
+
+    if (status != 0)
+        return status;
+    strcpy(ret_text, BEGIN);
+    share_preview(now.snapshot, plan->snapshot, b->id, ret_text + strlen(BEGIN),
+                  PLAN_TEXT_MAX - strlen(BEGIN));
+    plan_done(&now);
+    return 0;
+}
+
 int plan_try(const struct plan_base *base, const struct plan_change *change, char *ret_text)
 {
     struct plan plan;
@@ -255,9 +283,12 @@ int plan_try(const struct plan_base *base, const struct plan_change *change, cha
 
     if (status != 0)
         return status;
-    snprintf(ret_text, PLAN_TEXT_MAX, "nothing was changed; this would be: %s", plan.note);
+    if (change->kind == PLAN_ADMIN)
+        status = preview(base, change, &plan, ret_text);
+    else
+        snprintf(ret_text, PLAN_TEXT_MAX, "nothing was changed; this would be: %s", plan.note);
     plan_done(&plan);
-    return 0;
+    return status;
 }
 
 int plan_prepare(struct plan *plan, const char *state_file, char *ret_text)

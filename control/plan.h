@@ -15,6 +15,7 @@ enum plan_kind {
     PLAN_FILE,                        /* the configuration file again, and the secret's */
     PLAN_ADMIN,                       /* the operator's word about a backend */
     PLAN_WEIGHT,                      /* its weight */
+    PLAN_NODE,                        /* the operator's word about this node: UP or DRAINING */
     PLAN_FORGET,                      /* a lingering backend, whose calls ended or time is over */
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
@@ -28,7 +29,7 @@ struct plan_change {
     uint8_t admin;                    /* enum lb_state: UP, DRAINING or DISABLED */
     uint32_t weight;                  /* 0..1000, or STATE_WEIGHT_CONFIGURED */
     uint32_t id;                      /* of PLAN_FORGET */
-    bool dry_run;                     /* of PLAN_ROTATE: only say what would be */
+    bool dry_run;                     /* of PLAN_ROTATE and PLAN_ADMIN: only say what would be */
 };
 
 /* What runs. */

@@ -265,6 +265,8 @@ static json_t *show_generation(const struct reload *reload)
     json_object_set_new(answer, "acknowledged", count_json(reload_acknowledged(reload)));
     json_object_set_new(answer, "used_by_workers",
                         counters == NULL ? json_null() : count_json(counters->generation));
+    json_object_set_new(answer, "node",
+                        json_string(reload_snapshot(reload)->draining ? "draining" : "up"));
     json_object_set_new(answer, "dataplane", json_string(hello == NULL ? "absent" : "connected"));
     json_object_set_new(answer, "epoch", hello == NULL ? json_null() : epoch_json(hello->epoch));
     json_object_set_new(answer, "pid", hello == NULL ? json_null() : json_integer(hello->pid));
@@ -276,9 +278,16 @@ static json_t *show_generation(const struct reload *reload)
     return answer;
 }
 
+/* With the node's state: each service's OPTIONS are answered by it. */
 static json_t *show_services(const struct reload *reload)
 {
-    return show_config_services(reload_cfg(reload));
+    const char *state = reload_snapshot(reload)->draining ? "draining" : "up";
+    json_t *list = show_config_services(reload_cfg(reload)), *service;
+    size_t i;
+
+    json_array_foreach(list, i, service)
+        json_object_set_new(service, "state", json_string(state));
+    return list;
 }
 
 static json_t *show_config_of(const struct reload *reload)

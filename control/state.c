@@ -103,6 +103,7 @@ static struct state *make(const struct state *like, uint64_t n)
         return NULL;
     state->generation = like->generation;
     state->epoch = like->epoch;
+    state->node_draining = like->node_draining;
     state->backends = calloc(n + 1, sizeof(*state->backends));
     if (state->backends == NULL) {
         free(state);

@@ -28,6 +28,7 @@ struct state_backend {
 struct state {
     uint64_t generation;          /* the greatest that may have been given away */
     uint64_t epoch;               /* of the data plane seen last; 0: none yet */
+    bool node_draining;           /* the operator's word about this node */
     struct state_backend *backends;   /* in the configuration's order, then the lingering ones */
     uint32_t n_backends;
 };

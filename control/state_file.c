@@ -95,6 +95,8 @@ static char *state_text(const struct state *state)
     root = json_pack("{s:i, s:o, s:o, s:o}", "version", FILE_VERSION, "generation",
                      u64_json(state->generation), "epoch", u64_json(state->epoch), "backends",
                      backends);
+    if (state->node_draining)
+        json_object_set_new(root, "node_draining", json_true());
     text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(1));
     json_decref(root);
     return text;
@@ -224,13 +226,16 @@ static int word_read(struct state_backend *b, const json_t *object)
 static int root_read(struct state *state, const json_t *root, size_t *ret_bad)
 {
     const json_t *backends = json_object_get(root, "backends");
+    const json_t *draining = json_object_get(root, "node_draining");
     size_t n = json_array_size(backends);
 
     *ret_bad = SIZE_MAX;
     if (json_integer_value(json_object_get(root, "version")) != FILE_VERSION ||
         !json_is_array(backends) || u64_read(root, "generation", &state->generation) != 0 ||
-        u64_read(root, "epoch", &state->epoch) != 0)
+        u64_read(root, "epoch", &state->epoch) != 0 ||
+        (draining != NULL && !json_is_boolean(draining)))
         return -EBADMSG;
+    state->node_draining = json_is_true(draining);
     state->backends = calloc(n + 1, sizeof(*state->backends));
     if (state->backends == NULL)
         return -ENOMEM;

@@ -60,6 +60,7 @@ static const struct column CALLS[] = {
 
 static const struct column SERVICES[] = {
     {"SERVICE", "name", COLUMN_PLAIN},
+    {"STATE", "state", COLUMN_PLAIN},
     {"MODE", "mode", COLUMN_PLAIN},
     {"ENCAPSULATION", "encapsulation", COLUMN_PLAIN},
     {"POOL", "pool", COLUMN_PLAIN},
