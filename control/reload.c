@@ -15,43 +15,9 @@
 
 #include "control/begin.h"
 #include "control/generation.h"
-#include "control/linger.h"
 #include "control/log.h"
-#include "control/queue.h"
+#include "control/reload_desk.h"
 #include "control/totals.h"
-
-struct reload {
-    struct loop *loop;
-    struct link *link;
-    struct loop_event *tick;
-    char *file;
-    char state_file[PATH_MAX];
-    struct keys *keys;
-    struct cfg *cfg;
-    struct cfg *dataplane; /* its `dataplane:` is what a restarted data plane read; NULL: cfg's */
-    uint64_t hello_epoch;  /* of the data plane that was connected last; 0: none was */
-    struct state *state;
-    struct snapshot *snapshot;
-    struct compile_live live;
-    struct linger linger;
-    uint64_t generation; /* given away last */
-    uint64_t acknowledged;
-    char refusal[PLAN_TEXT_MAX];
-    char note[KEYS_NOTE_MAX];    /* of the plan committed last, until it was said */
-    void (*on_ready)(void *arg); /* NULL: was called */
-    void *ready_arg;
-    void (*on_punt)(void *arg, const struct msg_punt *punt, const char *text); /* NULL: nobody */
-    void *punt_arg;
-    struct queue queue; /* the first is the one in flight, if it is a change */
-    bool in_flight;
-    bool for_first;                 /* what is in flight is the first change in the queue */
-    struct loop_event *patience;    /* runs while something is in flight */
-    struct counters_header *before; /* the counters when it was offered, for totals.h; or NULL */
-    uint64_t again_s;               /* what runs was refused: when it is offered again; 0: not */
-    uint64_t forget_s;              /* nobody is forgotten before, since that was refused */
-    struct plan offered;
-    struct reload_history history;
-};
 
 static void proceed(struct reload *r);
 
@@ -545,56 +511,4 @@ void reload_free(struct reload *r)
     free(r->file);
     keys_free(r->keys);
     free(r);
-}
-
-void reload_on_punt(struct reload *r,
-                    void (*fn)(void *arg, const struct msg_punt *punt, const char *text), void *arg)
-{
-    r->on_punt = fn;
-    r->punt_arg = arg;
-}
-
-struct compile_live *reload_live(struct reload *r)
-{
-    return &r->live;
-}
-
-const struct cfg *reload_cfg(const struct reload *r)
-{
-    return r->cfg;
-}
-
-const struct keys *reload_keys(const struct reload *r)
-{
-    return r->keys;
-}
-
-const struct state *reload_state(const struct reload *r)
-{
-    return r->state;
-}
-
-const struct snapshot *reload_snapshot(const struct reload *r)
-{
-    return r->snapshot;
-}
-
-const struct link *reload_link(const struct reload *r)
-{
-    return r->link;
-}
-
-const struct reload_history *reload_history(const struct reload *r)
-{
-    return &r->history;
-}
-
-uint64_t reload_acknowledged(const struct reload *r)
-{
-    return r->acknowledged;
-}
-
-const char *reload_refusal(const struct reload *r)
-{
-    return r->refusal;
 }
