@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/io/frame.h"
+#include "dataplane/notice.h"
 #include "dataplane/sweep.h"
 
 enum {
@@ -176,33 +176,12 @@ static void on_tap(struct loop *loop, uint8_t port)
     count(loop, COUNTER_FROM_TAP_RING_FULL, c.ring_full);
 }
 
-/* Whether a packet that a router speaks of may be ours: by its source a listener's, or a tunnel's.
- */
-static bool may_be_ours(const struct snapshot *s, const struct io_too_big *too_big)
-{
-    if (too_big->src.port == 0)
-        return sip_ip_equal(&too_big->src.ip, &s->node_ip);
-    return snapshot_find_listener(s, SIP_TRANSPORT_UDP, &too_big->src) >= 0;
-}
-
-static void learn_path_mtu(struct loop *loop, uint8_t port, const struct io_too_big *too_big)
-{
-    struct publish_current current = publish_read(loop->shared->publish);
-
-    if (current.view == NULL || !may_be_ours(current.view->snapshot, too_big))
-        return;
-    if (io_path_mtu_learn(loop->shared->path_mtu, &too_big->dst.ip, too_big->mtu,
-                          loop->shared->ports[port].mtu, now_ms()))
-        count(loop, COUNTER_PATH_MTUS, 1);
-}
-
 /* Looks at what goes to the kernel. */
 static void see(void *context, uint8_t port, const uint8_t *bytes, uint32_t length)
 {
-    struct io_too_big too_big;
+    struct loop *loop = context;
 
-    if (io_frame_too_big(bytes, length, &too_big))
-        learn_path_mtu(context, port, &too_big);
+    notice_frame(loop->shared, port, bytes, length, now_ms());
 }
 
 static bool send_punt(void *context, const void *packet, uint32_t size)

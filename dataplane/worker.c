@@ -15,6 +15,7 @@
 
 #include "config/msg.h"
 #include "dataplane/stages.h"
+#include "dataplane/zone.h"
 
 struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yields)
 {
@@ -66,24 +67,15 @@ static uint32_t receive(struct worker *w, uint8_t port, struct rte_mbuf **ret_mb
 
 /* ---- Parse ---- */
 
-/* Whether the port's zone lets this frame come from a backend. Where both sides share the port,
- * only a backend's address in a frame from the MAC that our route to it uses is believed. */
+/* Whether this frame may come from a backend. Where both sides share the port, routes are asked for
+ * backends' addresses alone. */
 static bool is_inside(const struct worker *w, uint8_t port, const struct io_frame *frame)
 {
-    struct io_next_hop hop;
+    const struct io_port *ports = w->shared->ports;
 
-    switch (w->shared->ports[port].cfg->zone) {
-    case CFG_ZONE_INSIDE:
-        return true;
-    case CFG_ZONE_OUTSIDE:
-        return false;
-    case CFG_ZONE_BOTH:
-        break;
-    }
-    return snapshot_is_backend_address(w->current.view->snapshot, &frame->src.ip) &&
-           w->current.fib != NULL &&
-           io_fib_lookup(w->current.fib, &frame->src.ip, &hop) == IO_FIB_FOUND &&
-           hop.port == port && memcmp(hop.mac, frame->src_mac, sizeof(hop.mac)) == 0;
+    return (ports[port].cfg->zone != CFG_ZONE_BOTH ||
+            snapshot_is_backend_address(w->current.view->snapshot, &frame->src.ip)) &&
+           zone_believes(ports, port, w->current.fib, &frame->src.ip, frame->src_mac);
 }
 
 static void parse(struct worker *w, uint8_t port)

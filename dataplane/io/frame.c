@@ -7,22 +7,17 @@
 
 #include <string.h>
 
+#include "dataplane/io/wire.h"
+
 enum {
-    ETHERTYPE_IPV4 = 0x0800,
-    ETHERTYPE_IPV6 = 0x86dd,
     ETHERTYPE_VLAN = 0x8100,
     ETHERTYPE_QINQ = 0x88a8,
     VLAN_BYTES = 4,
     VLAN_ID = 0x0fff,
     PROTOCOL_HOP_BY_HOP = 0,
-    PROTOCOL_IPV4 = 4, /* inside IP */
-    PROTOCOL_UDP = 17,
-    PROTOCOL_IPV6 = 41,
     PROTOCOL_ROUTING = 43,
-    PROTOCOL_FRAGMENT = 44,
     PROTOCOL_ESP = 50,
     PROTOCOL_AH = 51,
-    PROTOCOL_ICMPV6 = 58,
     PROTOCOL_OPTIONS = 60,
     PROTOCOL_MOBILITY = 135,
     OPTION_END = 0, /* IPv4 */
@@ -31,90 +26,10 @@ enum {
     OPTION_STRICT_ROUTE = 137,
     OPTION_PAD1 = 0,      /* IPv6 */
     OPTION_ACTION = 0xc0, /* what a host does that does not know the option; 0: pass over it */
-    ICMPV6_TOO_BIG = 2,
-    ICMPV6_BYTES = 8,
-    IPV4_MORE_FRAGMENTS = 0x2000,
-    IPV4_OFFSET_MASK = 0x1fff,
-    IPV6_FRAGMENT_BYTES = 8,
-    EXTENSIONS_MAX = 4, /* more IPv6 extension headers than that are the kernel's */
+    EXTENSIONS_MAX = 4,   /* more IPv6 extension headers than that are the kernel's */
     TTL = 64,
     ECN = 3, /* bits of the traffic class */
 };
-
-static uint16_t load16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t load32(const uint8_t *at)
-{
-    return (uint32_t)load16(at) << 16 | load16(at + 2);
-}
-
-static void store16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-/* Adds to a ones' complement sum in the order of the bytes in memory (RFC 1071 §2.B). */
-static uint64_t sum_add(uint64_t sum, const uint8_t *at, uint32_t length)
-{
-    uint32_t word;
-    uint16_t half;
-
-    for (; length >= sizeof(word); at += sizeof(word), length -= sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        sum += word;
-    }
-    if (length >= sizeof(half)) {
-        memcpy(&half, at, sizeof(half));
-        sum += half;
-        at += sizeof(half);
-        length -= sizeof(half);
-    }
-    if (length > 0) {
-        const uint8_t last[2] = {*at, 0};
-
-        memcpy(&half, last, sizeof(half));
-        sum += half;
-    }
-    return sum;
-}
-
-/* Folds a sum into the checksum, in memory order: to be stored by memcpy. */
-static uint16_t sum_end(uint64_t sum)
-{
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
-}
-
-static void store_sum(uint8_t *at, uint64_t sum)
-{
-    uint16_t checksum = sum_end(sum);
-
-    memcpy(at, &checksum, sizeof(checksum));
-}
-
-/* The sum over pseudo header, header and payload (RFC 768, RFC 8200 §8.1). */
-static uint64_t transport_sum(uint8_t protocol, const struct sip_ip *src, const struct sip_ip *dst,
-                              const uint8_t *at, uint32_t length)
-{
-    uint8_t tail[4] = {0, protocol, 0, 0};
-    uint64_t sum;
-
-    store16(&tail[2], length);
-    sum = sum_add(0, tail, sizeof(tail));
-    if (sip_ip_is_v4(dst)) {
-        sum = sum_add(sum, sip_ip_v4_bytes(src), 4);
-        sum = sum_add(sum, sip_ip_v4_bytes(dst), 4);
-    } else {
-        sum = sum_add(sum, src->bytes, sizeof(src->bytes));
-        sum = sum_add(sum, dst->bytes, sizeof(dst->bytes));
-    }
-    return sum_add(sum, at, length);
-}
 
 /* Whether no honest frame comes from there: "this" network, loopback, multicast and broadcast. */
 static bool martian_v4(const uint8_t *src)
@@ -518,52 +433,4 @@ uint32_t io_frame_fragment(const uint8_t *frame, uint32_t length, uint32_t mtu, 
     if (length >= IO_ETHER_BYTES + IO_IPV6_BYTES && load16(frame + 12) == ETHERTYPE_IPV6)
         return fragment_ipv6(frame, length, mtu, id, n, out);
     return 0;
-}
-
-/* Reads of an IPv6 packet's beginning of `length` bytes, quoted by an error, whose it was. */
-static bool read_quoted(const uint8_t *ip, uint32_t length, struct io_too_big *ret)
-{
-    uint32_t at = IO_IPV6_BYTES;
-    uint8_t next;
-
-    if (length < IO_IPV6_BYTES + IPV6_FRAGMENT_BYTES + IO_UDP_BYTES || ip[0] >> 4 != 6)
-        return false;
-    next = ip[6];
-    if (next == PROTOCOL_FRAGMENT) { /* of ours the first piece alone tells the ports */
-        if ((load16(ip + at + 2) & ~7u) != 0)
-            return false;
-        next = ip[at];
-        at += IPV6_FRAGMENT_BYTES;
-    }
-    ret->src = (struct sip_addr){.ip = sip_ip_from_v6(ip + 8)};
-    ret->dst = (struct sip_addr){.ip = sip_ip_from_v6(ip + 24)};
-    if (next == PROTOCOL_UDP) {
-        ret->src.port = load16(ip + at);
-        ret->dst.port = load16(ip + at + 2);
-    }
-    return next == PROTOCOL_UDP || next == PROTOCOL_IPV4 || next == PROTOCOL_IPV6;
-}
-
-bool io_frame_too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret)
-{
-    const uint8_t *ip = bytes + IO_ETHER_BYTES, *icmp = ip + IO_IPV6_BYTES;
-    uint32_t front = IO_ETHER_BYTES + IO_IPV6_BYTES, size;
-    struct io_too_big read;
-    struct sip_ip src, dst;
-
-    if (length < front + ICMPV6_BYTES || load16(bytes + 12) != ETHERTYPE_IPV6 ||
-        ip[6] != PROTOCOL_ICMPV6 || icmp[0] != ICMPV6_TOO_BIG)
-        return false;
-    size = load16(ip + 4);
-    if (size < ICMPV6_BYTES || size > length - front)
-        return false;
-    src = sip_ip_from_v6(ip + 8);
-    dst = sip_ip_from_v6(ip + 24);
-    if (sip_ip_is_v4(&dst) ||
-        sum_end(transport_sum(PROTOCOL_ICMPV6, &src, &dst, icmp, size)) != 0 ||
-        !read_quoted(icmp + ICMPV6_BYTES, size - ICMPV6_BYTES, &read))
-        return false;
-    read.mtu = load32(icmp + 4);
-    *ret = read;
-    return true;
 }

@@ -121,15 +121,4 @@ struct sip_ip io_frame_destination(const uint8_t *bytes);
 uint32_t io_frame_fragment(const uint8_t *frame, uint32_t length, uint32_t mtu, uint32_t id,
                            uint32_t n, uint8_t *out);
 
-/* What a router says of a datagram, or a tunnel's packet, that was too long for the next link. */
-struct io_too_big {
-    struct sip_addr src, dst; /* of it: whose it was, and where it went; ports 0: a tunnel's */
-    uint32_t mtu;             /* of that link, as it says */
-};
-
-/* Reads ICMPv6 Packet Too Big about the beginning of a UDP datagram or a tunnel's packet. False: it
- * is none, or is damaged. Who sent it is not known: anybody may have (RFC 8201 §6). RFC 4443 §3.2.
- */
-bool io_frame_too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret);
-
 #endif

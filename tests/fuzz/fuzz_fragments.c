@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "dataplane/io/frame.h"
+#include "dataplane/io/icmp.h"
 #include "dataplane/io/reassembly.h"
 #include "tests/fuzz/take.h"
 
@@ -111,9 +112,9 @@ static void cut(struct datagram *d, struct take *take)
 static enum io_frame_class parse(const uint8_t *bytes, uint32_t length, struct io_frame *ret)
 {
     enum io_frame_class class = io_frame_parse(bytes, length, ret);
-    struct io_too_big too_big;
+    struct io_icmp icmp;
 
-    (void)io_frame_too_big(bytes, length, &too_big);
+    (void)io_icmp_read(bytes, length, &icmp);
     switch (class) {
     case IO_FRAME_UDP:
         must(ret->payload == ret->udp + IO_UDP_BYTES && ret->payload + ret->length <= length);

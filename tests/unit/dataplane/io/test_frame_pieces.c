@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames in pieces: cut into fragments, joined from them, and what a router says of those that were
- * too big.
+ * Frames in pieces: cut into fragments, and joined from them.
  */
 #include "tests/unit/dataplane/io/frames.h"
 
@@ -51,83 +50,6 @@ static void test_cut_again(void **state)
     assert_int_equal(io_frame_fragment(bytes, length, 1500, 0, 0, out), 0);
     for (uint32_t cut = 0; cut < 54; cut++)
         assert_int_equal(io_frame_fragment(bytes, cut, 1500, 0, 0, out), 0);
-}
-
-/* ---- Packet Too Big ---- */
-
-/* A router's message about the first `quoted` bytes of an IP packet; returns its length. */
-static uint32_t build_too_big(uint8_t *bytes, const uint8_t *packet, uint32_t quoted, uint32_t mtu)
-{
-    uint32_t size = 8 + quoted, sum;
-
-    build(bytes, "2001:db8:ff::1", "2001:db8::10", size - 8);
-    bytes[20] = 58;
-    memset(bytes + 54, 0, 8);
-    bytes[54] = 2;
-    bytes[60] = (uint8_t)(mtu >> 8);
-    bytes[61] = (uint8_t)mtu;
-    memcpy(bytes + 62, packet, quoted);
-    sum = (uint16_t)~fold(plain_sum(bytes + 54, size, plain_sum(bytes + 22, 32, 58 + size)));
-    bytes[56] = (uint8_t)(sum >> 8);
-    bytes[57] = (uint8_t)sum;
-    return 54 + size;
-}
-
-static bool too_big(const uint8_t *bytes, uint32_t length, struct io_too_big *ret)
-{
-    struct guard guard = guard_new(bytes, length);
-    bool is = io_frame_too_big((const uint8_t *)guard.at, length, ret);
-
-    guard_free(&guard);
-    return is;
-}
-
-static void test_too_big(void **state)
-{
-    struct sip_addr src = addr("2001:db8::10", 5060), dst = addr("2001:db8::21", 5099);
-    uint8_t datagram[2048], piece[1514], bytes[1600];
-    struct io_too_big read;
-    uint32_t length, size = build(datagram, "2001:db8::10", "2001:db8::21", 1900);
-
-    /* About a whole datagram, and about the first piece of one. */
-    io_frame_fragment(datagram, size, 1500, 7, 0, piece);
-    for (uint32_t i = 0; i < 2; i++) {
-        length = build_too_big(bytes, (i == 0 ? datagram : piece) + 14, 400, 1400);
-        assert_true(too_big(bytes, length, &read));
-        assert_true(sip_addr_equal(&read.src, &src));
-        assert_true(sip_addr_equal(&read.dst, &dst));
-        assert_int_equal(read.mtu, 1400);
-    }
-    for (uint32_t bit = 20 * 8; bit < length * 8; bit++) { /* damaged anywhere */
-        if (bit / 8 == 21)
-            continue; /* but in the hop limit, which no checksum covers */
-        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_false(too_big(bytes, length, &read));
-        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-    for (uint32_t cut = 0; cut < length; cut++)
-        assert_false(too_big(bytes, cut, &read));
-    for (uint32_t quoted = 0; quoted < 56; quoted++) {
-        length = build_too_big(bytes, datagram + 14, quoted, 1400);
-        assert_false(too_big(bytes, length, &read));
-    }
-    /* A later piece names no ports, TCP's are none of ours. */
-    io_frame_fragment(datagram, size, 1500, 7, 1, piece);
-    length = build_too_big(bytes, piece + 14, 400, 1400);
-    assert_false(too_big(bytes, length, &read));
-    datagram[20] = 6;
-    length = build_too_big(bytes, datagram + 14, 400, 1400);
-    assert_false(too_big(bytes, length, &read));
-    /* Nor does a tunnel's packet, of IPv4 or IPv6: its addresses suffice. */
-    for (uint32_t i = 0; i < 2; i++) {
-        datagram[20] = i == 0 ? 4 : 41;
-        length = build_too_big(bytes, datagram + 14, 400, 1400);
-        assert_true(too_big(bytes, length, &read));
-        assert_true(sip_ip_equal(&read.src.ip, &src.ip));
-        assert_true(sip_ip_equal(&read.dst.ip, &dst.ip));
-        assert_int_equal(read.src.port, 0);
-        assert_int_equal(read.dst.port, 0);
-    }
 }
 
 /* A datagram that was joined: its UDP header must agree with what there is. */
@@ -210,7 +132,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_again),
-        cmocka_unit_test(test_too_big),
         cmocka_unit_test(test_joined),
         cmocka_unit_test(test_fragments),
     };
