@@ -197,14 +197,16 @@ static void get_data(struct reader *r, const struct resource *resource, struct d
     size_t length = resource->end - resource->data;
 
     memset(ret, 0, sizeof(*ret));
-    if (resource->type == DNS_A && length == 4)
-        get_ip(r, 4, &ret->ip);
-    else if (resource->type == DNS_AAAA && length == 16)
-        get_ip(r, 16, &ret->ip);
-    else if (resource->type == DNS_SRV)
+    if (resource->type == DNS_A || resource->type == DNS_AAAA) {
+        if (length == (resource->type == DNS_A ? 4 : 16))
+            get_ip(r, length, &ret->ip);
+        else
+            r->bad = true; /* also when there is nothing, which would read as :: */
+    } else if (resource->type == DNS_SRV) {
         get_srv(r, ret);
-    else if (resource->type == DNS_NAPTR)
+    } else if (resource->type == DNS_NAPTR) {
         get_naptr(r, ret);
+    }
     if (r->at != resource->end)
         r->bad = true;
 }
