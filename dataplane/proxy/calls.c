@@ -190,10 +190,30 @@ static bool is_challenge(uint16_t status)
     return status == 401 || status == 407;
 }
 
+/* There is no such dialog, whatever was asked within it (RFC 5057 §5.1). */
+static bool knows_no_dialog(uint16_t status)
+{
+    switch (status) {
+    case 404:
+    case 410:
+    case 416:
+    case 481:
+    case 482:
+    case 483:
+    case 484:
+    case 485:
+    case 502:
+    case 604:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The dialog is over at the caller's side when BYE succeeds, or finds none (RFC 3261 §15.1.1). */
 static bool ends_dialog(uint16_t status)
 {
-    return (status >= 200 && status < 300) || status == 408 || status == 481;
+    return (status >= 200 && status < 300) || status == 408 || knows_no_dialog(status);
 }
 
 static void invite_succeeded(struct proxy_work *w, int32_t backend)
@@ -210,7 +230,7 @@ static void invite_succeeded(struct proxy_work *w, int32_t backend)
  */
 static void transaction_failed(struct proxy_work *w)
 {
-    bool unknown_dialog = w->call.state == LB_CALL_LIVE && w->msg->status == 481;
+    bool unknown_dialog = w->call.state == LB_CALL_LIVE && knows_no_dialog(w->msg->status);
 
     if ((w->msg->method == SIP_INVITE && w->call.state == LB_CALL_BEGUN) || unknown_dialog)
         lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
