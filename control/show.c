@@ -53,6 +53,8 @@ static json_t *text_json(const struct snapshot *s, struct lb_text text)
 
 static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
 {
+    json_object_set_new(object, "started", total_json(totals, id, COUNTERS_SLOT_STARTED));
+    json_object_set_new(object, "ended", total_json(totals, id, COUNTERS_SLOT_ENDED));
     json_object_set_new(object, "calls", calls_json(totals, id));
     json_object_set_new(object, "requests", total_json(totals, id, COUNTERS_SLOT_REQUESTS));
     json_object_set_new(object, "new", total_json(totals, id, COUNTERS_SLOT_NEW));
@@ -111,8 +113,6 @@ static json_t *call_json(const struct snapshot *s, const struct lb_backend *b,
 
     json_object_set_new(object, "pool", text_json(s, snapshot_pools(s)[b->pool].name));
     json_object_set_new(object, "name", text_json(s, b->name));
-    json_object_set_new(object, "started", total_json(totals, b->id, COUNTERS_SLOT_STARTED));
-    json_object_set_new(object, "ended", total_json(totals, b->id, COUNTERS_SLOT_ENDED));
     add_counts(object, totals, b->id);
     return object;
 }

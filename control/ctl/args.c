@@ -5,10 +5,11 @@
 #include "control/ctl/args.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 4, WEIGHT_MAX = 1000, COUNT_MAX = 1000000000 };
+enum { WORDS_MAX = 4, WEIGHT_MAX = 1000, COUNT_MAX = 1000000000, TIMEOUT_MAX_S = 31 * 86400 };
 
 const char args_usage[] =
     "usage: tandemctl [--socket PATH] [--json] COMMAND\n"
@@ -21,7 +22,21 @@ const char args_usage[] =
     "  show config       the running configuration, defaults filled in\n"
     "  show generation   snapshot offered and acknowledged, data plane connected or absent,\n"
     "                    ids of the keys, when they rotated and may rotate again\n"
-    "  drain B           no new calls to backend B; its dialogs go on\n"
+    "  top [--count N]   what each backend does each second, the worst first; q or Ctrl-C ends "
+    "it,\n"
+    "                    or N tables\n"
+    "  drain B [--wait [--timeout T]] [--dry-run]\n"
+    "                    no new calls to backend B; its dialogs go on. --wait says how many calls\n"
+    "                    are left until there are none (registrations are not counted: each "
+    "phone's\n"
+    "                    next one goes elsewhere), or until T has passed (30s, 5m, 2h): exit "
+    "status\n"
+    "                    1, as after Ctrl-C, and it goes on draining. --dry-run only says where "
+    "new\n"
+    "                    calls would go\n"
+    "  drain node | enable node\n"
+    "                    this node answers OPTIONS with 503, so that others send their calls\n"
+    "                    elsewhere; what comes all the same is served. --wait: for all backends\n"
     "  disable B         nothing to B any more, its dialogs included\n"
     "  enable B          take calls again\n"
     "  weight B N        0 to 1000; default: what the configuration says\n"
@@ -89,37 +104,125 @@ static const char *request_why(struct args *args, char **words, int n)
     return NULL;
 }
 
+static const char COUNT_WRONG[] = "--count must be a number from 1 to 1000000000";
+
+static bool read_count(const char *text, uint64_t *ret)
+{
+    char *end;
+    long long count;
+
+    errno = 0;
+    count = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || count < 1 || count > COUNT_MAX)
+        return false;
+    *ret = (uint64_t)count;
+    return true;
+}
+
 static const char *request_capture(struct args *args, char **words, int n)
 {
-    json_int_t count = 0;
+    uint64_t count = 0;
 
     if (n != 2)
         return "capture needs a file, or - for standard output";
     args->file = words[1];
-    if (args->count != NULL) {
-        char *end;
-
-        errno = 0;
-        count = strtoll(args->count, &end, 10);
-        if (errno != 0 || *end != '\0' || count < 1 || count > COUNT_MAX)
-            return "--count must be a number from 1 to 1000000000";
-    }
+    if (args->count != NULL && !read_count(args->count, &count))
+        return COUNT_WRONG;
     if (args->call_id != NULL && *args->call_id == '\0')
         return "--call-id is empty";
     args->request = json_pack("{s:s, s:s?}", "request", "capture", "call_id", args->call_id);
     if (count > 0)
-        json_object_set_new(args->request, "count", json_integer(count));
+        json_object_set_new(args->request, "count", json_integer((json_int_t)count));
+    return NULL;
+}
+
+static const char *request_top(struct args *args, int n)
+{
+    uint64_t count = 0;
+
+    if (n != 1)
+        return "top takes no argument but --count";
+    if (args->json)
+        return "top is for people: show backends --json";
+    if (args->count != NULL && !read_count(args->count, &count))
+        return COUNT_WRONG;
+    args->frames = (uint32_t)count;
+    args->request = json_object();
+    return NULL;
+}
+
+/* 30s, 5m, 2h, or seconds. */
+static bool read_timeout(const char *text, uint64_t *ret_s)
+{
+    static const char units[] = "smh";
+    uint64_t s, unit = 1;
+    char *end;
+
+    errno = 0;
+    s = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *text == '-' || s == 0 || s > TIMEOUT_MAX_S)
+        return false;
+    if (*end != '\0') {
+        const char *found = strchr(units, *end);
+
+        if (found == NULL || end[1] != '\0')
+            return false;
+        for (ptrdiff_t i = found - units; i > 0; i--)
+            unit *= 60;
+    }
+    *ret_s = s * unit;
+    return *ret_s <= TIMEOUT_MAX_S;
+}
+
+/* drain, enable and disable. */
+static const char *request_admin(struct args *args, char **words, int n)
+{
+    bool drain = strcmp(words[0], "drain") == 0;
+
+    if (n != 2)
+        return "which backend? NAME or POOL/NAME";
+    args->request = json_pack("{s:s, s:s}", "request", words[0], "backend", words[1]);
+    if (!drain && (args->dry_run || args->wait))
+        return "--wait and --dry-run are drain's";
+    if (args->dry_run && args->wait)
+        return "--wait or --dry-run, not both";
+    if (args->wait && args->json)
+        return "--wait is for people: show backends --json";
+    if (args->timeout != NULL && !read_timeout(args->timeout, &args->timeout_s))
+        return "--timeout must be a time as 30s, 5m or 2h, up to 31 days";
+    if (args->dry_run)
+        json_object_set_new(args->request, "dry_run", json_true());
+    if (drain)
+        args->target = words[1];
+    return NULL;
+}
+
+/* What options may not stand beside a verb; NULL: they may. */
+static const char *options_fit(const struct args *args, const char *verb)
+{
+    if (args->dry_run && strcmp(verb, "rotate-secret") != 0 && strcmp(verb, "drain") != 0)
+        return "--dry-run is rotate-secret's and drain's";
+    if (args->wait && strcmp(verb, "drain") != 0)
+        return "--wait is drain's";
+    if (args->timeout != NULL && !args->wait)
+        return "--timeout is of drain --wait";
+    if (args->call_id != NULL && strcmp(verb, "capture") != 0)
+        return "--call-id is capture's";
+    if (args->count != NULL && strcmp(verb, "capture") != 0 && strcmp(verb, "top") != 0)
+        return "--count is capture's and top's";
     return NULL;
 }
 
 static const char *request_make(struct args *args, char **words, int n)
 {
     const char *verb = args->verb = n > 0 ? words[0] : "";
+    const char *reason;
 
-    if (args->dry_run && strcmp(verb, "rotate-secret") != 0)
-        return "--dry-run is rotate-secret's";
-    if ((args->call_id != NULL || args->count != NULL) && strcmp(verb, "capture") != 0)
-        return "--call-id and --count are capture's";
+    reason = options_fit(args, verb);
+    if (reason != NULL)
+        return reason;
+    if (strcmp(verb, "top") == 0)
+        return request_top(args, n);
     if (strcmp(verb, "capture") == 0)
         return request_capture(args, words, n);
     if (strcmp(verb, "show") == 0)
@@ -138,10 +241,7 @@ static const char *request_make(struct args *args, char **words, int n)
     }
     if (strcmp(verb, "drain") != 0 && strcmp(verb, "enable") != 0 && strcmp(verb, "disable") != 0)
         return n == 0 ? "a command is missing" : "unknown command";
-    if (n != 2)
-        return "which backend? NAME or POOL/NAME";
-    args->request = json_pack("{s:s, s:s}", "request", verb, "backend", words[1]);
-    return NULL;
+    return request_admin(args, words, n);
 }
 
 /* One option at argv[*i]; advances over its value. NULL, or why not. */
@@ -151,6 +251,12 @@ static const char *option(int argc, char **argv, int *i, struct args *args)
         args->json = true;
     } else if (strcmp(argv[*i], "--dry-run") == 0) {
         args->dry_run = true;
+    } else if (strcmp(argv[*i], "--wait") == 0) {
+        args->wait = true;
+    } else if (strcmp(argv[*i], "--timeout") == 0) {
+        if (++*i >= argc)
+            return "--timeout needs a time";
+        args->timeout = argv[*i];
     } else if (strcmp(argv[*i], "--socket") == 0) {
         if (++*i >= argc)
             return "--socket needs a path";

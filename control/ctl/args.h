@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum args_action { ARGS_REQUEST, ARGS_HELP, ARGS_VERSION };
 
@@ -14,11 +15,16 @@ struct args {
     enum args_action action;
     const char *socket;
     bool json;
-    bool dry_run;                     /* of rotate-secret */
-    const char *call_id, *count;      /* of capture; NULL: not said */
+    bool dry_run;                     /* of rotate-secret, and of drain of a backend */
+    bool wait;                        /* of drain */
+    uint64_t timeout_s;               /* of drain --wait; 0: for ever */
+    uint32_t frames;                  /* of top; 0: until it is ended */
+    const char *target;               /* of drain: the backend, or node; else NULL */
+    const char *call_id, *count;      /* of capture, count also of top; NULL: not said */
+    const char *timeout;              /* as timeout_s was said; NULL: not said */
     const char *file;                 /* of capture; "-": standard output */
     const char *verb;                 /* show, drain, enable, disable, weight, reload, why,
-                                       * rotate-secret, capture */
+                                       * rotate-secret, capture, top */
     const char *what;                 /* of show */
     json_t *request;                  /* owned: json_decref */
 };

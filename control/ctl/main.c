@@ -1,107 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tandemctl: sends one request to tandem-control's socket and prints the answer.
+ * tandemctl: asks tandem-control and prints the answer.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "control/ctl/args.h"
+#include "control/ctl/ask.h"
 #include "control/ctl/capture.h"
 #include "control/ctl/print.h"
+#include "control/ctl/top.h"
+#include "control/ctl/wait.h"
 
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, ANSWER_MAX = 64 << 20, ANSWER_S = 30 };
-
-/* A connected socket, or -1 after a line on standard error. */
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval patience = {.tv_sec = ANSWER_S};
-    int fd;
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        fprintf(stderr, "tandemctl: %s: path too long for a socket\n", path);
-        return -1;
-    }
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        fprintf(stderr, "tandemctl: cannot reach tandem-control at %s: %s\n", path,
-                strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    return fd;
-}
-
-/* Sends the request as a line. */
-static int send_request(int fd, const json_t *request)
-{
-    char *text = json_dumps(request, JSON_COMPACT);
-    size_t length, sent = 0;
-
-    if (text == NULL)
-        return -ENOMEM;
-    length = strlen(text);
-    text[length++] = '\n';
-    while (sent < length) {
-        ssize_t n = send(fd, text + sent, length - sent, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            free(text);
-            return -errno;
-        }
-        sent += (size_t)n;
-    }
-    free(text);
-    return 0;
-}
-
-/* Reads up to the line end, and with `no_more` nothing behind it. The parsed answer, or NULL and
- * errno. */
-static json_t *receive_answer(int fd, bool no_more)
-{
-    size_t size = 65536, length = 0;
-    char *text = malloc(size);
-    json_t *answer = NULL;
-
-    while (text != NULL && length < ANSWER_MAX) {
-        ssize_t n;
-
-        if (length == size) {
-            char *more = realloc(text, size *= 2);
-
-            if (more == NULL)
-                break;
-            text = more;
-        }
-        n = recv(fd, text + length, no_more ? 1 : size - length, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n == 0 ? ECONNRESET : errno;
-            break;
-        }
-        length += (size_t)n;
-        if (text[length - 1] == '\n') {
-            answer = json_loadb(text, length - 1, 0, NULL);
-            errno = EPROTO;
-            break;
-        }
-    }
-    free(text);
-    return answer;
-}
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 /* The result of a show or why. */
 static int print_result(const struct args *args, json_t *result)
@@ -153,30 +67,34 @@ static int begin_capture(const struct args *args, int fd, json_t *answer)
 
 static int ask(const struct args *args)
 {
-    int fd = connect_to(args->socket);
-    json_t *answer = NULL;
-    int status;
+    char reason[ASK_REASON_MAX];
+    int fd = ask_connect(args->socket, reason);
+    json_t *answer = fd < 0 ? NULL : ask_answer(fd, args->request, args->file != NULL, reason);
+    int status = EXIT_REFUSED;
 
-    if (fd < 0)
-        return EXIT_REFUSED;
-    /* Who does not want to hear us may have said why before it hung up. */
-    status = send_request(fd, args->request);
-    answer = receive_answer(fd, args->file != NULL);
-    if (answer == NULL && status == 0)
-        status = -errno;
-    if (answer != NULL)
+    if (answer == NULL)
+        fprintf(stderr, "tandemctl: %s\n", reason);
+    else
         status = args->file != NULL ? begin_capture(args, fd, answer) : print_answer(args, answer);
-    close(fd);
-    if (answer == NULL && (status == -EAGAIN || status == -EWOULDBLOCK)) {
-        fprintf(stderr, "tandemctl: tandem-control has not answered within %d s\n", ANSWER_S);
-        return EXIT_REFUSED;
-    }
-    if (answer == NULL) {
-        fprintf(stderr, "tandemctl: no answer from tandem-control: %s\n", strerror(-status));
-        return EXIT_REFUSED;
-    }
+    if (fd >= 0)
+        close(fd);
     json_decref(answer);
     return status;
+}
+
+/* The commands that go on, and those that are one question. */
+static int run(const struct args *args)
+{
+    int status;
+
+    if (strcmp(args->verb, "top") == 0)
+        return top_run(args->socket, args->frames) == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
+    status = ask(args);
+    if (status == EXIT_SUCCESS && args->target != NULL &&
+        (args->wait || (args->dry_run && !args->json)))
+        status = args->wait ? wait_run(args->socket, args->target, args->timeout_s)
+                            : wait_preview(args->socket, args->target);
+    return status == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
 }
 
 int main(int argc, char **argv)
@@ -203,7 +121,7 @@ int main(int argc, char **argv)
         json_decref(args.request);
         return EXIT_USAGE;
     }
-    status = ask(&args);
+    status = run(&args);
     json_decref(args.request);
     return status;
 }

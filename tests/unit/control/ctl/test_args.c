@@ -42,6 +42,10 @@ static void commands_become_requests(void **context)
         {"--json show backends", "{\"request\":\"show\",\"what\":\"backends\"}", true},
         {"show generation --json", "{\"request\":\"show\",\"what\":\"generation\"}", true},
         {"drain p/a", "{\"request\":\"drain\",\"backend\":\"p/a\"}", false},
+        {"drain node", "{\"request\":\"drain\",\"backend\":\"node\"}", false},
+        {"drain a --wait --timeout 5m", "{\"request\":\"drain\",\"backend\":\"a\"}", false},
+        {"drain --dry-run a", "{\"request\":\"drain\",\"backend\":\"a\",\"dry_run\":true}",
+         false},
         {"weight a 0", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":0}", false},
         {"weight a default", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":null}", false},
         {"reload", "{\"request\":\"reload\"}", false},
@@ -86,6 +90,36 @@ static void socket_is_named_or_the_usual_one(void **context)
     assert_int_equal(args.action, ARGS_HELP);
 }
 
+static void times_and_counts_have_their_units(void **context)
+{
+    static const struct {
+        const char *line;
+        uint64_t timeout_s;
+        uint32_t frames;
+    } rows[] = {
+        {"drain a --wait", 0, 0},
+        {"drain a --wait --timeout 7", 7, 0},
+        {"drain a --wait --timeout 30s", 30, 0},
+        {"drain a --wait --timeout 5m", 300, 0},
+        {"--timeout 744h --wait drain p/a", 31 * 86400, 0},
+        {"top", 0, 0},
+        {"top --count 3", 0, 3},
+    };
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct args args;
+        char buffer[128];
+
+        assert_int_equal(parse(rows[i].line, &args, buffer), 0);
+        assert_int_equal(args.timeout_s, rows[i].timeout_s);
+        assert_int_equal(args.frames, rows[i].frames);
+        assert_int_equal(args.wait, strstr(rows[i].line, "--wait") != NULL);
+        assert_int_equal(args.target != NULL, strncmp(rows[i].line, "top", 3) != 0);
+        json_decref(args.request);
+    }
+}
+
 static void wrong_usage_is_refused(void **context)
 {
     static const char *const lines[] = {"",
@@ -118,6 +152,23 @@ static void wrong_usage_is_refused(void **context)
                                         "capture --call-id",
                                         "why --call-id x y",
                                         "reload --count 1",
+                                        "top now",
+                                        "top --count 0",
+                                        "top --json",
+                                        "drain a --wait --dry-run",
+                                        "drain a --wait --json",
+                                        "drain a --timeout 5s",
+                                        "drain a --wait --timeout",
+                                        "drain a --wait --timeout 0",
+                                        "drain a --wait --timeout 5x",
+                                        "drain a --wait --timeout 5ss",
+                                        "drain a --wait --timeout -5s",
+                                        "drain a --wait --timeout s",
+                                        "drain a --wait --timeout 32d",
+                                        "drain a --wait --timeout 745h",
+                                        "enable a --wait",
+                                        "disable a --dry-run",
+                                        "weight a 5 --dry-run",
                                         "drain \xff"};
 
     (void)context;
@@ -135,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_become_requests),
         cmocka_unit_test(socket_is_named_or_the_usual_one),
+        cmocka_unit_test(times_and_counts_have_their_units),
         cmocka_unit_test(wrong_usage_is_refused),
     };
 
