@@ -12,6 +12,7 @@
 #include "config/check.h"
 #include "config/convert.h"
 #include "config/document.h"
+#include "config/health_convert.h"
 #include "config/schema.h"
 
 /* What libcyaml said while it loaded: one message, then a backtrace from the inside out. */
@@ -260,6 +261,7 @@ static void free_pool(struct cfg_pool *pool)
         free(pool->backends[i].ports);
     }
     free(pool->backends);
+    health_done(&pool->health);
     free(pool->key_header);
     free(pool->name);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config/dataplane.h"
+#include "config/health.h"
 #include "dataplane/lb/backend.h"
 #include "dataplane/sip/ip.h"
 
@@ -63,6 +64,8 @@ struct cfg_pool {
     enum lb_share share;
     struct cfg_backend *backends;
     uint32_t n_backends;
+    bool has_health;              /* `health:` was given; else all are up, whatever they do */
+    struct cfg_health health;
 };
 
 struct cfg {

@@ -11,6 +11,7 @@
 
 #include "config/check.h"
 #include "config/direct.h"
+#include "config/health_convert.h"
 #include "config/snapshot.h"
 #include "config/trunk.h"
 #include "config/value.h"
@@ -414,6 +415,9 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
     if (ret == 0)
         ret = take_keys(raw, pool, base, error);
     pool->share = raw->share == NULL ? LB_SHARE_NONE : (enum lb_share) * raw->share;
+    pool->has_health = raw->health != NULL;
+    if (ret == 0 && raw->health != NULL)
+        ret = health_convert(raw->health, &pool->health, base, error);
     if (ret == 0 && !NEW_ARRAY(pool->backends, raw->n_backends))
         ret = no_memory(error);
     for (uint32_t i = 0; ret == 0 && i < raw->n_backends; i++) {

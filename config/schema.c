@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "config/dataplane.h"
+#include "config/health.h"
 #include "config/snapshot.h"
 
 #define REQUIRED CYAML_FLAG_DEFAULT
@@ -49,6 +50,7 @@ static const cyaml_strval_t paths[] = {{"always", SNAPSHOT_PATH_ALWAYS},
                                        {"never", SNAPSHOT_PATH_NEVER}};
 static const cyaml_strval_t nats[] = {{"rport", SNAPSHOT_NAT_RPORT},
                                       {"always", SNAPSHOT_NAT_ALWAYS}};
+static const cyaml_strval_t probes[] = {{"none", CFG_PROBE_NONE}, {"options", CFG_PROBE_OPTIONS}};
 static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};
 
 static const cyaml_schema_value_t text_value = {
@@ -159,6 +161,30 @@ static const cyaml_schema_field_t method_key_fields[] = {
     CYAML_FIELD_END,
 };
 
+#define HEALTH_TEXT(member) \
+    CYAML_FIELD_STRING_PTR(#member, OPTIONAL, struct schema_health, member, 1, SCHEMA_TEXT_MAX)
+#define HEALTH_NUMBER(member) CYAML_FIELD_UINT_PTR(#member, OPTIONAL, struct schema_health, member)
+static const cyaml_schema_field_t health_fields[] = {
+    WORD_OPTIONAL("probe", struct schema_health, probe, probes),
+    WORD_OPTIONAL("passive", struct schema_health, passive, bools),
+    HEALTH_TEXT(interval),
+    HEALTH_TEXT(fast_interval),
+    HEALTH_TEXT(timeout),
+    HEALTH_TEXT(retry_after),
+    HEALTH_TEXT(slow_start),
+    HEALTH_TEXT(drain_header),
+    HEALTH_NUMBER(rise),
+    HEALTH_NUMBER(fall),
+    HEALTH_NUMBER(eject_floor),
+    HEALTH_NUMBER(eject_share),
+    HEALTH_NUMBER(eject_max),
+    CYAML_FIELD_SEQUENCE_COUNT("accept", LIST_OPTIONAL, struct schema_health, accept, n_accept,
+                               &text_value, 1, SCHEMA_HEALTH_STATUSES_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("busy", LIST_OPTIONAL, struct schema_health, busy, n_busy,
+                               &text_value, 1, SCHEMA_HEALTH_STATUSES_MAX),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t pool_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_pool, name, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_STRING_PTR("key", OPTIONAL, struct schema_pool, key, 1, SCHEMA_TEXT_MAX),
@@ -167,6 +193,7 @@ static const cyaml_schema_field_t pool_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("backends", LIST_REQUIRED, struct schema_pool, backends, n_backends,
                                &backend_value, 1, SCHEMA_BACKENDS_MAX),
     WORD_OPTIONAL("share", struct schema_pool, share, shares),
+    CYAML_FIELD_MAPPING_PTR("health", OPTIONAL, struct schema_pool, health, health_fields),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t pool_value = {

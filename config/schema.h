@@ -64,6 +64,32 @@ enum {
     SCHEMA_DNS_PORT = 53,
 };
 
+/* Of `health:`. Durations are bounded in ms. */
+#define SCHEMA_HEALTH_INTERVAL "1s"
+#define SCHEMA_HEALTH_FAST_INTERVAL "200ms"    /* or the interval, when that is shorter */
+#define SCHEMA_HEALTH_TIMEOUT "800ms"
+#define SCHEMA_HEALTH_RETRY_AFTER "5s"
+#define SCHEMA_HEALTH_SLOW_START "30s"
+#define SCHEMA_HEALTH_ACCEPT "200-499"
+#define SCHEMA_HEALTH_BUSY "503"
+enum {
+    SCHEMA_HEALTH_INTERVAL_MIN = 100,
+    SCHEMA_HEALTH_INTERVAL_MAX = 3600000,
+    SCHEMA_HEALTH_FAST_INTERVAL_MIN = 20,
+    SCHEMA_HEALTH_TIMEOUT_MIN = 50,
+    SCHEMA_HEALTH_TIMEOUT_MAX = 32000,         /* timer F, RFC 3261 §17.1.4 */
+    SCHEMA_HEALTH_RETRY_AFTER_MAX = 600000,
+    SCHEMA_HEALTH_SLOW_START_MAX = 3600000,
+    SCHEMA_HEALTH_RISE = 2,
+    SCHEMA_HEALTH_FALL = 3,
+    SCHEMA_HEALTH_COUNT_MAX = 100,
+    SCHEMA_HEALTH_STATUSES_MAX = 64,           /* of accept and of busy */
+    SCHEMA_HEALTH_EJECT_FLOOR = 10,            /* requests */
+    SCHEMA_HEALTH_EJECT_FLOOR_MAX = 1000000,
+    SCHEMA_HEALTH_EJECT_SHARE = 50,            /* percent, and the next */
+    SCHEMA_HEALTH_EJECT_MAX = 50,
+};
+
 struct schema_port {
     char *name;
     int driver;                        /* enum cfg_driver */
@@ -126,8 +152,18 @@ struct schema_method_keys {
     char *method[SIP_METHOD_COUNT];    /* by enum sip_method */
 };
 
+struct schema_health {
+    int *probe;                        /* enum cfg_probe */
+    int *passive;                      /* 0 or 1 */
+    char *interval, *fast_interval, *timeout, *retry_after, *slow_start, *drain_header;
+    uint32_t *rise, *fall, *eject_floor, *eject_share, *eject_max;
+    char **accept, **busy;
+    uint32_t n_accept, n_busy;
+};
+
 struct schema_pool {
     char *name, *key;
+    struct schema_health *health;
     struct schema_method_keys *method_keys;
     struct schema_backend *backends;
     uint32_t n_backends;

@@ -195,6 +195,55 @@ static json_t *key_json(const struct cfg_pool *pool, unsigned method)
     return show_config_key(pool->keys[method], sip_slice_of(header == NULL ? "" : header));
 }
 
+/* As runs from first to last; one word when there is none. */
+static json_t *statuses_json(const struct cfg_statuses *set)
+{
+    json_t *list = json_array();
+
+    for (uint16_t first = 200; first < 700; first++) {
+        uint16_t last = first;
+
+        if (!cfg_statuses_have(set, first))
+            continue;
+        while (last < 699 && cfg_statuses_have(set, (uint16_t)(last + 1)))
+            last++;
+        json_array_append_new(list, first == last ? json_sprintf("%u", first)
+                                                  : json_sprintf("%u-%u", first, last));
+        first = last;
+    }
+    if (json_array_size(list) == 0)
+        json_array_append_new(list, json_string("none"));
+    return list;
+}
+
+/* Null: the pool has none. */
+static json_t *health_json(const struct cfg_pool *pool)
+{
+    const struct cfg_health *health = &pool->health;
+    json_t *object = pool->has_health ? json_object() : json_null();
+
+    json_object_set_new(object, "probe",
+                        json_string(health->probe == CFG_PROBE_OPTIONS ? "options" : "none"));
+    json_object_set_new(object, "passive", json_boolean(health->passive));
+    json_object_set_new(object, "interval", ms_json(health->interval_ms));
+    json_object_set_new(object, "fast_interval", ms_json(health->fast_interval_ms));
+    json_object_set_new(object, "timeout", ms_json(health->timeout_ms));
+    json_object_set_new(object, "rise", json_integer(health->rise));
+    json_object_set_new(object, "fall", json_integer(health->fall));
+    json_object_set_new(object, "accept", statuses_json(&health->accept));
+    json_object_set_new(object, "busy", statuses_json(&health->busy));
+    json_object_set_new(object, "retry_after", ms_json(health->retry_after_ms));
+    json_object_set_new(object, "drain_header",
+                        health->drain_text == NULL
+                            ? text_json(health->drain_header)
+                            : json_sprintf("%s: %s", health->drain_header, health->drain_text));
+    json_object_set_new(object, "slow_start", ms_json(health->slow_start_ms));
+    json_object_set_new(object, "eject_floor", json_integer(health->eject_floor));
+    json_object_set_new(object, "eject_share", json_integer(health->eject_percent));
+    json_object_set_new(object, "eject_max", json_integer(health->eject_max_percent));
+    return object;
+}
+
 /* `key:` as INVITE has it, and the methods whose key is another. */
 static json_t *pool_json(const struct cfg_pool *pool)
 {
@@ -211,6 +260,7 @@ static json_t *pool_json(const struct cfg_pool *pool)
     json_object_set_new(object, "method_keys", methods);
     json_object_set_new(object, "share",
                         json_string(pool->share == LB_SHARE_DIALOGS ? "dialogs" : "none"));
+    json_object_set_new(object, "health", health_json(pool));
     json_object_set_new(object, "backends", backends);
     return object;
 }
