@@ -219,7 +219,7 @@ static void handle_capture(struct admin_client *client, struct captures *capture
 }
 
 void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
-                  const struct names *names, const char *line, size_t length)
+                  const struct names *names, struct health *health, const char *line, size_t length)
 {
     struct admin_request request;
     const char *reason;
@@ -231,8 +231,12 @@ void admin_handle(struct admin_client *client, struct reload *reload, struct cap
     }
     switch (request.kind) {
     case ADMIN_SHOW:
-        result = strcmp(request.what, "names") == 0 ? show_names(names)
-                                                    : show_answer(reload, request.what);
+        if (strcmp(request.what, "names") == 0)
+            result = show_names(names);
+        else if (strcmp(request.what, "backends") == 0)
+            result = show_backends(reload, health);
+        else
+            result = show_answer(reload, request.what);
         if (result == NULL)
             answer_error(client, "nothing of that name can be shown, or no memory");
         else

@@ -20,6 +20,7 @@
 #ifndef TANDEM_CONTROL_ADMIN_H
 #define TANDEM_CONTROL_ADMIN_H
 
+#include "control/health/health.h"
 #include "control/names.h"
 #include "control/reload.h"
 
@@ -52,6 +53,7 @@ struct admin;
  * at, mode 0660 and that group, or 0600 without one. NULL and one line in ret_text[PLAN_TEXT_MAX].
  */
 struct admin *admin_new(struct loop *loop, struct reload *reload, const struct names *names,
+                        struct health *health,
                         const char *path, const char *group, char *ret_text);
 /* Leaves all clients and removes the socket. */
 void admin_free(struct admin *admin);

@@ -44,6 +44,7 @@ struct admin {
     struct reload *reload;
     struct captures *captures;
     const struct names *names;
+    struct health *health;
     struct sockaddr_un address;
     int fd;
     struct loop_event *watch; /* NULL: not listened to while `pause` runs */
@@ -140,8 +141,8 @@ static bool take_line(struct admin_client *client)
     memmove(client->in, client->in + taken, client->in_length);
     client->busy = true;
     client_wait(client, 0);
-    admin_handle(client, client->admin->reload, client->admin->captures, client->admin->names, line,
-                 length);
+    admin_handle(client, client->admin->reload, client->admin->captures, client->admin->names,
+                 client->admin->health, line, length);
     return true;
 }
 
@@ -333,7 +334,7 @@ static int admin_listen(struct admin *admin, const char *group, char *ret_text)
 }
 
 struct admin *admin_new(struct loop *loop, struct reload *reload, const struct names *names,
-                        const char *path, const char *group, char *ret_text)
+                        struct health *health, const char *path, const char *group, char *ret_text)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
     int status = -ENAMETOOLONG;
@@ -344,6 +345,7 @@ struct admin *admin_new(struct loop *loop, struct reload *reload, const struct n
     admin->loop = loop;
     admin->reload = reload;
     admin->names = names;
+    admin->health = health;
     admin->fd = -1;
     snprintf(ret_text, PLAN_TEXT_MAX, "control.socket: %.500s: %s", path, strerror(-status));
     if (strlen(path) < sizeof(admin->address.sun_path)) {

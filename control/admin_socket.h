@@ -13,7 +13,7 @@ struct admin_client;
 /* Handles one request line; admin_client_answer follows exactly once, at once or later, unless the
  * client leaves, which cancels it at `reload`, or is handed over to `captures`. */
 void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
-                  const struct names *names,
+                  const struct names *names, struct health *health,
                   const char *line, size_t length);
 
 /* Sends one answer, a malloc'ed text that is taken over; NULL (no memory) ends the connection. */

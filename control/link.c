@@ -43,6 +43,7 @@ struct link {
     union packet packet;
     struct msg_hello hello;
     const void *counters; /* mapped shared, read-only; hello.counters_size */
+    struct counters_header bounds; /* a private copy of its header, checked: of link_slot */
     int calls_fd, capture_fd;
     bool in_use;              /* it has a snapshot: there may be calls in its table */
     int former_fd;            /* the calls of the data plane before, -1: none… */
@@ -180,6 +181,7 @@ static bool memfd_fits(int fd, uint64_t size)
 /* Takes HELLO and its descriptors, which become the link's or are closed. 0 or why not. */
 static const char *take_hello(struct link *link, const struct msg_hello *hello, const int *fds)
 {
+    struct counters_header layout;
     const void *counters;
 
     if (hello->counters_size < sizeof(struct counters_header) ||
@@ -194,7 +196,11 @@ static const char *take_hello(struct link *link, const struct msg_hello *hello, 
     counters = mmap(NULL, hello->counters_size, PROT_READ, MAP_SHARED, fds[0], 0);
     if (counters == MAP_FAILED)
         return "the counters cannot be mapped";
-    if (counters_check(counters, hello->counters_size) != 0) {
+    memcpy(&link->bounds, counters, sizeof(link->bounds));
+    layout = link->bounds;
+    if (counters_check(counters, hello->counters_size) != 0 ||
+        counters_layout(&layout) != hello->counters_size ||
+        memcmp(&layout, &link->bounds, offsetof(struct counters_header, generation)) != 0) {
         munmap((void *)(uintptr_t)counters, hello->counters_size);
         return "the counters are malformed";
     }
@@ -376,6 +382,31 @@ struct counters_header *link_counters(const struct link *link)
         return NULL;
     }
     return copy;
+}
+
+bool link_slot(const struct link *link, uint32_t slot, uint32_t id,
+               uint64_t ret[COUNTERS_SLOT_COUNT])
+{
+    const struct counters_header *h = &link->bounds; /* nobody else writes these */
+    const char *base = link->counters;
+    const uint32_t *ids;
+
+    if (!link->has_hello || slot >= h->n_slots)
+        return false;
+    ids = (const uint32_t *)(const void *)(base + h->slot_ids);
+    if (__atomic_load_n(&ids[slot], __ATOMIC_RELAXED) != id)
+        return false;
+    memset(ret, 0, COUNTERS_SLOT_COUNT * sizeof(*ret));
+    for (uint32_t block = 0; block < h->n_blocks; block++) {
+        const uint64_t *values = (const uint64_t *)(const void *)(base + h->blocks +
+                                                                  block * h->block_stride +
+                                                                  h->slot_values);
+
+        for (uint32_t what = 0; what < COUNTERS_SLOT_COUNT; what++)
+            ret[what] += __atomic_load_n(&values[(size_t)what * h->n_slots + slot],
+                                         __ATOMIC_RELAXED);
+    }
+    return true;
 }
 
 /*

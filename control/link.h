@@ -59,6 +59,13 @@ int link_offer(struct link *link, const struct snapshot *snapshot);
 struct counters_header *link_counters(const struct link *link);
 
 /*
+ * What is counted for one slot just now, without a copy of all: for who asks often about known slots.
+ * False, and nothing in ret: the data plane is absent, or the slot is not that backend's.
+ */
+bool link_slot(const struct link *link, uint32_t slot, uint32_t id,
+               uint64_t ret[COUNTERS_SLOT_COUNT]);
+
+/*
  * Opens the call table for one question: its header is a private copy, so that the data plane
  * cannot change its bounds after the check. NULL: absent or malformed (logged). Close with
  * link_calls_close.

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "control/admin.h"
+#include "control/health/health.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/metrics_http.h"
@@ -34,6 +35,7 @@ struct control {
     struct reload *reload;
     struct dns *dns;
     struct names *names;
+    struct health *health;
     struct admin *admin;
     struct metrics_start metrics_start;
     struct metrics_http *metrics; /* NULL: not configured */
@@ -119,6 +121,7 @@ static void control_done(struct control *control)
     admin_free(control->admin);
     dns_free(control->dns);
     names_free(control->names);
+    health_free(control->health);
     reload_free(control->reload);
     loop_event_free(control->hup);
     loop_event_free(control->term);
@@ -165,11 +168,12 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     if (control->reload == NULL)
         return -EINVAL;
     cfg = NULL; /* reload's now */
-    if (!make_names(control)) {
+    control->health = health_new(control->loop, control->reload);
+    if (control->health == NULL || !make_names(control)) {
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;
     }
-    control->admin = admin_new(control->loop, control->reload, control->names,
+    control->admin = admin_new(control->loop, control->reload, control->names, control->health,
                                reload_cfg(control->reload)->control.socket,
                                reload_cfg(control->reload)->control.socket_group, ret_text);
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||

@@ -53,7 +53,7 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
         snprintf(ret_text, size, "offer to the data plane");
         return;
     case PLAN_LIVE:
-        snprintf(ret_text, size, "names and captures");
+        snprintf(ret_text, size, "names, captures and health");
         return;
     case PLAN_KIND_COUNT:
         return;

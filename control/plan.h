@@ -19,7 +19,7 @@ enum plan_kind {
     PLAN_FORGET,                      /* a lingering backend, whose calls ended or time is over */
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
-    PLAN_LIVE,                        /* names or captures: no word of the operator's, on no disk */
+    PLAN_LIVE,                        /* names, captures, health: no word of the operator's, on no disk */
     PLAN_KIND_COUNT,
 };
 

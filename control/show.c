@@ -65,8 +65,24 @@ static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
     json_object_set_new(object, "unreachable", total_json(totals, id, COUNTERS_SLOT_UNREACHABLE));
 }
 
+/* What is observed of it; null where that is nothing. */
+static void add_health(json_t *object, struct health *health, uint32_t id)
+{
+    struct health_view view;
+    bool known = health != NULL && health_of(health, id, &view);
+
+    json_object_set_new(object, "latency_ms",
+                        known && view.latency_us > 0 ? json_real(view.latency_us / 1000.0)
+                                                     : json_null());
+    json_object_set_new(object, "slow_start",
+                        known ? json_real(view.weight_permille / 1000.0) : json_null());
+    json_object_set_new(object, "since_s", known ? json_integer(view.since_s) : json_null());
+    json_object_set_new(object, "reason",
+                        known && view.reason[0] != '\0' ? json_string(view.reason) : json_null());
+}
+
 static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b, uint32_t entries,
-                            const struct totals *totals)
+                            const struct totals *totals, struct health *health)
 {
     const struct lb_pool *pool = &snapshot_pools(s)[b->pool];
     uint32_t slot = totals_slot(totals, b->id);
@@ -86,11 +102,11 @@ static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b
                         slot == LB_NO_SLOT ? json_null() : json_integer((json_int_t)slot));
     json_object_set_new(object, "share_expected",
                         json_real(entries / (double)pool->table_size)); /* of new calls */
+    add_health(object, health, b->id);
     return object;
 }
 
-/* NULL: no memory. */
-static json_t *show_backends(const struct reload *reload)
+json_t *show_backends(const struct reload *reload, struct health *health)
 {
     const struct snapshot *s = reload_snapshot(reload);
     struct counters_header *counters = link_counters(reload_link(reload));
@@ -99,7 +115,8 @@ static json_t *show_backends(const struct reload *reload)
     json_t *list = totals == NULL || entries == NULL ? NULL : json_array();
 
     for (uint32_t i = 0; list != NULL && i < s->backends.n; i++)
-        json_array_append_new(list, backend_json(s, &snapshot_backends(s)[i], entries[i], totals));
+        json_array_append_new(
+            list, backend_json(s, &snapshot_backends(s)[i], entries[i], totals, health));
     totals_free(totals);
     free(entries);
     free(counters);
@@ -285,8 +302,7 @@ static json_t *show_services(const struct reload *reload)
     json_t *list = show_config_services(reload_cfg(reload)), *service;
     size_t i;
 
-    json_array_foreach(list, i, service)
-        json_object_set_new(service, "state", json_string(state));
+    json_array_foreach(list, i, service) json_object_set_new(service, "state", json_string(state));
     return list;
 }
 
@@ -295,13 +311,19 @@ static json_t *show_config_of(const struct reload *reload)
     return show_config(reload_cfg(reload));
 }
 
+static json_t *show_backends_alone(const struct reload *reload)
+{
+    return show_backends(reload, NULL);
+}
+
 const char *const show_words[] = {"backends", "services",   "stats", "calls",
                                   "config",   "generation", NULL};
 
 json_t *show_answer(const struct reload *reload, const char *what)
 {
     static json_t *(*const answers[])(const struct reload *) = {
-        show_backends, show_services, show_stats, show_calls, show_config_of, show_generation};
+        show_backends_alone, show_services,  show_stats,
+        show_calls,          show_config_of, show_generation};
 
     for (uint32_t i = 0; show_words[i] != NULL; i++) {
         if (strcmp(what, show_words[i]) == 0)

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "control/health/health.h"
 #include "control/reload.h"
 
 /*
@@ -16,6 +17,9 @@
  * times and about 5 ms.
  */
 json_t *show_answer(const struct reload *reload, const char *what);   /* names: show_names.h */
+
+/* `show backends` with what is observed of them too; health may be NULL. */
+json_t *show_backends(const struct reload *reload, struct health *health);
 
 /* The words above, for usage texts, ending with NULL. */
 extern const char *const show_words[];

@@ -21,6 +21,7 @@ enum column_kind {
     COLUMN_LISTENERS,
     COLUMN_LIST,
     COLUMN_TARGETS,
+    COLUMN_MS,
 };
 
 struct column {
@@ -43,6 +44,8 @@ static const struct column BACKENDS[] = {
     {"REQUESTS", "requests", COLUMN_PLAIN},
     {"RESPONSES", "responses", COLUMN_PLAIN},
     {"SLOT", "slot", COLUMN_PLAIN},
+    {"LATENCY", "latency_ms", COLUMN_MS},
+    {"REASON", "reason", COLUMN_PLAIN},
     {NULL, NULL, COLUMN_PLAIN},
 };
 
@@ -172,6 +175,12 @@ static void cell_print(const json_t *object, const struct column *column, char *
         return;
     case COLUMN_TARGETS:
         targets_print(value, ret, size);
+        return;
+    case COLUMN_MS:
+        if (json_is_number(value))
+            snprintf(ret, size, "%.1f ms", json_number_value(value));
+        else
+            snprintf(ret, size, "-");
         return;
     }
 }

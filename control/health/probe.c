@@ -98,23 +98,7 @@ static void arm(struct prober *p, uint64_t now_ms, uint64_t when_ms)
     loop_timer_start(p->timer, (uint32_t)(when_ms > now_ms ? when_ms - now_ms : 0) + TICK_MS);
 }
 
-/* Those whose time is over. */
-static void on_timer(void *arg)
-{
-    struct prober *p = arg;
-    uint64_t now_ms = probe_now_us() / 1000, when;
-    uint32_t index;
-
-    p->timer_ms = UINT64_MAX;
-    while (heap_first(&p->deadlines, &index, &when) && when <= now_ms) {
-        struct pending over = p->pending[index];
-
-        release(p, index);
-        p->conf.on_silence(p->conf.arg, over.id, over.sent_us / 1000);
-    }
-    if (heap_first(&p->deadlines, &index, &when))
-        arm(p, now_ms, when);
-}
+static void on_timer(void *arg);
 
 static void close_door(struct door *door)
 {
@@ -332,6 +316,28 @@ static void on_readable(void *arg)
         ;
     for (int i = 0; i < PROBE_BURST && door->fd >= 0 && read_one(door, 0); i++)
         ;
+}
+
+/* Those whose time is over. */
+static void on_timer(void *arg)
+{
+    struct prober *p = arg;
+    uint64_t now_ms = probe_now_us() / 1000, when;
+    uint32_t index;
+
+    p->timer_ms = UINT64_MAX;
+    for (int i = 0; i < FAMILIES; i++) { /* we may be late ourselves: answers first */
+        if (p->doors[i].fd >= 0)
+            on_readable(&p->doors[i]);
+    }
+    while (heap_first(&p->deadlines, &index, &when) && when <= now_ms) {
+        struct pending over = p->pending[index];
+
+        release(p, index);
+        p->conf.on_silence(p->conf.arg, over.id, over.sent_us / 1000);
+    }
+    if (heap_first(&p->deadlines, &index, &when))
+        arm(p, now_ms, when);
 }
 
 static int set(int fd, int level, int option, int value)

@@ -128,7 +128,7 @@ static void scene_make(struct scene *s)
     fake_setup(&s->fake, A);
     s->reload = fake_reload(&s->fake, &s->ready);
     snprintf(s->path, sizeof(s->path), "%s/control.sock", s->fake.dir);
-    s->admin = admin_new(s->fake.loop, s->reload, NULL, s->path, NULL, text);
+    s->admin = admin_new(s->fake.loop, s->reload, NULL, NULL, s->path, NULL, text);
     assert_non_null(s->admin);
 }
 
@@ -352,7 +352,7 @@ static void stale_socket_is_replaced_and_only_its_owner_may_use_it(void **contex
 
     (void)context;
     scene_make(&s);
-    assert_null(admin_new(s.fake.loop, s.reload, NULL, s.path, NULL, text)); /* it is in use */
+    assert_null(admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, NULL, text)); /* it is in use */
     assert_int_equal(stat(s.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     admin_free(s.admin);
@@ -360,9 +360,9 @@ static void stale_socket_is_replaced_and_only_its_owner_may_use_it(void **contex
     strcpy(address.sun_path, s.path);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     close(fd); /* as a killed process leaves it */
-    assert_null(admin_new(s.fake.loop, s.reload, NULL, s.path, "no-such-group", text));
+    assert_null(admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, "no-such-group", text));
     assert_non_null(strstr(text, "socket_group"));
-    s.admin = admin_new(s.fake.loop, s.reload, NULL, s.path, NULL, text);
+    s.admin = admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, NULL, text);
     assert_non_null(s.admin);
     scene_done(&s);
 }

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Probes and verdicts in, live changes out: see health.h. Everything that is entered from the loop
+ * first follows what runs, since what was watched may have left.
+ */
+#include "control/health/health.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/health/heap.h"
+#include "control/health/memory.h"
+#include "control/health/probe.h"
+#include "control/health/traffic.h"
+#include "control/log.h"
+
+struct health {
+    struct loop *loop;
+    struct reload *reload;
+    char file[PATH_MAX];
+    struct prober *prober;
+    struct watches watches;
+    struct heap wakes;   /* milliseconds, by index in watches */
+    uint64_t generation; /* of what is followed; 0: nothing */
+    struct traffic traffic;
+    struct loop_event *timer; /* the next of wakes */
+    struct loop_event *tick;  /* of the traffic */
+    struct loop_event *pause; /* after a live change was asked for */
+    struct loop_event *saving;
+    bool pausing, in_flight, save_waits;
+    bool state_waits, weight_waits; /* to be published */
+    uint64_t epoch, sight_ms;       /* of is_blind */
+    bool complained;                /* that a probe could not be sent */
+    struct machine_memory *remembered;
+    uint32_t n_remembered;
+    struct compile_health *published;
+};
+
+static void publish(struct health *h);
+
+static uint64_t now_ms(void)
+{
+    return probe_now_us() / 1000;
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Those of which more is known than that they are up. */
+static void save(struct health *h)
+{
+    struct machine_memory *memories = calloc(h->watches.n + 1u, sizeof(*memories));
+    uint64_t now = now_ms(), wall = wall_ms();
+    uint32_t n = 0;
+    int status = memories == NULL ? -ENOMEM : 0;
+
+    for (uint32_t i = 0; status == 0 && i < h->watches.n; i++) {
+        const struct machine *m = &h->watches.all[i].machine;
+
+        if (m->state != LB_UP || m->flaps > 0 || m->ramp_for_ms > 0)
+            machine_remember(m, now, wall, &memories[n++]);
+    }
+    if (status == 0)
+        status = memory_save(h->file, memories, n);
+    free(memories);
+    if (status != 0)
+        log_error("%s: %s", h->file, strerror(-status));
+}
+
+static void on_saving(void *arg)
+{
+    struct health *h = arg;
+
+    h->save_waits = false;
+    save(h);
+}
+
+/* Says what became of a backend, and has it published and kept. */
+static void state_changed(struct health *h, const struct watch *w)
+{
+    const struct snapshot *s = reload_snapshot(h->reload);
+    int32_t index = snapshot_backend_by_id(s, w->id);
+    struct sip_slice pool, name;
+    char reason[MACHINE_REASON_MAX];
+
+    h->state_waits = true;
+    if (!h->save_waits) {
+        loop_timer_start(h->saving, HEALTH_SAVE_MS);
+        h->save_waits = true;
+    }
+    if (index == LB_NO_BACKEND)
+        return;
+    name = snapshot_text(s, snapshot_backends(s)[index].name);
+    pool = snapshot_text(s, snapshot_pools(s)[w->pool].name);
+    machine_reason(&w->machine, w->conf, now_ms(), wall_ms(), reason);
+    (w->machine.state == LB_UP ? log_info : log_warning)(
+        "backend %.*s/%.*s is %s%s%s", (int)pool.length, pool.at, (int)name.length, name.at,
+        state_word(w->machine.state), reason[0] == '\0' ? "" : ": ", reason);
+}
+
+/* After anything was done to a backend: when it wants to be looked at again, and whether there is
+ * something to publish. */
+static void note(struct health *h, struct watch *w, uint64_t now)
+{
+    uint64_t wake = machine_wake_ms(&w->machine, w->conf, now);
+
+    heap_set(&h->wakes, (uint32_t)(w - h->watches.all), wake > now ? wake : now + 1);
+    if (w->machine.state != w->state) {
+        w->state = w->machine.state;
+        state_changed(h, w);
+    }
+    if (machine_weight(&w->machine, now) != w->weight_permille) {
+        w->weight_permille = (uint16_t)machine_weight(&w->machine, now);
+        h->weight_waits = true;
+    }
+}
+
+/* What runs now. */
+static void follow(struct health *h)
+{
+    const struct snapshot *s = reload_snapshot(h->reload);
+    const struct cfg *cfg = reload_cfg(h->reload);
+    const struct watch_memory memory = {h->remembered, h->n_remembered};
+    struct watch *before = h->watches.all;
+    uint64_t now = now_ms();
+
+    if (s->generation == h->generation)
+        return;
+    h->generation = s->generation;
+    prober_from(h->prober, cfg->has_node_address ? &cfg->node_address : NULL);
+    if (watches_follow(&h->watches, cfg, s, &memory, now, wall_ms()) != 0 ||
+        heap_reserve(&h->wakes, h->watches.n) != 0) {
+        log_error("no memory to watch backends");
+        watches_done(&h->watches);
+    }
+    if (h->watches.all != before) { /* others may have their places */
+        for (uint32_t i = h->watches.n; i < h->wakes.room; i++)
+            heap_set(&h->wakes, i, UINT64_MAX);
+        h->state_waits |= reload_live(h->reload)->n_health > 0; /* some of them may have left */
+    }
+    for (uint32_t i = 0; i < h->watches.n; i++) {
+        machine_advance(&h->watches.all[i].machine, h->watches.all[i].conf, now);
+        note(h, &h->watches.all[i], now);
+    }
+}
+
+static void arm(struct health *h)
+{
+    uint64_t when, now = now_ms();
+    uint32_t index;
+
+    if (!heap_first(&h->wakes, &index, &when))
+        return;
+    when = when > now + HEALTH_TICK_MS ? when - now : HEALTH_TICK_MS;
+    loop_timer_start(h->timer, when < HEALTH_AGAIN_MS ? (uint32_t)when : HEALTH_AGAIN_MS);
+}
+
+static void on_outcome(void *arg, const struct reload_outcome *outcome)
+{
+    struct health *h = arg;
+
+    h->in_flight = false;
+    if (outcome->status == RELOAD_REFUSED) { /* reload has logged why */
+        h->state_waits = true;
+        loop_timer_start(h->pause, HEALTH_AGAIN_MS);
+        h->pausing = true;
+    }
+}
+
+/* Fills `published` with all that is not up with all its weight. 0 or -ENOMEM. */
+static int gather(struct health *h)
+{
+    struct compile_live *live = reload_live(h->reload);
+    struct compile_health *next = calloc(h->watches.n + 1u, sizeof(*next));
+    uint32_t n = 0;
+
+    if (next == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < h->watches.n; i++) {
+        const struct watch *w = &h->watches.all[i];
+
+        if (w->state != LB_UP || w->weight_permille != MACHINE_WEIGHT_FULL)
+            next[n++] = (struct compile_health){
+                .id = w->id, .health = w->state, .weight_permille = w->weight_permille};
+    }
+    free(h->published);
+    h->published = next;
+    live->health = next;
+    live->n_health = n;
+    return 0;
+}
+
+/* Asks for a snapshot with all that is known, when one is due: the first at once, others after it
+ * and a pause. */
+static void publish(struct health *h)
+{
+    const struct plan_change change = {.kind = PLAN_LIVE};
+    bool state = h->state_waits;
+
+    if ((!h->state_waits && !h->weight_waits) || h->in_flight || h->pausing)
+        return;
+    loop_timer_start(h->pause, state ? HEALTH_PAUSE_MS : HEALTH_WEIGHT_PAUSE_MS);
+    h->pausing = true;
+    if (gather(h) != 0)
+        return; /* still waiting: after the pause */
+    h->state_waits = h->weight_waits = false;
+    h->in_flight = true;
+    reload_ask(h->reload, &change, on_outcome, h);
+}
+
+static void on_pause(void *arg)
+{
+    struct health *h = arg;
+
+    h->pausing = false;
+    publish(h);
+}
+
+static void send_probe(struct health *h, struct watch *w, uint64_t now)
+{
+    int status = prober_send(h->prober, w->id, &w->addr, w->conf->timeout_ms);
+
+    machine_probe_sent(&w->machine, w->conf, now);
+    if (status != 0 && !h->complained)
+        log_error("a probe cannot be sent: %s", strerror(-status));
+    h->complained = status != 0;
+}
+
+/* All whose time has come. */
+static void on_timer(void *arg)
+{
+    struct health *h = arg;
+    uint64_t when, now = now_ms();
+    uint32_t index;
+
+    follow(h);
+    while (heap_first(&h->wakes, &index, &when) && when <= now) {
+        struct watch *w = &h->watches.all[index];
+
+        machine_advance(&w->machine, w->conf, now);
+        if (machine_probe_due(&w->machine, w->conf, now))
+            send_probe(h, w, now);
+        note(h, w, now);
+    }
+    arm(h);
+    publish(h);
+}
+
+static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip_msg *msg,
+                      uint32_t latency_us)
+{
+    struct health *h = arg;
+    struct machine_answer answer;
+    struct watch *w;
+
+    follow(h);
+    w = watches_find(&h->watches, id);
+    if (w == NULL)
+        return;
+    probe_read(msg, w->conf, latency_us, &answer);
+    machine_answered(&w->machine, w->conf, now_ms(), sent_ms, &answer);
+    note(h, w, now_ms());
+    arm(h);
+    publish(h);
+}
+
+/*
+ * Without the data plane probes may have no way out or back (the exception path is its): then only
+ * answers count. So it is for what was sent just after it came.
+ */
+static bool is_blind(struct health *h, uint64_t sent_ms)
+{
+    const struct msg_hello *hello = link_hello(reload_link(h->reload));
+
+    if (hello == NULL || hello->epoch != h->epoch) {
+        h->epoch = hello == NULL ? 0 : hello->epoch;
+        h->sight_ms = now_ms() + HEALTH_BLIND_MS;
+    }
+    return hello == NULL || sent_ms < h->sight_ms;
+}
+
+static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
+{
+    struct health *h = arg;
+    struct watch *w;
+
+    follow(h);
+    w = watches_find(&h->watches, id);
+    if (w == NULL || is_blind(h, sent_ms))
+        return;
+    machine_timed_out(&w->machine, w->conf, now_ms(), sent_ms);
+    note(h, w, now_ms());
+    arm(h);
+    publish(h);
+}
+
+static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
+{
+    struct health *h = arg;
+    struct watch *w;
+
+    follow(h);
+    w = watches_find(&h->watches, id);
+    if (w == NULL || is_blind(h, sent_ms))
+        return;
+    machine_refused(&w->machine, w->conf, now_ms(), sent_ms);
+    note(h, w, now_ms());
+    arm(h);
+    publish(h);
+}
+
+static void on_verdict(void *arg, struct watch *w, const struct outlier_member *verdict)
+{
+    struct health *h = arg;
+    uint64_t now = now_ms();
+
+    if (verdict->verdict == OUTLIER_EJECT)
+        machine_eject(&w->machine, w->conf, now, verdict->for_ms, verdict->why);
+    else
+        machine_suspect(&w->machine, w->conf, now, verdict->for_ms, verdict->why);
+    note(h, w, now);
+}
+
+static void on_tick(void *arg)
+{
+    struct health *h = arg;
+
+    loop_timer_start(h->tick, OUTLIER_TICK_MS);
+    follow(h);
+    is_blind(h, 0); /* that it went is noticed when it goes */
+    traffic_tick(&h->traffic, &h->watches, reload_link(h->reload), reload_state(h->reload),
+                 now_ms(), on_verdict, h);
+    arm(h);
+    publish(h);
+}
+
+static void load(struct health *h)
+{
+    int status;
+
+    snprintf(h->file, sizeof(h->file), "%.4000s/health.json",
+             reload_cfg(h->reload)->control.state_dir);
+    status = memory_load(h->file, &h->remembered, &h->n_remembered);
+    if (status != 0)
+        log_warning("%s: %s: all backends are taken for up until they are probed", h->file,
+                    status == -EBADMSG ? "damaged" : strerror(-status));
+}
+
+struct health *health_new(struct loop *loop, struct reload *reload)
+{
+    struct health *h = calloc(1, sizeof(*h));
+    struct prober_conf conf = {
+        .on_answer = on_answer, .on_silence = on_silence, .on_refusal = on_refusal, .arg = h};
+
+    if (h == NULL)
+        return NULL;
+    h->loop = loop;
+    h->reload = reload;
+    h->prober = prober_new(loop, &conf);
+    h->timer = loop_timer_new(loop, on_timer, h);
+    h->tick = loop_timer_new(loop, on_tick, h);
+    h->pause = loop_timer_new(loop, on_pause, h);
+    h->saving = loop_timer_new(loop, on_saving, h);
+    if (h->prober == NULL || h->timer == NULL || h->tick == NULL || h->pause == NULL ||
+        h->saving == NULL) {
+        health_free(h);
+        return NULL;
+    }
+    load(h);
+    follow(h);
+    free(h->remembered); /* whoever comes later is new */
+    h->remembered = NULL;
+    h->n_remembered = 0;
+    publish(h);
+    arm(h);
+    loop_timer_start(h->tick, OUTLIER_TICK_MS);
+    return h;
+}
+
+void health_free(struct health *h)
+{
+    if (h == NULL)
+        return;
+    if (h->save_waits)
+        save(h);
+    if (h->published != NULL) {
+        reload_cancel(h->reload, h);
+        reload_live(h->reload)->health = NULL;
+        reload_live(h->reload)->n_health = 0;
+    }
+    prober_free(h->prober);
+    loop_event_free(h->timer);
+    loop_event_free(h->tick);
+    loop_event_free(h->pause);
+    loop_event_free(h->saving);
+    traffic_done(&h->traffic);
+    watches_done(&h->watches);
+    heap_done(&h->wakes);
+    free(h->remembered);
+    free(h->published);
+    free(h);
+}
+
+bool health_of(struct health *h, uint32_t id, struct health_view *ret)
+{
+    uint64_t now = now_ms();
+    const struct watch *w;
+
+    follow(h);
+    w = watches_find(&h->watches, id);
+    if (w == NULL)
+        return false;
+    ret->state = w->machine.state;
+    ret->since_s = (uint32_t)((now - w->machine.since_ms) / 1000);
+    ret->weight_permille = machine_weight(&w->machine, now);
+    ret->latency_us = w->machine.latency_us;
+    machine_reason(&w->machine, w->conf, now, wall_ms(), ret->reason);
+    return true;
+}
