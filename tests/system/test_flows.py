@@ -296,6 +296,25 @@ class Flows(FlowTest):
             lab.config["services"].pop()
             lab.reload()
 
+    def test_9_challenged(self):
+        """REGISTER, 401, and again with the password: at the backend whose nonce it was."""
+        lab, caller = self.lab, self.lab.host("caller")
+        for family, address in (("4", caller.address), ("6", caller.address6)):
+            users = [f"auth{family}-{number}" for number in range(30)]
+            fields = [(user, f"[authentication username={user} password=secret]")
+                      for user in users]
+            client = lab.sipp(caller, "register_auth", calls=len(users), users=fields, rate=30,
+                              port=6190, address=address, call_id=f"401-{family}-%u@%s")
+            result = client.wait(60)
+            self.assertEqual((result.successful, result.failed), (len(users), 0), client.errors())
+            by_call = seen(lab, lambda call: call.startswith(f"401-{family}-"))
+            self.assertEqual(len(by_call), len(users))
+            self.assert_one_backend(by_call, ("REGISTER",))
+            for call, found in by_call.items():
+                (_, messages), = found.items()
+                self.assertEqual({m.cseq for m in messages if m.what == "REGISTER"}, {"1", "2"},
+                                 call)
+
     def rooms(self, foci):
         lab = self.lab
         rooms = [f"room{number}" for number in range(8)]
