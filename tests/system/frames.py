@@ -8,7 +8,7 @@ import random
 import struct
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
-UDP, ICMPV6 = 17, 58
+ICMP, UDP, ICMPV6 = 1, 17, 58
 FRAGMENT = 44                         # IPv6's header
 
 
@@ -85,3 +85,16 @@ def udp_frame(source_mac, target_mac, source, destination, payload):
     """A frame with a UDP datagram between (address, port)s."""
     return ethernet(source_mac, target_mac, kind_of(source[0]),
                     packet(source[0], destination[0], datagram(source, destination, payload)))
+
+
+def unreachable(sender, source, destination, payload):
+    """A packet in which `sender` says that a datagram between (address, port)s met a closed port."""
+    quoted = packet(source[0], destination[0], datagram(source, destination, payload))
+    if ":" in sender:
+        message = struct.pack("!BBHI", 1, 4, 0, 0) + quoted
+        value = checksum(pseudo(sender, source[0], ICMPV6, len(message)) + message)
+    else:
+        message = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
+        value = checksum(message)
+    message = message[:2] + struct.pack("!H", value) + message[4:]
+    return packet(sender, source[0], message, ICMPV6 if ":" in sender else ICMP)
