@@ -25,7 +25,8 @@ enum counters_slot {
     COUNTERS_SLOT_FINALS,          /* of the responses, those of 200 and above; the next two are of these */
     COUNTERS_SLOT_BUSY,            /* 503 */
     COUNTERS_SLOT_ERRORS,          /* other 5xx */
-    COUNTERS_SLOT_UNREACHABLE,     /* main's: datagrams of ours that ICMP says the backend did not get */
+    COUNTERS_SLOT_UNREACHABLE,     /* main's: datagrams of ours that ICMP says it did not get; and
+                                      one a second while its next hop does not answer the kernel */
     COUNTERS_SLOT_COUNT,
 };
 

@@ -148,8 +148,9 @@ static void on_kernel(struct loop *loop)
 }
 
 /* Has every backend's neighbour known before a call needs it: on a port where both sides meet, a
- * backend is believed by the MAC of our route to it. Marks those known as used, too. */
-static void keep_backends_known(struct loop *loop)
+ * backend is believed by the MAC of our route to it. Marks those known as used, too. Those whose
+ * next hop does not answer are counted, if `counted`. */
+static void keep_backends_known(struct loop *loop, bool counted)
 {
     struct publish_current current = publish_read(loop->shared->publish);
     const struct lb_backend *backends;
@@ -159,8 +160,11 @@ static void keep_backends_known(struct loop *loop)
         return;
     backends = snapshot_backends(current.view->snapshot);
     for (uint32_t i = 0; i < current.view->snapshot->backends.n; i++) {
-        if (io_fib_lookup(current.fib, &backends[i].ip, &hop) == IO_FIB_UNRESOLVED)
-            io_kernel_resolve(loop->kernel, hop.port, &hop.ip, now_ms());
+        if (io_fib_lookup(current.fib, &backends[i].ip, &hop) != IO_FIB_UNRESOLVED)
+            continue;
+        if (counted && io_kernel_failed(loop->kernel, hop.port, &hop.ip))
+            notice_unreachable(loop->shared, current.view, i);
+        io_kernel_resolve(loop->kernel, hop.port, &hop.ip, now_ms());
     }
 }
 
@@ -229,7 +233,7 @@ static int on_offer(void *context, int fd, uint64_t size, uint64_t generation,
         loop->accepted_ms = now_ms();
         loop_log("snapshot %llu accepted", (unsigned long long)generation);
     }
-    keep_backends_known(loop);
+    keep_backends_known(loop, false);
     return 0;
 }
 
@@ -294,7 +298,7 @@ static void each_second(struct loop *loop)
 {
     if (loop->trouble != 0)
         on_kernel(loop);
-    keep_backends_known(loop);
+    keep_backends_known(loop, true);
     io_kernel_revalidate(loop->kernel, publish_main_fib(loop->shared->publish), now_ms());
     io_path_mtu_expire(loop->shared->path_mtu, now_ms());
     gauge_buffers(loop);

@@ -39,16 +39,22 @@ static bool knows(const struct io_fib *fib, const struct sip_ip *sender,
            sip_ip_equal(sender, &hop.ip);
 }
 
-static void count_unreachable(const struct worker_shared *shared, const struct proxy_view *view,
-                              const struct sip_addr *backend)
+void notice_unreachable(const struct worker_shared *shared, const struct proxy_view *view,
+                        uint32_t backend)
 {
     uint64_t *by_slot = counters_slot_block(shared->counters, 0, COUNTERS_SLOT_UNREACHABLE);
 
+    counters_add(&by_slot[view->slot_of[backend]], 1);
+}
+
+static void count_unreachable(const struct worker_shared *shared, const struct proxy_view *view,
+                              const struct sip_addr *addr)
+{
     for (uint32_t pool = 0; pool < view->snapshot->pools.n; pool++) {
-        int32_t found = snapshot_find_backend(view->snapshot, pool, backend, false);
+        int32_t found = snapshot_find_backend(view->snapshot, pool, addr, false);
 
         if (found != LB_NO_BACKEND)
-            counters_add(&by_slot[view->slot_of[found]], 1);
+            notice_unreachable(shared, view, (uint32_t)found);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What ICMP says of our packets, and what follows: path MTUs are remembered, backends that do not
- * get what we send are counted. Main only.
+ * What ICMP and the kernel say of our packets, and what follows: path MTUs are remembered, backends
+ * that do not get what we send are counted. Main only.
  */
 #ifndef TANDEM_NOTICE_H
 #define TANDEM_NOTICE_H
@@ -19,5 +19,9 @@
  */
 void notice_frame(const struct worker_shared *shared, uint8_t port, const uint8_t *bytes,
                   uint32_t length, uint64_t now_ms);
+
+/* Counts a backend of a view once more: its next hop does not answer the kernel. */
+void notice_unreachable(const struct worker_shared *shared, const struct proxy_view *view,
+                        uint32_t backend);
 
 #endif

@@ -412,6 +412,11 @@ void io_kernel_resolve(struct io_kernel *kernel, uint8_t port, const struct sip_
     (void)io_netlink_neighbour(&kernel->requests, kernel->ifindex[port], ip, false);
 }
 
+bool io_kernel_failed(const struct io_kernel *kernel, uint8_t port, const struct sip_ip *ip)
+{
+    return io_mirror_state(&kernel->mirror, port, ip) == NUD_FAILED;
+}
+
 struct revalidation {
     struct io_kernel *kernel;
     uint64_t now_ms;

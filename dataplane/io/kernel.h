@@ -41,6 +41,9 @@ struct io_fib *io_kernel_fib(const struct io_kernel *kernel);
 void io_kernel_resolve(struct io_kernel *kernel, uint8_t port, const struct sip_ip *ip,
                        uint64_t now_ms);
 
+/* Whether the last that the kernel said of a neighbour is that it asked it and had no answer. */
+bool io_kernel_failed(const struct io_kernel *kernel, uint8_t port, const struct sip_ip *ip);
+
 /*
  * Revalidates the neighbours that workers used since the last call, each at most every 10 s (has
  * the kernel probe them now), so that a silent change of MAC heals. Call about once a second.

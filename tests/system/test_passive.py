@@ -22,11 +22,15 @@ class PassiveTest:
     """Over both families; the classes below say over which ports."""
 
     def setUp(self):
-        self.answerers = set()
         self.lab.host("mallory", "192.0.2.67")
+        self.answered_by_all()
+
+    def answered_by_all(self):
+        self.answerers = set()
         with Peer(self.lab, "caller", address=self.address("caller")) as phone:
             # With one port a backend is believed once its MAC address is known.
-            wait_for(lambda: self.answerers.add(phone.final(phone.options()).get("server"))
+            wait_for(lambda: self.answerers.add(getattr(
+                phone.final(phone.options(), 1), "get", str)("server"))
                      or self.answerers == set(self.lab.backends), 20, "every backend to answer")
 
     def counts(self):
@@ -75,7 +79,28 @@ class PassiveTest:
         self.say("busy shares of the workers: " + ", ".join(f"{share:.2%}" for share in shares))
         self.assertTrue(all(0 < share < 1 for share in shares))
 
-    def test_3_killed(self):
+    def test_3_gone(self):
+        """Its host is gone without a word: ARP or ND says so, without a call that it fails."""
+        lab = self.lab
+        before = self.counts()
+        lab.net.ip("kam3", "link", "set", "eth0", "down")
+        gone = time.monotonic()
+        for tap in lab.config["dataplane"]["ports"]:
+            lab.net.ip("appliance", "neigh", "flush", "dev", tap["tap"])
+        wait_for(lambda: self.moved(before, "unreachable")["kam3"] > 0, 20,
+                 "the neighbour to have failed")
+        took = time.monotonic() - gone
+        self.assertEqual(self.moved(before, "unreachable"), {
+            **dict.fromkeys(lab.backends, 0), "kam3": self.moved(before, "unreachable")["kam3"]})
+        lab.net.ip("kam3", "link", "set", "eth0", "up")
+        if lab.ipv6:              # the interface lost them
+            lab.net.address("kam3", f"{lab.host('kam3').address6}/64")
+        lab.net.ip("kam3", "route", "replace", "default", "via", lab.inside)
+        lab.net.ip("kam3", "-6", "route", "replace", "default", "via", lab.inside6)
+        self.answered_by_all()
+        self.say(f"gone: told after {took:.1f} s, back")
+
+    def test_4_killed(self):
         """Its host's kernel says so of each datagram, as far as it cares; the others go on."""
         lab = self.lab
         before = self.counts()

@@ -29,12 +29,13 @@ static const char *const CONFIG =
     "      - {name: far, address: 10.1.0.11, port: 5060}\n"
     "      - {name: six, address: '2001:db8:1::11', port: 5060}\n"
     "      - {name: lost, address: 10.9.0.1, port: 5060}\n"
+    "      - {name: odd, address: 10.8.0.1, port: 5060}\n"
     "  - name: q\n"
     "    backends:\n"
     "      - {name: near, address: 10.0.0.11, port: 5060}\n";
 
 /* MAC addresses by their last byte. */
-enum { MAC_NEAR = 0x11, MAC_ROUTER = 0xfe, MAC_PHONE = 0x99, MAC_SIX = 0x61 };
+enum { MAC_NEAR = 0x11, MAC_ROUTER = 0xfe, MAC_PHONE = 0x99, MAC_SIX = 0x61, MAC_ODD = 0x81 };
 
 struct stage {
     struct cfg_port cfg[PORTS];
@@ -89,15 +90,20 @@ static struct io_fib *fib(void)
          .port = PORT_BOTH,
          .gateway = addr("10.0.0.254", 0).ip},
         {.prefix = addr("2001:db8:1::", 0).ip, .length = 64, .port = PORT_BOTH, .on_link = true},
+        {.prefix = addr("10.8.0.0", 0).ip,
+         .length = 96 + 24,
+         .port = PORT_OUTSIDE,
+         .on_link = true},
     };
     const struct io_fib_neighbour neighbours[] = {
         {addr("10.0.0.11", 0).ip, PORT_BOTH, true, {2, [5] = MAC_NEAR}},
         {addr("10.0.0.254", 0).ip, PORT_BOTH, true, {2, [5] = MAC_ROUTER}},
         {addr("10.0.0.99", 0).ip, PORT_BOTH, true, {2, [5] = MAC_PHONE}},
         {addr("2001:db8:1::11", 0).ip, PORT_BOTH, true, {2, [5] = MAC_SIX}},
+        {addr("10.8.0.1", 0).ip, PORT_OUTSIDE, true, {2, [5] = MAC_ODD}},
     };
 
-    return io_fib_new(routes, 3, neighbours, 4);
+    return io_fib_new(routes, 4, neighbours, 5);
 }
 
 static void stage_begin(struct stage *stage)
@@ -133,8 +139,8 @@ static void stage_end(struct stage *stage)
 /* Whom the message counted, as "p/near q/near": each once. */
 static const char *counted(struct stage *stage)
 {
-    static const char *const names[][2] = {{"p", "near"}, {"p", "twin"}, {"p", "far"},
-                                           {"p", "six"},  {"p", "lost"}, {"q", "near"}};
+    static const char *const names[][2] = {{"p", "near"}, {"p", "twin"}, {"p", "far"}, {"p", "six"},
+                                           {"p", "lost"}, {"p", "odd"},  {"q", "near"}};
     const struct proxy_view *view = publish_read(stage->shared.publish).view;
     struct counters_header *h = stage->shared.counters;
     static char text[128];
@@ -222,6 +228,7 @@ static void test_unreachable(void **state)
         {PORT_OUTSIDE, MAC_NEAR, "10.0.0.11", US, NEAR, ""},
         {PORT_OUTSIDE, MAC_ROUTER, "10.0.0.254", US, FAR, ""},
         {PORT_OUTSIDE, MAC_SIX, "2001:db8:1::11", "2001:db8::10", 5060, "2001:db8:1::11", 5060, ""},
+        {PORT_OUTSIDE, MAC_ODD, "10.8.0.1", US, "10.8.0.1", 5060, ""}, /* even if it is true */
         /* From inside everything, of our datagrams to backends. */
         {PORT_INSIDE, MAC_PHONE, "10.0.0.99", US, NEAR, "p/near q/near"},
         {PORT_INSIDE, MAC_PHONE, "203.0.113.1", US, "10.9.0.1", 5060, "p/lost"},
@@ -246,6 +253,23 @@ static void test_unreachable(void **state)
         if (strcmp(counted(&stage), rows[i].expected) != 0)
             fail_msg("row %zu: expected \"%s\"", i, rows[i].expected);
     }
+    stage_end(&stage);
+}
+
+/* What the loop counts by itself. */
+static void test_no_answer(void **state)
+{
+    const struct proxy_view *view;
+    struct stage stage;
+
+    stage_begin(&stage);
+    publish(&stage);
+    view = publish_read(stage.shared.publish).view;
+    notice_unreachable(
+        &stage.shared, view,
+        (uint32_t)snapshot_backend_by_id(
+            view->snapshot, snapshot_backend_id(sip_slice_of("p"), sip_slice_of("far"))));
+    assert_string_equal(counted(&stage), "p/far");
     stage_end(&stage);
 }
 
@@ -278,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_too_big),
     };
 
