@@ -106,7 +106,11 @@ static int metrics_init(struct control *control, char *ret_text)
     if (addr->port == 0)
         return 0;
     control->metrics_start = (struct metrics_start){
-        .reload = control->reload, .version = TANDEM_VERSION, .start_s = (uint64_t)time(NULL)};
+        .reload = control->reload,
+        .health = control->health,
+        .version = TANDEM_VERSION,
+        .start_s = (uint64_t)time(NULL),
+    };
     control->metrics = metrics_http_new(control->loop, addr, &conf);
     if (control->metrics != NULL)
         return 0;

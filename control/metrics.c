@@ -220,7 +220,7 @@ static uint8_t admin_of(const struct lb_backend *b)
     return b->admin;
 }
 
-static uint8_t health_of(const struct lb_backend *b)
+static uint8_t health_state_of(const struct lb_backend *b)
 {
     return b->health;
 }
@@ -236,7 +236,7 @@ static void write_backends(struct metrics_text *text, const struct source *sourc
     write_states(text, source, "tandem_backend_admin_state", "The operator's word about a backend.",
                  admin_of, 1u << LB_UP | 1u << LB_DRAINING | 1u << LB_DISABLED);
     write_states(text, source, "tandem_backend_health_state", "What was observed of a backend.",
-                 health_of, 1u << LB_UP | 1u << LB_BUSY | 1u << LB_DOWN);
+                 health_state_of, 1u << LB_UP | 1u << LB_BUSY | 1u << LB_DOWN);
     metrics_family(text, "tandem_backend_weight", METRICS_GAUGE, "The weight of a backend.");
     for (uint32_t i = 0; i < s->backends.n; i++) {
         label_backend(s, &snapshot_backends(s)[i], labels);
@@ -301,9 +301,58 @@ static void write_totals(struct metrics_text *text, const struct source *source)
     }
 }
 
+/* What is known of a backend that is probed; false: it is not. */
+static bool view_of(const struct source *source, const struct lb_backend *b,
+                    struct health_view *ret)
+{
+    return source->start->health != NULL && health_of(source->start->health, b->id, ret);
+}
+
+static void write_outcomes(struct metrics_text *text, const struct source *source)
+{
+    struct metrics_label labels[BACKEND_LABELS];
+    struct health_view view;
+
+    metrics_family(text, "tandem_backend_probes_total", METRICS_COUNTER,
+                   "Probes of a backend, by how they ended.");
+    for (uint32_t i = 0; i < source->s->backends.n; i++) {
+        const struct lb_backend *b = &snapshot_backends(source->s)[i];
+
+        if (!view_of(source, b, &view))
+            continue;
+        label_backend(source->s, b, labels);
+        labels[2] = (struct metrics_label){"outcome", sip_slice_of("answered")};
+        metrics_sample(text, labels, 3, tally_answers(&view.probes));
+        labels[2].value = sip_slice_of("silent");
+        metrics_sample(text, labels, 3, view.probes.silent);
+        labels[2].value = sip_slice_of("refused");
+        metrics_sample(text, labels, 3, view.probes.refused);
+    }
+}
+
+static void write_latencies(struct metrics_text *text, const struct source *source)
+{
+    struct metrics_label labels[BACKEND_LABELS];
+    struct health_view view;
+
+    metrics_family(text, "tandem_backend_probe_latency_seconds", METRICS_HISTOGRAM,
+                   "How long the answers to probes took.");
+    for (uint32_t i = 0; i < source->s->backends.n; i++) {
+        const struct lb_backend *b = &snapshot_backends(source->s)[i];
+        struct metrics_histogram histogram = {
+            .bounds_us = tally_bounds_us, .n = TALLY_BOUNDS, .counts = view.probes.answered};
+
+        if (!view_of(source, b, &view))
+            continue;
+        histogram.sum_us = view.probes.latency_us;
+        label_backend(source->s, b, labels);
+        metrics_sample_histogram(text, labels, 2, &histogram);
+    }
+}
+
 static void (*const PARTS[])(struct metrics_text *text, const struct source *source) = {
-    write_control,  write_dataplane, write_snapshot, write_changes,
-    write_services, write_pools,     write_backends, write_totals,
+    write_control, write_dataplane, write_snapshot, write_changes,  write_services,
+    write_pools,   write_backends,  write_totals,   write_outcomes, write_latencies,
 };
 
 char *metrics_write(void *arg, size_t *ret_length)

@@ -7,11 +7,13 @@
 #ifndef TANDEM_CONTROL_METRICS_H
 #define TANDEM_CONTROL_METRICS_H
 
+#include "control/health/health.h"
 #include "control/reload.h"
 
 /* What is known when control starts. */
 struct metrics_start {
     const struct reload *reload;
+    struct health *health;            /* NULL: nobody watches backends */
     const char *version;
     uint64_t start_s; /* CLOCK_REALTIME second when control began */
 };

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct metrics_text {
     FILE *out;
@@ -51,15 +52,18 @@ static void print_value(FILE *out, struct sip_slice value)
     }
 }
 
+static const char *const TYPES[] = {"counter", "gauge", "histogram"};
+
 /* All but the value. */
-static void print_name(struct metrics_text *text, const struct metrics_label *labels, uint32_t n)
+static void print_name(struct metrics_text *text, const char *suffix,
+                       const struct metrics_label *labels, uint32_t n)
 {
     if (text->help != NULL) {
         fprintf(text->out, "# HELP %s %s\n# TYPE %s %s\n", text->name, text->help, text->name,
-                text->type == METRICS_COUNTER ? "counter" : "gauge");
+                TYPES[text->type]);
         text->help = NULL;
     }
-    fputs(text->name, text->out);
+    fprintf(text->out, "%s%s", text->name, suffix);
     for (uint32_t i = 0; i < n; i++) {
         fprintf(text->out, "%s%s=\"", i == 0 ? "{" : ",", labels[i].name);
         print_value(text->out, labels[i].value);
@@ -71,15 +75,40 @@ static void print_name(struct metrics_text *text, const struct metrics_label *la
 void metrics_sample(struct metrics_text *text, const struct metrics_label *labels, uint32_t n,
                     uint64_t value)
 {
-    print_name(text, labels, n);
+    print_name(text, "", labels, n);
     fprintf(text->out, "%" PRIu64 "\n", value);
 }
 
 void metrics_sample_real(struct metrics_text *text, const struct metrics_label *labels, uint32_t n,
                          double value)
 {
-    print_name(text, labels, n);
+    print_name(text, "", labels, n);
     fprintf(text->out, "%.9g\n", value);
+}
+
+void metrics_sample_histogram(struct metrics_text *text, const struct metrics_label *labels,
+                              uint32_t n, const struct metrics_histogram *histogram)
+{
+    struct metrics_label all[METRICS_LABELS_MAX + 1];
+    uint64_t count = 0;
+
+    memcpy(all, labels, n * sizeof(*labels));
+    for (uint32_t i = 0; i <= histogram->n; i++) {
+        char bound[32];
+
+        if (i < histogram->n)
+            snprintf(bound, sizeof(bound), "%g", histogram->bounds_us[i] / 1e6);
+        else
+            strcpy(bound, "+Inf");
+        all[n] = (struct metrics_label){"le", sip_slice_of(bound)};
+        count += histogram->counts[i];
+        print_name(text, "_bucket", all, n + 1);
+        fprintf(text->out, "%" PRIu64 "\n", count);
+    }
+    print_name(text, "_sum", labels, n);
+    fprintf(text->out, "%.9g\n", (double)histogram->sum_us / 1e6);
+    print_name(text, "_count", labels, n);
+    fprintf(text->out, "%" PRIu64 "\n", count);
 }
 
 char *metrics_text_end(struct metrics_text *text, size_t *ret_length)

@@ -267,6 +267,7 @@ static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip
     if (w == NULL)
         return;
     probe_read(msg, w->conf, latency_us, &answer);
+    tally_answer(&w->probes, latency_us);
     machine_answered(&w->machine, w->conf, now_ms(), sent_ms, &answer);
     note(h, w, now_ms());
     arm(h);
@@ -297,6 +298,7 @@ static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
     w = watches_find(&h->watches, id);
     if (w == NULL || is_blind(h, sent_ms))
         return;
+    w->probes.silent++;
     machine_timed_out(&w->machine, w->conf, now_ms(), sent_ms);
     note(h, w, now_ms());
     arm(h);
@@ -312,6 +314,7 @@ static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
     w = watches_find(&h->watches, id);
     if (w == NULL || is_blind(h, sent_ms))
         return;
+    w->probes.refused++;
     machine_refused(&w->machine, w->conf, now_ms(), sent_ms);
     note(h, w, now_ms());
     arm(h);
@@ -423,6 +426,7 @@ bool health_of(struct health *h, uint32_t id, struct health_view *ret)
     ret->since_s = (uint32_t)((now - w->machine.since_ms) / 1000);
     ret->weight_permille = machine_weight(&w->machine, now);
     ret->latency_us = w->machine.latency_us;
+    ret->probes = w->probes;
     machine_reason(&w->machine, w->conf, now, wall_ms(), ret->reason);
     return true;
 }

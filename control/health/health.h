@@ -8,6 +8,7 @@
 #define TANDEM_CONTROL_HEALTH_HEALTH_H
 
 #include "control/health/machine.h"
+#include "control/health/tally.h"
 #include "control/reload.h"
 
 enum {
@@ -32,6 +33,7 @@ struct health_view {
     uint32_t since_s;                 /* seconds in that state */
     uint32_t weight_permille;
     uint32_t latency_us;              /* of probes, an average; 0: none was answered yet */
+    struct tally probes;              /* since control started */
     char reason[MACHINE_REASON_MAX];  /* one line for a person; "": nothing to say */
 };
 

@@ -11,6 +11,7 @@
 #include "config/counters.h"
 #include "control/health/machine.h"
 #include "control/health/outlier.h"
+#include "control/health/tally.h"
 
 struct watch {
     uint32_t id;
@@ -20,6 +21,7 @@ struct watch {
     bool offered;                     /* an operator lets it have new calls */
     struct machine machine;
     struct outlier outlier;
+    struct tally probes;
     /* Published last. */
     uint8_t state;                    /* enum lb_state */
     uint16_t weight_permille;

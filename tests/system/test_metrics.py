@@ -25,6 +25,7 @@ class Metrics(SystemTest):
     @classmethod
     def prepare(cls, lab):
         lab.config["control"]["metrics"] = f"127.0.0.1:{PORT}"
+        lab.config["pools"][0]["health"] = {"probe": "options", "interval": "500ms"}
 
     def ask(self, request):
         """What is answered to some bytes: head and body."""
@@ -77,6 +78,21 @@ class Metrics(SystemTest):
                               capture_output=True, timeout=30, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
+    def check_probes(self, samples):
+        """Every backend was probed, and its answers took as long as the histogram's buckets say."""
+        for name in self.lab.backends:
+            answered = self.total(samples, "tandem_backend_probes_total", backend=name,
+                                  outcome="answered")
+            family = "tandem_backend_probe_latency_seconds"
+            buckets = [(found["le"], value) for sample, found, value in samples
+                       if sample == f"{family}_bucket" and found["backend"] == name]
+            self.assertGreater(answered, 2)
+            self.assertEqual(buckets[-1], ("+Inf", answered))
+            self.assertEqual([value for _, value in buckets],
+                             sorted(value for _, value in buckets))
+            self.assertGreater(self.total(samples, f"{family}_sum", backend=name), 0)
+            self.assertEqual(self.total(samples, f"{family}_count", backend=name), answered)
+
     def check_backends(self, backends, samples):
         for backend in backends:
             labels = {"pool": backend["pool"], "backend": backend["name"]}
@@ -119,6 +135,7 @@ class Metrics(SystemTest):
             self.assertEqual(self.total(samples, f"tandem_{family}"), stats[name], name)
         self.assertGreaterEqual(stats["forwarded"], 200 * 6)
         self.check_backends(backends, samples)
+        self.check_probes(samples)
         self.assertEqual(sum(backend["started"] for backend in backends), 200)
         self.say(f"{fetched} fetches of {len(body)} bytes, {len(samples)} samples, the slowest "
                  f"{1000 * slowest:.0f} ms; at most {most:.0f} calls at once")

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What Prometheus is told: the text form read back strictly, what the numbers are, that every
- * counter of the data plane is told and every family is in README; and the page over HTTP, with
- * peers that ask for other things, say nothing or come in crowds.
+ * counter of the data plane is told and every family is in README.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "control/metrics.h"
 #include "control/metrics_counters.h"
-#include "control/metrics_http.h"
 #include "control/metrics_text.h"
 #include "dataplane/counters.h"
 #include "tests/unit/control/fake.h"
@@ -24,7 +17,7 @@
 #define A "{name: a, address: 10.0.0.1, port: 5060, weight: 300}"
 #define B "{name: b, address: 10.0.0.2, port: 5060}"
 
-enum { SLOT_B = 5, FAMILIES_MAX = 128, SERIES_MAX = 1024, ANSWER_MAX = 1 << 16 };
+enum { SLOT_B = 5, FAMILIES_MAX = 128, SERIES_MAX = 1024 };
 
 static const char *readme; /* the file */
 
@@ -94,7 +87,8 @@ static char *read_family(struct page *page, char *line)
     end = strchr(type, '\n');
     assert_non_null(end);
     *end = '\0';
-    assert_true(strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0);
+    assert_true(strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0 ||
+                strcmp(type, "histogram") == 0);
     assert_int_equal(strcmp(type, "counter") == 0,
                      length > 6 && strcmp(name + length - 6, "_total") == 0);
     assert_memory_equal(name, "tandem_", 7);
@@ -106,6 +100,21 @@ static char *read_family(struct page *page, char *line)
     return end + 1;
 }
 
+/* The length of a sample's name without what a histogram's samples have behind it. */
+static size_t family_length(const char *type, const char *name)
+{
+    static const char *const suffixes[] = {"_bucket{", "_sum{", "_count{"};
+    size_t length = name_length(name);
+
+    for (size_t i = 0; strcmp(type, "histogram") == 0 && i < 3; i++) {
+        size_t suffix = strlen(suffixes[i]) - 1;
+
+        if (length > suffix && memcmp(name + length - suffix, suffixes[i], suffix + 1) == 0)
+            return length - suffix;
+    }
+    return length;
+}
+
 /* A sample of the family begun last, unlike any before. */
 static char *read_sample(struct page *page, char *line)
 {
@@ -113,8 +122,10 @@ static char *read_sample(struct page *page, char *line)
     char *end, *value;
 
     assert_true(page->n_families > 0);
-    assert_int_equal(length, strlen(page->families[page->n_families - 1].name));
-    assert_memory_equal(line, page->families[page->n_families - 1].name, length);
+    assert_int_equal(family_length(page->families[page->n_families - 1].type, line),
+                     strlen(page->families[page->n_families - 1].name));
+    assert_memory_equal(line, page->families[page->n_families - 1].name,
+                        strlen(page->families[page->n_families - 1].name));
     page->families[page->n_families - 1].n_series++;
     length += labels_length(line + length);
     assert_int_equal(line[length], ' ');
@@ -188,6 +199,44 @@ static void text_is_escaped_and_without_empty_families(void **context)
     free(bytes);
 }
 
+static void histogram_is_cumulative_and_in_seconds(void **context)
+{
+    struct metrics_text *text = metrics_text_new();
+    const struct metrics_label label = {"a", sip_slice_of("x")};
+    struct tally tally = {.silent = 1};
+    const struct metrics_histogram histogram = {.bounds_us = tally_bounds_us,
+                                                .n = TALLY_BOUNDS,
+                                                .counts = tally.answered,
+                                                .sum_us = 3502001};
+    struct page page;
+    size_t length;
+    char *bytes;
+
+    (void)context;
+    tally_answer(&tally, 0);
+    tally_answer(&tally, 500); /* a bound belongs to its bucket */
+    tally_answer(&tally, 501);
+    tally_answer(&tally, 1000000);
+    tally_answer(&tally, 2501000); /* beyond all */
+    assert_int_equal(tally_answers(&tally), 5);
+    assert_int_equal(tally.latency_us, histogram.sum_us);
+    metrics_family(text, "tandem_x_seconds", METRICS_HISTOGRAM, "Help.");
+    metrics_sample_histogram(text, &label, 1, &histogram);
+    bytes = metrics_text_end(text, &length);
+    page_read(&page, bytes, length);
+    assert_string_equal(page.families[0].type, "histogram");
+    assert_int_equal(page.n_series, TALLY_BOUNDS + 3);
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"0.0005\"}", "2");
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"0.001\"}", "3");
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"0.5\"}", "3");
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"1\"}", "4");
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"2.5\"}", "4");
+    assert_value(&page, "tandem_x_seconds_bucket{a=\"x\",le=\"+Inf\"}", "5");
+    assert_value(&page, "tandem_x_seconds_sum{a=\"x\"}", "3.502001");
+    assert_value(&page, "tandem_x_seconds_count{a=\"x\"}", "5");
+    free(bytes);
+}
+
 /* The real counters: each has its number + 1000 × the block's, so that no two sums are equal. */
 static struct counters_header *counted(uint32_t n_workers)
 {
@@ -248,12 +297,12 @@ static void every_counter_of_the_data_plane_is_told(void **context)
     free(counters);
 }
 
-static struct reload *connected(struct fake *fake)
+/* After fake_setup: a control whose data plane gave backend b a slot. */
+static struct reload *connect_to(struct fake *fake)
 {
     uint32_t ready = 0;
     struct reload *reload;
 
-    fake_setup(fake, A "," B);
     fake_start(fake);
     counters_slot_ids(fake->counters)[SLOT_B] =
         snapshot_backend_id(sip_slice_of("p"), sip_slice_of("b"));
@@ -262,9 +311,16 @@ static struct reload *connected(struct fake *fake)
     return reload;
 }
 
-static void page_of(struct page *page, const struct reload *reload)
+static struct reload *connected(struct fake *fake)
 {
-    struct metrics_start start = {.reload = reload, .version = "1.2-x", .start_s = 1700000000};
+    fake_setup(fake, A "," B);
+    return connect_to(fake);
+}
+
+static void page_of(struct page *page, const struct reload *reload, struct health *health)
+{
+    struct metrics_start start = {
+        .reload = reload, .health = health, .version = "1.2-x", .start_s = 1700000000};
     size_t length;
     char *text = metrics_write(&start, &length);
 
@@ -285,7 +341,7 @@ static void numbers_are_those_of_what_runs(void **context)
     counters_block(fake.counters, 2)[0] = 300;
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "b", LB_DRAINING).status, RELOAD_DONE);
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "x", LB_DRAINING).status, RELOAD_REFUSED);
-    page_of(&page, reload);
+    page_of(&page, reload, NULL);
     assert_value(&page, "tandem_build_info{version=\"1.2-x\"}", "1");
     assert_value(&page, "tandem_control_start_time_seconds", "1700000000");
     assert_value(&page, "tandem_dataplane_connected", "1");
@@ -332,7 +388,7 @@ static void absent_data_plane_is_no_zero(void **context)
     fake_stop(&fake);
     while (link_hello(reload_link(reload)) != NULL)
         loop_step(fake.loop);
-    page_of(&page, reload);
+    page_of(&page, reload, NULL);
     assert_value(&page, "tandem_dataplane_connected", "0");
     assert_value(&page, "tandem_backend_weight{pool=\"p\",backend=\"b\"}", "100");
     for (uint32_t i = 0; i < page.n_families; i++) {
@@ -370,7 +426,8 @@ static void readme_has_all_families(void **context)
 {
     static struct page page, counters_page;
     struct fake fake;
-    struct reload *reload = connected(&fake);
+    struct reload *reload;
+    struct health *health;
     struct counters_header *counters = counted(1);
     struct metrics_text *text = metrics_text_new();
     bool seen[FAMILIES_MAX] = {false};
@@ -379,13 +436,19 @@ static void readme_has_all_families(void **context)
     size_t length;
 
     (void)context;
+    fake_setup(&fake, A "," B "]\n    health: {probe: options}\n    share: none #");
+    reload = connect_to(&fake);
+    health = health_new(fake.loop, reload);
+    assert_non_null(health);
     assert_non_null(in);
     assert_true(fread(file, 1, (1 << 20) - 1, in) > 0);
     fclose(in);
     metrics_counters_write(text, counters);
     bytes = metrics_text_end(text, &length);
     page_read(&counters_page, bytes, length);
-    page_of(&page, reload);
+    page_of(&page, reload, health);
+    assert_value(&page, "tandem_backend_probes_total{pool=\"p\",backend=\"a\",outcome=\"silent\"}",
+                 "0");
     for (uint32_t i = 0; i < counters_page.n_families; i++) {
         bool both = false;
 
@@ -403,198 +466,20 @@ static void readme_has_all_families(void **context)
     free(bytes);
     free(page.text);
     free(counters);
+    health_free(health);
     reload_free(reload);
     fake_teardown(&fake);
-}
-
-/* HTTP. */
-
-struct site {
-    struct loop *loop;
-    struct metrics_http *http;
-    uint16_t tcp_port;
-    uint32_t pages;
-    bool empty; /* as if there were no memory for the page */
-};
-
-static char *site_page(void *arg, size_t *ret_length)
-{
-    struct site *site = arg;
-
-    site->pages++;
-    *ret_length = 6;
-    return site->empty ? NULL : strdup("page\n\n");
-}
-
-/* A free port of the loopback's. */
-static void site_open(struct site *site)
-{
-    const struct metrics_http_conf conf = {"/metrics", "text/x", site_page, site};
-    struct sip_addr addr = {.port = 0};
-
-    memset(site, 0, sizeof(*site));
-    site->loop = loop_new();
-    assert_int_equal(sip_ip_parse(sip_slice_of("127.0.0.1"), &addr.ip), 0);
-    for (addr.port = 42000; site->http == NULL; addr.port++) {
-        site->http = metrics_http_new(site->loop, &addr, &conf);
-        assert_true(site->http != NULL || errno == EADDRINUSE);
-        site->tcp_port = addr.port;
-    }
-    assert_null(metrics_http_new(site->loop,
-                                 &(struct sip_addr){.ip = addr.ip, .port = site->tcp_port}, &conf));
-    assert_int_equal(errno, EADDRINUSE);
-}
-
-static void site_close(struct site *site)
-{
-    metrics_http_free(site->http);
-    loop_free(site->loop);
-}
-
-static int site_connect(const struct site *site)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(site->tcp_port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
-}
-
-static void send_all(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-/* Drives the loop until the site closed its side; what it said. */
-static char *receive(struct site *site, int fd)
-{
-    static char answer[ANSWER_MAX];
-    size_t length = 0;
-    ssize_t n;
-
-    while ((n = recv(fd, answer + length, sizeof(answer) - 1 - length, MSG_DONTWAIT)) != 0) {
-        assert_true(n > 0 || errno == EAGAIN);
-        if (n < 0)
-            loop_step(site->loop);
-        else
-            length += (size_t)n;
-    }
-    answer[length] = '\0';
-    return answer;
-}
-
-static void one_page_is_served(void **context)
-{
-    static char large[METRICS_HTTP_REQUEST_MAX + 1];
-    static const struct {
-        const char *request, *status;
-    } rows[] = {
-        {"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", "200 OK"},
-        {"GET /metrics?a=b HTTP/1.0\n\n", "200 OK"},
-        {"GET / HTTP/1.1\r\n\r\n", "404 Not Found"},
-        {"GET /metrics/ HTTP/1.1\r\n\r\n", "404 Not Found"},
-        {"POST /metricsx HTTP/1.1\r\n\r\n", "404 Not Found"},
-        {"POST /metrics HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "405 Method Not Allowed"},
-        {"HEAD /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"},
-        {"get /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"},
-        {"GET /metrics\r\n\r\n", "400 Bad Request"},
-        {"GET /metrics HTTP/2\r\n\r\n", "400 Bad Request"},
-        {"\r\n\r\n", "400 Bad Request"},
-        {"\n\n", "400 Bad Request"},
-        {large, "431 Request Header Fields Too Large"},
-    };
-    struct site site;
-
-    (void)context;
-    memset(large, 'a', sizeof(large) - 1);
-    memcpy(large, "GET /metrics HTTP/1.1\r\n", 23);
-    site_open(&site);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int fd = site_connect(&site);
-        char *answer;
-
-        send_all(fd, rows[i].request);
-        answer = receive(&site, fd);
-        assert_memory_equal(answer, "HTTP/1.1 ", 9);
-        if (strncmp(answer + 9, rows[i].status, strlen(rows[i].status)) != 0)
-            fail_msg("%s: %s", rows[i].request, answer);
-        assert_non_null(strstr(answer, "\r\nConnection: close\r\n"));
-        if (answer[9] == '2')
-            assert_string_equal(strstr(answer, "Content-Type: "),
-                                "Content-Type: text/x\r\nContent-Length: 6\r\n"
-                                "Connection: close\r\n\r\npage\n\n");
-        assert_int_equal(strstr(answer, "\r\nAllow: GET\r\n") != NULL,
-                         strncmp(rows[i].status, "405", 3) == 0);
-        close(fd);
-    }
-    assert_int_equal(site.pages, 2);
-    site.empty = true;
-    int fd = site_connect(&site);
-    send_all(fd, rows[0].request);
-    assert_memory_equal(receive(&site, fd), "HTTP/1.1 500 ", 13);
-    close(fd);
-    site_close(&site);
-}
-
-/* A request in pieces, and one of a peer that dies in the middle: nothing happens to others. */
-static void pieces_are_joined(void **context)
-{
-    struct site site;
-    int fd, dying;
-
-    (void)context;
-    site_open(&site);
-    dying = site_connect(&site);
-    send_all(dying, "GET /met");
-    fd = site_connect(&site);
-    for (const char *at = "GET /metrics HTTP/1.1\r\n\r\n"; *at != '\0'; at++) {
-        assert_int_equal(send(fd, at, 1, MSG_NOSIGNAL), 1);
-        loop_step(site.loop);
-    }
-    close(dying);
-    assert_memory_equal(receive(&site, fd), "HTTP/1.1 200 ", 13);
-    close(fd);
-    site_close(&site);
-}
-
-/* As many as there may be say nothing: who comes then is served as soon as one of them leaves. */
-static void crowds_are_bounded(void **context)
-{
-    int idle[METRICS_HTTP_CLIENTS_MAX], fd;
-    struct site site;
-
-    (void)context;
-    site_open(&site);
-    for (int i = 0; i < METRICS_HTTP_CLIENTS_MAX; i++) {
-        idle[i] = site_connect(&site);
-        loop_step(site.loop);
-    }
-    fd = site_connect(&site);
-    send_all(fd, "GET /metrics HTTP/1.1\r\n\r\n");
-    close(idle[0]);
-    loop_step(site.loop); /* the only thing that is ready: the one that left */
-    assert_int_equal(site.pages, 0);
-    assert_memory_equal(receive(&site, fd), "HTTP/1.1 200 ", 13);
-    for (int i = 1; i < METRICS_HTTP_CLIENTS_MAX; i++) {
-        assert_string_equal(receive(&site, idle[i]), ""); /* too slow: left without a word */
-        close(idle[i]);
-    }
-    close(fd);
-    site_close(&site);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_escaped_and_without_empty_families),
+        cmocka_unit_test(histogram_is_cumulative_and_in_seconds),
         cmocka_unit_test(every_counter_of_the_data_plane_is_told),
         cmocka_unit_test(numbers_are_those_of_what_runs),
         cmocka_unit_test(absent_data_plane_is_no_zero),
         cmocka_unit_test(readme_has_all_families),
-        cmocka_unit_test(one_page_is_served),
-        cmocka_unit_test(pieces_are_joined),
-        cmocka_unit_test(crowds_are_bounded),
     };
 
     if (argc != 2)
