@@ -28,6 +28,22 @@ static inline void cfg_statuses_add(struct cfg_statuses *set, uint16_t first, ui
         set->bits[status / 64] |= UINT64_C(1) << (status % 64);
 }
 
+/* A short call to an echo, over the backend. RFC 3551's payload type numbers. */
+enum cfg_media_codec { CFG_MEDIA_PCMU = 0, CFG_MEDIA_PCMA = 8 };
+enum cfg_media_srtp { CFG_MEDIA_PLAIN, CFG_MEDIA_SDES };
+
+struct cfg_media {
+    char *uri;                     /* whom to call, {backend} in it its address; NULL: no such calls */
+    uint8_t srtp;                  /* enum cfg_media_srtp */
+    uint8_t codec;                 /* enum cfg_media_codec */
+    uint32_t interval_ms;          /* between two calls to a backend */
+    uint32_t fast_interval_ms;     /* while its media is in doubt, or bad */
+    uint32_t timeout_ms;           /* until the call must be answered */
+    uint32_t length_ms;            /* of what is played */
+    uint32_t rise, fall;           /* calls in a row until media is good, until bad; at least 1 */
+    uint32_t max;                  /* no call begins while as many are on, over all pools */
+};
+
 struct cfg_health {
     uint8_t probe;                 /* enum cfg_probe */
     bool passive;                  /* whether real traffic may take a backend out */
@@ -44,6 +60,7 @@ struct cfg_health {
     uint32_t eject_floor;          /* requests below which passive detection says nothing */
     uint32_t eject_percent;        /* share of failures that takes a backend out, 1..100 */
     uint32_t eject_max_percent;    /* of a pool that may be out for it to be allowed, 0..100 */
+    struct cfg_media media;
 };
 
 #endif
