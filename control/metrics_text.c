@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ struct metrics_text *metrics_text_new(void)
         free(text);
         return NULL;
     }
+    __fsetlocking(text->out, FSETLOCKING_BYCALLER); /* nobody else has it */
     return text;
 }
 
@@ -42,14 +44,18 @@ void metrics_family(struct metrics_text *text, const char *name, enum metrics_ty
 /* Between its quotes: backslash, quote and line end are escaped. */
 static void print_value(FILE *out, struct sip_slice value)
 {
+    uint32_t done = 0;
+
     for (uint32_t i = 0; i < value.length; i++) {
-        if (value.at[i] == '\n')
-            fputs("\\n", out);
-        else if (value.at[i] == '\\' || value.at[i] == '"')
-            fprintf(out, "\\%c", value.at[i]);
-        else
-            fputc(value.at[i], out);
+        char c = value.at[i];
+
+        if (c != '\n' && c != '\\' && c != '"')
+            continue;
+        fwrite(value.at + done, 1, i - done, out);
+        fputs(c == '\n' ? "\\n" : c == '"' ? "\\\"" : "\\\\", out);
+        done = i + 1;
     }
+    fwrite(value.at + done, 1, value.length - done, out);
 }
 
 static const char *const TYPES[] = {"counter", "gauge", "histogram"};
@@ -63,9 +69,12 @@ static void print_name(struct metrics_text *text, const char *suffix,
                 TYPES[text->type]);
         text->help = NULL;
     }
-    fprintf(text->out, "%s%s", text->name, suffix);
+    fputs(text->name, text->out);
+    fputs(suffix, text->out);
     for (uint32_t i = 0; i < n; i++) {
-        fprintf(text->out, "%s%s=\"", i == 0 ? "{" : ",", labels[i].name);
+        fputc(i == 0 ? '{' : ',', text->out);
+        fputs(labels[i].name, text->out);
+        fputs("=\"", text->out);
         print_value(text->out, labels[i].value);
         fputc('"', text->out);
     }
