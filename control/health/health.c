@@ -230,9 +230,12 @@ static void send_probe(struct health *h, struct watch *w, uint64_t now)
     int status = prober_send(h->prober, w->id, &w->addr, w->conf->timeout_ms);
 
     machine_probe_sent(&w->machine, w->conf, now);
-    if (status != 0 && !h->complained)
-        log_error("a probe cannot be sent: %s", strerror(-status));
-    h->complained = status != 0;
+    if (status != 0 && !h->complained) { /* once for all of them */
+        log_error("probes cannot be sent: %s: is node_address an address of a port?",
+                  strerror(-status));
+        h->complained = true;
+    }
+    w->send_error = -status;
 }
 
 /* All whose time has come. */
@@ -428,5 +431,8 @@ bool health_of(struct health *h, uint32_t id, struct health_view *ret)
     ret->latency_us = w->machine.latency_us;
     ret->probes = w->probes;
     machine_reason(&w->machine, w->conf, now, wall_ms(), ret->reason);
+    if (w->send_error != 0)
+        snprintf(ret->reason, sizeof(ret->reason), "not known: its probes cannot be sent: %s",
+                 strerror(w->send_error));
     return true;
 }

@@ -345,7 +345,8 @@ static int set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
-/* The socket of a family. 0, or a negative errno. */
+/* The socket of a family. 0, or a negative errno. Without FREEBIND: from an address that is not
+ * here (yet) no answer could come back, and all backends would seem dead. */
 static int open_door(struct prober *p, int family)
 {
     struct door *door = &p->doors[family];
@@ -363,11 +364,8 @@ static int open_door(struct prober *p, int family)
     if (door->fd < 0)
         return -errno;
     set(door->fd, SOL_SOCKET, SO_RCVBUF, PROBE_ROOM); /* as much of it as we get */
-    status = v4 ? set(door->fd, IPPROTO_IP, IP_FREEBIND, 1)
-                : set(door->fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
-    if (status == 0)
-        status = v4 ? set(door->fd, IPPROTO_IP, IP_RECVERR, 1)
-                    : set(door->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    status = v4 ? set(door->fd, IPPROTO_IP, IP_RECVERR, 1)
+                : set(door->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     if (status == 0 && !v4)
         status = set(door->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (status == 0 && bind(door->fd, &address.any, to_kernel(&from, family, &address)) != 0)
@@ -464,12 +462,28 @@ static int print(const struct sip_addr *from, const struct sip_addr *to, uint64_
                     them, us, nonce, index, host, (uint32_t)(nonce >> 16), them, ~nonce, host, us);
 }
 
+/*
+ * Gives a datagram to the kernel. 0 also when that knows no way to the backend: nobody answers
+ * then. A negative errno: it is we who cannot send (an address that is not ours), which says
+ * nothing about the backend.
+ */
+static int hand_over(int fd, const char *text, size_t length, const struct sip_addr *to, int family)
+{
+    union address address;
+    socklen_t size = to_kernel(to, family, &address);
+
+    for (int i = 0; i < 3; i++) { /* an error of a probe before is reported here once */
+        if (sendto(fd, text, length, 0, &address.any, size) >= 0)
+            return 0;
+    }
+    return errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH ? 0 : -errno;
+}
+
 int prober_send(struct prober *p, uint32_t id, const struct sip_addr *to, uint32_t timeout_ms)
 {
     int family = sip_ip_is_v4(&to->ip) ? V4 : V6;
     struct door *door = &p->doors[family];
     char text[PROBE_TEXT_MAX];
-    union address address;
     struct sip_addr from;
     struct pending *pending;
     uint32_t index;
@@ -488,12 +502,10 @@ int prober_send(struct prober *p, uint32_t id, const struct sip_addr *to, uint32
     length = print(&from, to, pending->nonce, index, text);
     heap_set(&p->deadlines, index, pending->sent_us / 1000 + timeout_ms);
     arm(p, pending->sent_us / 1000, pending->sent_us / 1000 + timeout_ms);
-    for (int i = 0; i < 3; i++) { /* an error of a probe before is reported here once */
-        if (sendto(door->fd, text, (size_t)length, 0, &address.any,
-                   to_kernel(to, family, &address)) >= 0)
-            break;
-    }
-    return 0;
+    status = hand_over(door->fd, text, (size_t)length, to, family);
+    if (status != 0)
+        release(p, index);
+    return status;
 }
 
 static int64_t retry_after(const struct sip_msg *msg)

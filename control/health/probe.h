@@ -39,8 +39,8 @@ void prober_free(struct prober *prober);
  * before, what is on its way is forgotten: nobody is told. */
 void prober_from(struct prober *prober, const struct sip_ip *node);
 
-/* Sends one. 0 also when the kernel would not send it: nobody answers then. -ENOBUFS: too many are
- * on their way; -ENOMEM; or why there is no socket. */
+/* Sends one. 0 also when the kernel knows no way there: nobody answers then. -ENOBUFS: too many are on
+ * their way; another negative errno: we cannot send, and nobody will be told anything. */
 int prober_send(struct prober *prober, uint32_t id, const struct sip_addr *to, uint32_t timeout_ms);
 
 /* CLOCK_MONOTONIC, the clock of sent_ms. */

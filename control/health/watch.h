@@ -22,6 +22,7 @@ struct watch {
     struct machine machine;
     struct outlier outlier;
     struct tally probes;
+    int send_error;                   /* errno of its last probe: it could not be sent; 0: it was */
     /* Published last. */
     uint8_t state;                    /* enum lb_state */
     uint16_t weight_permille;

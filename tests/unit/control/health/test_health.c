@@ -6,11 +6,14 @@
 #include "tests/unit/control/fake.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/health/health.h"
@@ -425,6 +428,105 @@ static void traffic_takes_out_who_answers_probes_but_no_calls(void **context)
     scene_done(&s);
 }
 
+/* Answers all that comes to any address of ours at the port of b0 from that address. */
+static void answer_all(struct scene *s)
+{
+    struct backend *b = &s->backends[0];
+    const struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(b->port)};
+    const int one = 1;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)), 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&any, sizeof(any)), 0);
+    for (;;) {
+        char text[TEXT_MAX], answer[2 * TEXT_MAX], control[128];
+        struct sockaddr_in peer;
+        struct iovec iov = {text, sizeof(text) - 1};
+        struct msghdr msg = {.msg_name = &peer,
+                             .msg_namelen = sizeof(peer),
+                             .msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+        ssize_t length = recvmsg(fd, &msg, 0);
+        struct in_pktinfo *info = (struct in_pktinfo *)(void *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
+
+        text[length] = '\0';
+        iov.iov_base = answer;
+        iov.iov_len =
+            (size_t)snprintf(answer, sizeof(answer), "SIP/2.0 200 OK\r\n%s", strstr(text, "Via:"));
+        info->ipi_spec_dst = info->ipi_addr;
+        sendmsg(fd, &msg, 0);
+    }
+}
+
+static void configure_many(struct scene *s, uint32_t n)
+{
+    FILE *out;
+
+    configure(s, 0, "{interval: 1s}");
+    out = fopen(s->fake.config, "a");
+    assert_non_null(out);
+    for (uint32_t i = 0; i < n; i++)
+        fprintf(out, "      - {name: m%u, address: 127.1.%u.%u, port: %u}\n", i, i / 250,
+                i % 250 + 1, s->backends[0].port);
+    assert_int_equal(fclose(out), 0);
+}
+
+static double cpu_ms(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e3 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
+}
+
+static void a_thousand_cost_less_than_a_tenth_of_a_core(void **context)
+{
+    enum { MANY = 1000, SECONDS = 4 };
+    struct scene s;
+    pid_t child;
+    double cost;
+
+    (void)context;
+    scene_make(&s, HEALTH);
+    close_backend(&s.backends[0]);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        answer_all(&s);
+    configure_many(&s, MANY);
+    assert_int_equal(fake_ask(&s.fake, s.reload, PLAN_FILE, "", 0).status, RELOAD_DONE);
+    see(&s);
+    cost = cpu_ms();
+    for (int i = 0; i < SECONDS * 20; i++) { /* few steps of the test's own */
+        uint64_t until = probe_now_us() + 50000;
+
+        loop_timer_start(s.alarm, 50);
+        while (probe_now_us() < until)
+            loop_step(s.fake.loop);
+    }
+    cost = (cpu_ms() - cost) / SECONDS;
+    print_message("1,000 backends probed each second, their traffic judged ten times: "
+                  "%.1f ms of CPU a second\n",
+                  cost);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct health_view view;
+        char name[16];
+
+        snprintf(name, sizeof(name), "m%u", i);
+        assert_true(
+            health_of(s.health, snapshot_backend_id(sip_slice_of("p"), sip_slice_of(name)), &view));
+        assert_int_equal(view.state, LB_UP);
+        assert_true(view.latency_us > 0);
+    }
+    assert_true(cost < 100);
+    scene_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_restart_of_control_offers_no_other_state),
         cmocka_unit_test(what_is_known_stays_over_reloads_and_goes_with_the_backend),
         cmocka_unit_test(without_the_data_plane_nobody_is_blamed),
+        cmocka_unit_test(a_thousand_cost_less_than_a_tenth_of_a_core),
         cmocka_unit_test(traffic_takes_out_who_answers_probes_but_no_calls),
     };
 

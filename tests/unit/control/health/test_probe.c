@@ -309,6 +309,20 @@ static void probes_leave_from_the_node_address(void **context)
     scene_done(&s);
 }
 
+static void an_address_that_is_not_ours_is_our_fault(void **context)
+{
+    const struct sip_ip node = sip_ip_from_v4((const uint8_t[]){192, 0, 2, 11});
+    struct scene s;
+
+    (void)context;
+    scene_make(&s);
+    prober_from(s.prober, &node);
+    assert_int_equal(prober_send(s.prober, 1, &s.addr, 50), -EADDRNOTAVAIL);
+    run(&s, 100);
+    assert_int_equal(s.n_silences + s.n_refusals, 0);
+    scene_done(&s);
+}
+
 static void ipv6_works_alike(void **context)
 {
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -438,6 +452,7 @@ int main(void)
         cmocka_unit_test(silence_is_told_in_time_also_behind_longer_ones),
         cmocka_unit_test(a_closed_port_refuses_at_once),
         cmocka_unit_test(probes_leave_from_the_node_address),
+        cmocka_unit_test(an_address_that_is_not_ours_is_our_fault),
         cmocka_unit_test(ipv6_works_alike),
         cmocka_unit_test(retry_after_and_drain_are_read),
         cmocka_unit_test(a_thousand_a_second_cost_less_than_a_tenth_of_a_core),
