@@ -230,7 +230,8 @@ static void send_probe(struct health *h, struct watch *w, uint64_t now)
     int status = prober_send(h->prober, w->id, &w->addr, w->conf->timeout_ms);
 
     machine_probe_sent(&w->machine, w->conf, now);
-    if (status != 0 && !h->complained) { /* once for all of them */
+    /* Once for all of them; before the data plane came its addresses may be missing. */
+    if (status != 0 && !h->complained && link_hello(reload_link(h->reload)) != NULL) {
         log_error("probes cannot be sent: %s: is node_address an address of a port?",
                   strerror(-status));
         h->complained = true;
