@@ -10,8 +10,9 @@
 #include "config/check.h"
 #include "config/health_convert.h"
 #include "config/value.h"
+#include "dataplane/sip/uri.h"
 
-enum { BASE_MAX = 96 }; /* bytes of a path like pools[1023].health.fast_interval */
+enum { BASE_MAX = 112 }; /* bytes of a path like pools[1023].health.fast_interval */
 
 static int take_duration(const char *text, const char *otherwise, uint64_t min_ms, uint64_t max_ms,
                          uint32_t *ret_ms, const char *base, const char *name,
@@ -163,6 +164,81 @@ static int take_limits(const struct schema_health *raw, struct cfg_health *healt
     return ret;
 }
 
+/* A sip: URI without headers, once the backend's address is in it. */
+static int take_uri(const char *text, char **ret, const char *base, struct cfg_error *error)
+{
+    static const char mark[] = "{backend}", address[] = "192.0.2.1:5060";
+    char filled[SCHEMA_TEXT_MAX + sizeof(address)];
+    const char *at = strstr(text, mark);
+    struct sip_uri uri;
+
+    if (at == NULL)
+        snprintf(filled, sizeof(filled), "%s", text);
+    else
+        snprintf(filled, sizeof(filled), "%.*s%s%s", (int)(at - text), text, address,
+                 at + strlen(mark));
+    if (sip_uri_parse(sip_slice_of(filled), &uri) != 0 || uri.scheme != SIP_SCHEME_SIP ||
+        uri.headers.length > 0)
+        return check_refuse(error, base, "uri",
+                            "`%.80s` is no sip: URI (with {backend} for the backend's address)",
+                            text);
+    *ret = strdup(text);
+    if (*ret != NULL)
+        return 0;
+    check_refuse(error, "", "", "out of memory");
+    return -ENOMEM;
+}
+
+static int take_media_timers(const struct schema_media *raw, struct cfg_media *media,
+                             const char *base, struct cfg_error *error)
+{
+    int ret =
+        take_duration(raw->interval, SCHEMA_MEDIA_INTERVAL, SCHEMA_MEDIA_INTERVAL_MIN,
+                      SCHEMA_MEDIA_INTERVAL_MAX, &media->interval_ms, base, "interval", error);
+
+    if (ret == 0)
+        ret = take_duration(raw->fast_interval, SCHEMA_MEDIA_FAST_INTERVAL,
+                            SCHEMA_MEDIA_FAST_INTERVAL_MIN, SCHEMA_MEDIA_INTERVAL_MAX,
+                            &media->fast_interval_ms, base, "fast_interval", error);
+    if (ret == 0)
+        ret =
+            take_duration(raw->timeout, SCHEMA_MEDIA_TIMEOUT, SCHEMA_MEDIA_TIMEOUT_MIN,
+                          SCHEMA_MEDIA_TIMEOUT_MAX, &media->timeout_ms, base, "timeout", error);
+    if (ret == 0)
+        ret = take_duration(raw->length, SCHEMA_MEDIA_LENGTH, SCHEMA_MEDIA_LENGTH_MIN,
+                            SCHEMA_MEDIA_LENGTH_MAX, &media->length_ms, base, "length", error);
+    if (ret != 0)
+        return ret;
+    if (raw->fast_interval == NULL && media->fast_interval_ms > media->interval_ms)
+        media->fast_interval_ms = media->interval_ms;
+    if (media->fast_interval_ms > media->interval_ms)
+        return check_refuse(error, base, "fast_interval", "%ums is above the interval of %ums",
+                            media->fast_interval_ms, media->interval_ms);
+    return 0;
+}
+
+static int take_media(const struct schema_media *raw, struct cfg_media *media, const char *health,
+                      struct cfg_error *error)
+{
+    char base[BASE_MAX];
+    int ret;
+
+    snprintf(base, sizeof(base), "%s.media", health);
+    media->srtp = raw->srtp == NULL ? CFG_MEDIA_PLAIN : (uint8_t)*raw->srtp;
+    media->codec = raw->codec == NULL ? CFG_MEDIA_PCMU : (uint8_t)*raw->codec;
+    ret = take_media_timers(raw, media, base, error);
+    if (ret == 0)
+        ret = take_number(raw->rise, SCHEMA_MEDIA_RISE, 1, SCHEMA_HEALTH_COUNT_MAX, &media->rise,
+                          base, "rise", error);
+    if (ret == 0)
+        ret = take_number(raw->fall, SCHEMA_MEDIA_FALL, 1, SCHEMA_HEALTH_COUNT_MAX, &media->fall,
+                          base, "fall", error);
+    if (ret == 0)
+        ret = take_number(raw->max, SCHEMA_MEDIA_MAX, 1, SCHEMA_MEDIA_MAX_MAX, &media->max, base,
+                          "max", error);
+    return ret == 0 ? take_uri(raw->uri, &media->uri, base, error) : ret;
+}
+
 int health_convert(const struct schema_health *raw, struct cfg_health *health, const char *base,
                    struct cfg_error *error)
 {
@@ -186,6 +262,8 @@ int health_convert(const struct schema_health *raw, struct cfg_health *health, c
                             raw->busy == NULL ? 1 : raw->n_busy, &health->busy, key, "busy", error);
     if (ret == 0 && raw->drain_header != NULL)
         ret = take_drain_header(raw->drain_header, health, key, error);
+    if (ret == 0 && raw->media != NULL)
+        ret = take_media(raw->media, &health->media, key, error);
     return ret;
 }
 
@@ -193,4 +271,5 @@ void health_done(struct cfg_health *health)
 {
     free(health->drain_header);
     free(health->drain_text);
+    free(health->media.uri);
 }

@@ -51,6 +51,8 @@ static const cyaml_strval_t paths[] = {{"always", SNAPSHOT_PATH_ALWAYS},
 static const cyaml_strval_t nats[] = {{"rport", SNAPSHOT_NAT_RPORT},
                                       {"always", SNAPSHOT_NAT_ALWAYS}};
 static const cyaml_strval_t probes[] = {{"none", CFG_PROBE_NONE}, {"options", CFG_PROBE_OPTIONS}};
+static const cyaml_strval_t srtps[] = {{"none", CFG_MEDIA_PLAIN}, {"sdes", CFG_MEDIA_SDES}};
+static const cyaml_strval_t codecs[] = {{"PCMU", CFG_MEDIA_PCMU}, {"PCMA", CFG_MEDIA_PCMA}};
 static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};
 
 static const cyaml_schema_value_t text_value = {
@@ -161,6 +163,23 @@ static const cyaml_schema_field_t method_key_fields[] = {
     CYAML_FIELD_END,
 };
 
+#define MEDIA_TEXT(member) \
+    CYAML_FIELD_STRING_PTR(#member, OPTIONAL, struct schema_media, member, 1, SCHEMA_TEXT_MAX)
+#define MEDIA_NUMBER(member) CYAML_FIELD_UINT_PTR(#member, OPTIONAL, struct schema_media, member)
+static const cyaml_schema_field_t media_fields[] = {
+    CYAML_FIELD_STRING_PTR("uri", REQUIRED, struct schema_media, uri, 1, SCHEMA_TEXT_MAX),
+    WORD_OPTIONAL("srtp", struct schema_media, srtp, srtps),
+    WORD_OPTIONAL("codec", struct schema_media, codec, codecs),
+    MEDIA_TEXT(interval),
+    MEDIA_TEXT(fast_interval),
+    MEDIA_TEXT(timeout),
+    MEDIA_TEXT(length),
+    MEDIA_NUMBER(rise),
+    MEDIA_NUMBER(fall),
+    MEDIA_NUMBER(max),
+    CYAML_FIELD_END,
+};
+
 #define HEALTH_TEXT(member) \
     CYAML_FIELD_STRING_PTR(#member, OPTIONAL, struct schema_health, member, 1, SCHEMA_TEXT_MAX)
 #define HEALTH_NUMBER(member) CYAML_FIELD_UINT_PTR(#member, OPTIONAL, struct schema_health, member)
@@ -178,6 +197,7 @@ static const cyaml_schema_field_t health_fields[] = {
     HEALTH_NUMBER(eject_floor),
     HEALTH_NUMBER(eject_share),
     HEALTH_NUMBER(eject_max),
+    CYAML_FIELD_MAPPING_PTR("media", OPTIONAL, struct schema_health, media, media_fields),
     CYAML_FIELD_SEQUENCE_COUNT("accept", LIST_OPTIONAL, struct schema_health, accept, n_accept,
                                &text_value, 1, SCHEMA_HEALTH_STATUSES_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("busy", LIST_OPTIONAL, struct schema_health, busy, n_busy,

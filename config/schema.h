@@ -90,6 +90,25 @@ enum {
     SCHEMA_HEALTH_EJECT_MAX = 50,
 };
 
+/* Of `media:` in it. */
+#define SCHEMA_MEDIA_INTERVAL "30s"
+#define SCHEMA_MEDIA_FAST_INTERVAL "5s"        /* or the interval, when that is shorter */
+#define SCHEMA_MEDIA_TIMEOUT "4s"
+#define SCHEMA_MEDIA_LENGTH "1s"
+enum {
+    SCHEMA_MEDIA_INTERVAL_MIN = 1000,
+    SCHEMA_MEDIA_INTERVAL_MAX = 86400000,
+    SCHEMA_MEDIA_FAST_INTERVAL_MIN = 100,
+    SCHEMA_MEDIA_TIMEOUT_MIN = 100,
+    SCHEMA_MEDIA_TIMEOUT_MAX = 32000,          /* timer B, RFC 3261 §17.1.1.2 */
+    SCHEMA_MEDIA_LENGTH_MIN = 100,
+    SCHEMA_MEDIA_LENGTH_MAX = 5000,
+    SCHEMA_MEDIA_RISE = 2,
+    SCHEMA_MEDIA_FALL = 3,
+    SCHEMA_MEDIA_MAX = 2,
+    SCHEMA_MEDIA_MAX_MAX = 64,
+};
+
 struct schema_port {
     char *name;
     int driver;                        /* enum cfg_driver */
@@ -152,7 +171,15 @@ struct schema_method_keys {
     char *method[SIP_METHOD_COUNT];    /* by enum sip_method */
 };
 
+struct schema_media {
+    char *uri, *interval, *fast_interval, *timeout, *length;
+    int *srtp;                         /* enum cfg_media_srtp */
+    int *codec;                        /* enum cfg_media_codec */
+    uint32_t *rise, *fall, *max;
+};
+
 struct schema_health {
+    struct schema_media *media;
     int *probe;                        /* enum cfg_probe */
     int *passive;                      /* 0 or 1 */
     char *interval, *fast_interval, *timeout, *retry_after, *slow_start, *drain_header;

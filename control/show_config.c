@@ -216,6 +216,26 @@ static json_t *statuses_json(const struct cfg_statuses *set)
     return list;
 }
 
+/* Null: there is none. */
+static json_t *media_json(const struct cfg_media *media)
+{
+    json_t *object = media->uri != NULL ? json_object() : json_null();
+
+    json_object_set_new(object, "uri", text_json(media->uri));
+    json_object_set_new(object, "srtp",
+                        json_string(media->srtp == CFG_MEDIA_SDES ? "sdes" : "none"));
+    json_object_set_new(object, "codec",
+                        json_string(media->codec == CFG_MEDIA_PCMA ? "PCMA" : "PCMU"));
+    json_object_set_new(object, "interval", ms_json(media->interval_ms));
+    json_object_set_new(object, "fast_interval", ms_json(media->fast_interval_ms));
+    json_object_set_new(object, "timeout", ms_json(media->timeout_ms));
+    json_object_set_new(object, "length", ms_json(media->length_ms));
+    json_object_set_new(object, "rise", json_integer(media->rise));
+    json_object_set_new(object, "fall", json_integer(media->fall));
+    json_object_set_new(object, "max", json_integer(media->max));
+    return object;
+}
+
 /* Null: the pool has none. */
 static json_t *health_json(const struct cfg_pool *pool)
 {
@@ -241,6 +261,7 @@ static json_t *health_json(const struct cfg_pool *pool)
     json_object_set_new(object, "eject_floor", json_integer(health->eject_floor));
     json_object_set_new(object, "eject_share", json_integer(health->eject_percent));
     json_object_set_new(object, "eject_max", json_integer(health->eject_max_percent));
+    json_object_set_new(object, "media", media_json(&health->media));
     return object;
 }
 

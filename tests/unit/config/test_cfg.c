@@ -508,6 +508,16 @@ static void test_health(void **state)
     assert_int_equal(h->eject_floor, 20);
     assert_int_equal(h->eject_percent, 60);
     assert_int_equal(h->eject_max_percent, 30);
+    assert_string_equal(h->media.uri, "sip:echo@{backend}");
+    assert_int_equal(h->media.srtp, CFG_MEDIA_SDES);
+    assert_int_equal(h->media.codec, CFG_MEDIA_PCMA);
+    assert_int_equal(h->media.interval_ms, 60000);
+    assert_int_equal(h->media.fast_interval_ms, 2000);
+    assert_int_equal(h->media.timeout_ms, 3000);
+    assert_int_equal(h->media.length_ms, 500);
+    assert_int_equal(h->media.rise, 1);
+    assert_int_equal(h->media.fall, 4);
+    assert_int_equal(h->media.max, 5);
     assert_false(cfg->pools[2].has_health);
     cfg_free(cfg);
 }
@@ -536,6 +546,16 @@ static void test_health_defaults(void **state)
     assert_int_equal(h->eject_floor, 10);
     assert_int_equal(h->eject_percent, 50);
     assert_int_equal(h->eject_max_percent, 50);
+    assert_string_equal(h->media.uri, "sip:echo@example.net;user=phone");
+    assert_int_equal(h->media.srtp, CFG_MEDIA_PLAIN);
+    assert_int_equal(h->media.codec, CFG_MEDIA_PCMU);
+    assert_int_equal(h->media.interval_ms, 3000);
+    assert_int_equal(h->media.fast_interval_ms, 3000); /* never above it */
+    assert_int_equal(h->media.timeout_ms, 4000);
+    assert_int_equal(h->media.length_ms, 1000);
+    assert_int_equal(h->media.rise, 2);
+    assert_int_equal(h->media.fall, 3);
+    assert_int_equal(h->media.max, 2);
     cfg_free(cfg);
 }
 
