@@ -201,9 +201,8 @@ static int take_media_timers(const struct schema_media *raw, struct cfg_media *m
                             SCHEMA_MEDIA_FAST_INTERVAL_MIN, SCHEMA_MEDIA_INTERVAL_MAX,
                             &media->fast_interval_ms, base, "fast_interval", error);
     if (ret == 0)
-        ret =
-            take_duration(raw->timeout, SCHEMA_MEDIA_TIMEOUT, SCHEMA_MEDIA_TIMEOUT_MIN,
-                          SCHEMA_MEDIA_TIMEOUT_MAX, &media->timeout_ms, base, "timeout", error);
+        ret = take_duration(raw->timeout, SCHEMA_MEDIA_TIMEOUT, SCHEMA_MEDIA_TIMEOUT_MIN,
+                            SCHEMA_MEDIA_TIMEOUT_MAX, &media->timeout_ms, base, "timeout", error);
     if (ret == 0)
         ret = take_duration(raw->length, SCHEMA_MEDIA_LENGTH, SCHEMA_MEDIA_LENGTH_MIN,
                             SCHEMA_MEDIA_LENGTH_MAX, &media->length_ms, base, "length", error);
@@ -220,7 +219,7 @@ static int take_media_timers(const struct schema_media *raw, struct cfg_media *m
 static int take_media(const struct schema_media *raw, struct cfg_media *media, const char *health,
                       struct cfg_error *error)
 {
-    char base[BASE_MAX];
+    char base[BASE_MAX + 8];
     int ret;
 
     snprintf(base, sizeof(base), "%s.media", health);

@@ -65,6 +65,27 @@ static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
     json_object_set_new(object, "unreachable", total_json(totals, id, COUNTERS_SLOT_UNREACHABLE));
 }
 
+/* What the last probe call found; null before there was one. */
+static json_t *media_json(const struct health_view *view)
+{
+    static const char *const words[] = {
+        [MEDIA_GOOD] = "good", [MEDIA_BAD] = "bad", [MEDIA_UNKNOWN] = "unknown"};
+    const struct media_result *media = &view->media;
+    bool heard = media->received > 0;
+
+    if (!view->has_media || media->word == MEDIA_NONE)
+        return json_null();
+    return json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:i}", "verdict",
+        words[media->word], "why", media->why, "status", (int)media->status, "answer_ms",
+        (int)media->answer_ms, "sent", (int)media->sent, "received", (int)media->received, "forged",
+        (int)media->forged, "lost", (int)media->lost, "loss",
+        heard ? json_real(media->loss_permille / 1000.0) : json_null(), "jitter_ms",
+        heard ? json_real(media->jitter_us / 1000.0) : json_null(), "round_trip_ms",
+        media->round_trip_us > 0 ? json_real(media->round_trip_us / 1000.0) : json_null(), "age_s",
+        (int)view->media_age_s);
+}
+
 /* What is observed of it; null where that is nothing. */
 static void add_health(json_t *object, struct health *health, uint32_t id)
 {
@@ -77,6 +98,7 @@ static void add_health(json_t *object, struct health *health, uint32_t id)
     json_object_set_new(object, "slow_start",
                         known ? json_real(view.weight_permille / 1000.0) : json_null());
     json_object_set_new(object, "since_s", known ? json_integer(view.since_s) : json_null());
+    json_object_set_new(object, "media", known ? media_json(&view) : json_null());
     json_object_set_new(object, "reason",
                         known && view.reason[0] != '\0' ? json_string(view.reason) : json_null());
 }

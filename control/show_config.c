@@ -353,9 +353,9 @@ static json_t *control_json(const struct cfg *cfg)
     json_object_set_new(object, "socket", text_json(cfg->control.socket));
     json_object_set_new(object, "socket_group", text_json(cfg->control.socket_group));
     json_object_set_new(object, "state_dir", text_json(cfg->control.state_dir));
-    json_object_set_new(object, "metrics", cfg->control.metrics.port == 0
-                                               ? json_null()
-                                               : addr_json(&cfg->control.metrics));
+    json_object_set_new(object, "metrics",
+                        cfg->control.metrics.port == 0 ? json_null()
+                                                       : addr_json(&cfg->control.metrics));
     json_object_set_new(object, "dns", dns_json(cfg));
     return object;
 }

@@ -22,6 +22,7 @@ enum column_kind {
     COLUMN_LIST,
     COLUMN_TARGETS,
     COLUMN_MS,
+    COLUMN_MEDIA,
 };
 
 struct column {
@@ -45,6 +46,7 @@ static const struct column BACKENDS[] = {
     {"RESPONSES", "responses", COLUMN_PLAIN},
     {"SLOT", "slot", COLUMN_PLAIN},
     {"LATENCY", "latency_ms", COLUMN_MS},
+    {"MEDIA", "media", COLUMN_MEDIA},
     {"REASON", "reason", COLUMN_PLAIN},
     {NULL, NULL, COLUMN_PLAIN},
 };
@@ -155,6 +157,19 @@ static void targets_print(const json_t *list, char *ret, size_t size)
     }
 }
 
+/* good, 41.2 ms, 0% lost; bad: the reason is in a column of its own when it counts. */
+static void media_print(const json_t *media, char *ret, size_t size)
+{
+    const char *verdict = json_string_value(json_object_get(media, "verdict"));
+    const json_t *trip = json_object_get(media, "round_trip_ms");
+    const json_t *loss = json_object_get(media, "loss");
+    int length = snprintf(ret, size, "%s", verdict == NULL ? "-" : verdict);
+
+    if (json_is_number(trip) && json_is_number(loss) && length > 0 && (size_t)length < size)
+        snprintf(ret + length, size - (size_t)length, ", %.1f ms, %.0f%% lost",
+                 json_number_value(trip), 100 * json_number_value(loss));
+}
+
 static void cell_print(const json_t *object, const struct column *column, char *ret, size_t size)
 {
     const json_t *value = json_object_get(object, column->key);
@@ -181,6 +196,9 @@ static void cell_print(const json_t *object, const struct column *column, char *
             snprintf(ret, size, "%.1f ms", json_number_value(value));
         else
             snprintf(ret, size, "-");
+        return;
+    case COLUMN_MEDIA:
+        media_print(value, ret, size);
         return;
     }
 }

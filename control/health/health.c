@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include "control/health/heap.h"
+#include "control/health/media.h"
+#include "control/health/media_turn.h"
 #include "control/health/memory.h"
 #include "control/health/probe.h"
 #include "control/health/traffic.h"
@@ -23,6 +25,7 @@ struct health {
     struct reload *reload;
     char file[PATH_MAX];
     struct prober *prober;
+    struct media *media;
     struct watches watches;
     struct heap wakes;   /* milliseconds, by index in watches */
     uint64_t generation; /* of what is followed; 0: nothing */
@@ -137,6 +140,7 @@ static void follow(struct health *h)
         return;
     h->generation = s->generation;
     prober_from(h->prober, cfg->has_node_address ? &cfg->node_address : NULL);
+    media_from(h->media, cfg->has_node_address ? &cfg->node_address : NULL);
     if (watches_follow(&h->watches, cfg, s, &memory, now, wall_ms()) != 0 ||
         heap_reserve(&h->wakes, h->watches.n) != 0) {
         log_error("no memory to watch backends");
@@ -148,8 +152,11 @@ static void follow(struct health *h)
         h->state_waits |= reload_live(h->reload)->n_health > 0; /* some of them may have left */
     }
     for (uint32_t i = 0; i < h->watches.n; i++) {
-        machine_advance(&h->watches.all[i].machine, h->watches.all[i].conf, now);
-        note(h, &h->watches.all[i], now);
+        struct watch *w = &h->watches.all[i];
+
+        machine_advance(&w->machine, w->conf, now);
+        media_track_follow(&w->media, w->id, w->machine.deaf, &w->conf->media, now);
+        note(h, w, now);
     }
 }
 
@@ -325,6 +332,54 @@ static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
     publish(h);
 }
 
+/* Places the probe calls that are due, as many as there may be. */
+static void place_calls(struct health *h)
+{
+    uint64_t now = now_ms();
+    struct watch *w;
+
+    for (w = media_turn_next(&h->watches, media_live(h->media), now); w != NULL;
+         w = media_turn_next(&h->watches, media_live(h->media), now)) {
+        int status = media_place(h->media, w->id, &w->addr, w->conf);
+
+        if (status == 0) {
+            media_track_begun(&w->media);
+            continue;
+        }
+        log_error("a probe call cannot be placed: %s", strerror(-status));
+        media_track_put_off(&w->media, &w->conf->media, now);
+    }
+}
+
+static void on_media(void *arg, uint32_t id, uint64_t begun_ms, const struct media_result *result)
+{
+    struct health *h = arg;
+    uint64_t now = now_ms();
+    struct watch *w;
+
+    follow(h);
+    w = watches_find(&h->watches, id);
+    if (w == NULL || !w->media.known)
+        return;
+    if (result->word == MEDIA_BAD && is_blind(h, begun_ms)) {
+        media_track_put_off(&w->media, &w->conf->media, now);
+        return;
+    }
+    media_track_take(&w->media, &w->conf->media, result, now);
+    machine_media(&w->machine, w->conf, now, w->media.down, result->why);
+    note(h, w, now);
+    arm(h);
+    publish(h);
+}
+
+static void on_room(void *arg)
+{
+    struct health *h = arg;
+
+    follow(h);
+    place_calls(h);
+}
+
 static void on_verdict(void *arg, struct watch *w, const struct outlier_member *verdict)
 {
     struct health *h = arg;
@@ -346,6 +401,7 @@ static void on_tick(void *arg)
     is_blind(h, 0); /* that it went is noticed when it goes */
     traffic_tick(&h->traffic, &h->watches, reload_link(h->reload), reload_state(h->reload),
                  now_ms(), on_verdict, h);
+    place_calls(h);
     arm(h);
     publish(h);
 }
@@ -367,18 +423,20 @@ struct health *health_new(struct loop *loop, struct reload *reload)
     struct health *h = calloc(1, sizeof(*h));
     struct prober_conf conf = {
         .on_answer = on_answer, .on_silence = on_silence, .on_refusal = on_refusal, .arg = h};
+    struct media_conf media = {.on_result = on_media, .on_room = on_room, .arg = h};
 
     if (h == NULL)
         return NULL;
     h->loop = loop;
     h->reload = reload;
     h->prober = prober_new(loop, &conf);
+    h->media = media_new(loop, &media);
     h->timer = loop_timer_new(loop, on_timer, h);
     h->tick = loop_timer_new(loop, on_tick, h);
     h->pause = loop_timer_new(loop, on_pause, h);
     h->saving = loop_timer_new(loop, on_saving, h);
-    if (h->prober == NULL || h->timer == NULL || h->tick == NULL || h->pause == NULL ||
-        h->saving == NULL) {
+    if (h->prober == NULL || h->media == NULL || h->timer == NULL || h->tick == NULL ||
+        h->pause == NULL || h->saving == NULL) {
         health_free(h);
         return NULL;
     }
@@ -405,6 +463,7 @@ void health_free(struct health *h)
         reload_live(h->reload)->n_health = 0;
     }
     prober_free(h->prober);
+    media_free(h->media);
     loop_event_free(h->timer);
     loop_event_free(h->tick);
     loop_event_free(h->pause);
@@ -415,6 +474,16 @@ void health_free(struct health *h)
     free(h->remembered);
     free(h->published);
     free(h);
+}
+
+static void view_media(const struct watch *w, uint64_t now, struct health_view *ret)
+{
+    ret->has_media = w->media.known;
+    ret->media = w->media.last;
+    ret->media_age_s = (uint32_t)((now - w->media.heard_ms) / 1000);
+    if (ret->reason[0] == '\0' && w->media.failures > 0)
+        snprintf(ret->reason, sizeof(ret->reason), "media in doubt: %u of %u calls: %s",
+                 w->media.failures, w->conf->media.fall, w->media.last.why);
 }
 
 bool health_of(struct health *h, uint32_t id, struct health_view *ret)
@@ -432,6 +501,7 @@ bool health_of(struct health *h, uint32_t id, struct health_view *ret)
     ret->latency_us = w->machine.latency_us;
     ret->probes = w->probes;
     machine_reason(&w->machine, w->conf, now, wall_ms(), ret->reason);
+    view_media(w, now, ret);
     if (w->send_error != 0)
         snprintf(ret->reason, sizeof(ret->reason), "not known: its probes cannot be sent: %s",
                  strerror(w->send_error));

@@ -8,6 +8,7 @@
 #define TANDEM_CONTROL_HEALTH_HEALTH_H
 
 #include "control/health/machine.h"
+#include "control/health/media_verdict.h"
 #include "control/health/tally.h"
 #include "control/reload.h"
 
@@ -34,6 +35,9 @@ struct health_view {
     uint32_t weight_permille;
     uint32_t latency_us;              /* of probes, an average; 0: none was answered yet */
     struct tally probes;              /* since control started */
+    bool has_media;                   /* probe calls are configured… */
+    struct media_result media;        /* …and what the last one found */
+    uint32_t media_age_s;             /* how long ago */
     char reason[MACHINE_REASON_MAX];  /* one line for a person; "": nothing to say */
 };
 

@@ -54,11 +54,15 @@ static uint64_t next_probe(const struct machine *m, const struct cfg_health *con
     return own_moment(m, conf, now_ms);
 }
 
-/* The state out of the three facts. */
+/* The state out of the four facts. */
 static void settle(struct machine *m, uint64_t now_ms)
 {
-    uint8_t state = m->down ? LB_DOWN : m->shedding || m->eject_until_ms != 0 ? LB_BUSY : LB_UP;
+    uint8_t state = LB_UP;
 
+    if (m->down || m->deaf)
+        state = LB_DOWN;
+    else if (m->shedding || m->eject_until_ms != 0)
+        state = LB_BUSY;
     if (state == LB_UP && m->ramp_for_ms > 0 && m->ramp_ms == 0)
         m->ramp_ms = now_ms;
     if (state == m->state)
@@ -81,7 +85,7 @@ static void fall(struct machine *m, const struct cfg_health *conf, uint64_t now_
 {
     if (m->down)
         return;
-    if (m->eject_until_ms == 0)
+    if (m->eject_until_ms == 0 && !m->deaf)
         went(m, now_ms, conf->slow_start_ms);
     m->down = true;
 }
@@ -224,6 +228,19 @@ void machine_eject(struct machine *m, const struct cfg_health *conf, uint64_t no
     machine_advance(m, conf, now_ms);
 }
 
+void machine_media(struct machine *m, const struct cfg_health *conf, uint64_t now_ms, bool deaf,
+                   const char *why)
+{
+    if (deaf && !m->deaf && !m->down && m->eject_until_ms == 0)
+        went(m, now_ms, conf->slow_start_ms);
+    if (!deaf && m->deaf && !m->down)
+        m->returned_ms = now_ms;
+    m->deaf = deaf;
+    if (!deaf || why[0] != '\0') /* it may be on its way back */
+        snprintf(m->deaf_why, sizeof(m->deaf_why), "%s", deaf ? why : "");
+    machine_advance(m, conf, now_ms);
+}
+
 void machine_advance(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
 {
     if (m->eject_until_ms != 0 && now_ms >= m->eject_until_ms) {
@@ -232,6 +249,8 @@ void machine_advance(struct machine *m, const struct cfg_health *conf, uint64_t 
     }
     if (m->shedding && m->well && now_ms >= m->busy_until_ms)
         m->shedding = false;
+    if (conf->media.uri == NULL) /* nobody would ever find it again */
+        m->deaf = false;
     if (conf->probe == CFG_PROBE_NONE) { /* nobody would ever take these back */
         m->down = false;
         m->shedding = false;

@@ -4,9 +4,10 @@
  * and when the next probe is due. Pure: times are parameters, milliseconds of a clock that never
  * goes back. It must not know sockets, nor how an operator's word is combined with it.
  *
- * Three facts are kept apart, the worst of them counts:
+ * Four facts are kept apart, the worst of them counts:
  *   down      probes: `fall` in a row failed, or one was refused at once; back after `rise`
  *   shedding  the backend's own word: 503, Retry-After, or the configured header → busy
+ *   deaf      media: probe calls are answered and nobody hears anything → down
  *   ejected   passive detection took it out for a while → busy, and one failed probe is enough then
  *
  * Flaps are damped: who went down again less than MACHINE_FLAP_MS after it had come back must
@@ -57,10 +58,11 @@ struct machine {
     uint64_t busy_until_ms;           /* shedding until then at least */
     /* Passive detection. */
     uint64_t eject_until_ms;          /* 0: not ejected */
+    bool deaf;
     /* Slow start: since when (0: not begun) and for how long (0: none to come). */
     uint64_t ramp_ms;
     uint32_t ramp_for_ms;
-    char busy_why[MACHINE_WHY_MAX], eject_why[MACHINE_WHY_MAX];
+    char busy_why[MACHINE_WHY_MAX], eject_why[MACHINE_WHY_MAX], deaf_why[MACHINE_WHY_MAX];
 };
 
 /* What is kept of it over a restart: times are CLOCK_REALTIME milliseconds. */
@@ -74,6 +76,7 @@ struct machine_memory {
     uint64_t ramp_ms;                 /* 0: not begun */
     uint32_t ramp_for_ms;
     char busy_why[MACHINE_WHY_MAX], eject_why[MACHINE_WHY_MAX];
+    char deaf_why[MACHINE_WHY_MAX];   /* "": it is not */
 };
 
 /* One final answer to a probe. */
@@ -110,6 +113,9 @@ void machine_suspect(struct machine *machine, const struct cfg_health *conf, uin
 /* Passive detection takes it out for a while; why is copied. */
 void machine_eject(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                    uint32_t for_ms, const char *why);
+/* Several probe calls in a row found no media (why is copied), or found it again. */
+void machine_media(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms, bool deaf,
+                   const char *why);
 /* Time passed. Every other call but machine_probe_sent does this too. */
 void machine_advance(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
 

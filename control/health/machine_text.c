@@ -35,6 +35,12 @@ static void down_print(const struct machine *m, const struct cfg_health *conf, u
 {
     char since[CLOCK_TEXT_MAX];
 
+    if (!m->down) {
+        clock_print(m->since_ms, now_ms, wall_ms, since);
+        snprintf(ret_text, MACHINE_REASON_MAX, "signalling, but no media since %s: %s", since,
+                 m->deaf_why);
+        return;
+    }
     clock_print(m->failures > 0 ? m->failing_ms : m->since_ms, now_ms, wall_ms, since);
     if (m->successes >= conf->rise)
         snprintf(ret_text, MACHINE_REASON_MAX,
@@ -116,6 +122,8 @@ void machine_remember(const struct machine *m, uint64_t now_ms, uint64_t wall_ms
     ret->ramp_for_ms = m->ramp_for_ms;
     memcpy(ret->busy_why, m->busy_why, sizeof(ret->busy_why));
     memcpy(ret->eject_why, m->eject_why, sizeof(ret->eject_why));
+    if (m->deaf)
+        memcpy(ret->deaf_why, m->deaf_why, sizeof(ret->deaf_why));
 }
 
 /* The same for a moment that has been: not later than now, whatever the clock did meanwhile. */
@@ -149,7 +157,12 @@ void machine_inherit(struct machine *m, const struct machine_memory *memory,
         m->ramp_for_ms = memory->ramp_for_ms;
         m->ramp_ms = m->ramp_for_ms == 0 ? 0 : been(memory->ramp_ms, wall_ms, now_ms);
     }
-    m->state = m->down ? LB_DOWN : m->shedding || m->eject_until_ms != 0 ? LB_BUSY : LB_UP;
+    m->deaf = memory->deaf_why[0] != '\0';
+    memcpy(m->deaf_why, memory->deaf_why, sizeof(m->deaf_why));
+    m->deaf_why[MACHINE_WHY_MAX - 1] = '\0';
+    m->state = m->down || m->deaf                      ? LB_DOWN
+               : m->shedding || m->eject_until_ms != 0 ? LB_BUSY
+                                                       : LB_UP;
     memcpy(m->busy_why, memory->busy_why, sizeof(m->busy_why));
     memcpy(m->eject_why, memory->eject_why, sizeof(m->eject_why));
     m->busy_why[MACHINE_WHY_MAX - 1] = m->eject_why[MACHINE_WHY_MAX - 1] = '\0';

@@ -46,10 +46,14 @@ static void on_change(void *arg, struct talk *talk, bool judged)
 
     if (talk->call.state == CALL_OVER)
         loop_timer_start(m->sweep, 0);
-    if (!judged)
-        return;
-    talk_judge(talk, &result);
-    m->conf.on_result(m->conf.arg, talk->id, talk->call.begun_ms, &result);
+    if (judged) {
+        talk_judge(talk, &result);
+        m->conf.on_result(m->conf.arg, talk->id, talk->call.begun_ms, &result);
+    }
+    if (talk->live && !call_is_live(&talk->call)) {
+        talk->live = false;
+        m->conf.on_room(m->conf.arg);
+    }
 }
 
 struct media *media_new(struct loop *loop, const struct media_conf *conf)
@@ -118,6 +122,7 @@ int media_place(struct media *m, uint32_t id, const struct sip_addr *backend,
         return status;
     }
     t->next = m->first;
+    t->live = true;
     m->first = t;
     loop_timer_start(m->sweep, 0);
     return 0;

@@ -22,6 +22,8 @@ enum {
 struct media_conf {
     /* In the loop; begun_ms is when the call was placed. Calls may be placed in it. */
     void (*on_result)(void *arg, uint32_t id, uint64_t begun_ms, const struct media_result *result);
+    /* A call's place is free again. */
+    void (*on_room)(void *arg);
     void *arg;
 };
 

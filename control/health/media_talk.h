@@ -29,7 +29,8 @@ struct talk {
     /* Called whenever something was done; `judged`: the call has come to its judgement just now. */
     void (*on_change)(void *arg, struct talk *talk, bool judged);
     void *arg;
-    struct talk *next;                /* the owner's */
+    struct talk *next;                /* the owner's, and */
+    bool live;                        /* as it knows it */
 };
 
 /* Begins a call: its INVITE is sent. 0; or a negative errno, when it holds nothing. */

@@ -84,17 +84,23 @@ void media_judge(const struct call *call, enum sdp_fault fault, const struct ech
     }
 }
 
-void media_track_init(struct media_track *track, uint32_t id, bool down,
-                      const struct cfg_media *conf, uint64_t now_ms)
+void media_track_follow(struct media_track *track, uint32_t id, bool down,
+                        const struct cfg_media *conf, uint64_t now_ms)
 {
-    /* Ids are hashes: they spread over the interval. */
-    *track = (struct media_track){
-        .down = down, .next_ms = now_ms + (uint64_t)id * conf->interval_ms / UINT32_MAX};
+    if (conf->uri == NULL)
+        *track = (struct media_track){.known = false};
+    else if (!track->known) /* ids are hashes: they spread over the interval */
+        *track =
+            (struct media_track){.known = true,
+                                 .down = down,
+                                 .next_ms = now_ms + (uint64_t)id * conf->interval_ms / UINT32_MAX};
+    else if (track->next_ms > now_ms + conf->interval_ms) /* it was shortened */
+        track->next_ms = now_ms + conf->interval_ms;
 }
 
 bool media_track_is_due(const struct media_track *track, uint64_t now_ms)
 {
-    return !track->calling && track->next_ms <= now_ms;
+    return track->known && !track->calling && track->next_ms <= now_ms;
 }
 
 void media_track_begun(struct media_track *track)

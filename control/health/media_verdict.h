@@ -51,6 +51,7 @@ void media_judge(const struct call *call, enum sdp_fault fault, const struct ech
 
 /* What is known of one backend. */
 struct media_track {
+    bool known;                       /* the rest says something */
     bool calling;                     /* a probe call is on its way */
     bool down;                        /* several bad ones in a row */
     uint32_t failures, successes;     /* in a row, one of them is 0 */
@@ -59,12 +60,12 @@ struct media_track {
     struct media_result last;
 };
 
-/* The first one is due within an interval, at a time that is the backend's own. down: it was, before
- * a restart. */
-void media_track_init(struct media_track *track, uint32_t id, bool down,
-                      const struct cfg_media *conf, uint64_t now_ms);
+/* What is configured, now. Without calls nothing is known; the first one is due within an interval,
+ * at a time that is the backend's own. down: it was, before a restart. */
+void media_track_follow(struct media_track *track, uint32_t id, bool down,
+                        const struct cfg_media *conf, uint64_t now_ms);
 bool media_track_is_due(const struct media_track *track, uint64_t now_ms);
-/* It was begun; or it could not be, and is due again later. */
+/* It was begun; or it could not be, or nobody can tell what it means: it is due again later. */
 void media_track_begun(struct media_track *track);
 void media_track_put_off(struct media_track *track, const struct cfg_media *conf, uint64_t now_ms);
 /* It is over. True: track->down changed. */

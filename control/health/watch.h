@@ -10,6 +10,7 @@
 #include "config/compile.h"
 #include "config/counters.h"
 #include "control/health/machine.h"
+#include "control/health/media_verdict.h"
 #include "control/health/outlier.h"
 #include "control/health/tally.h"
 
@@ -21,6 +22,7 @@ struct watch {
     bool offered;                     /* an operator lets it have new calls */
     struct machine machine;
     struct outlier outlier;
+    struct media_track media;
     struct tally probes;
     int send_error;                   /* errno of its last probe: it could not be sent; 0: it was */
     /* Published last. */

@@ -562,8 +562,7 @@ static void test_health_defaults(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_health),
-        cmocka_unit_test(test_health_defaults),
+        cmocka_unit_test(test_health),           cmocka_unit_test(test_health_defaults),
         cmocka_unit_test(test_dataplane_values), cmocka_unit_test(test_service_values),
         cmocka_unit_test(test_trunk_values),     cmocka_unit_test(test_direct_values),
         cmocka_unit_test(test_other_values),     cmocka_unit_test(test_defaults),

@@ -689,9 +689,58 @@ static void a_memory_that_cannot_be_does_no_harm(void **context)
     assert_int_equal(m.state, LB_UP);
 }
 
+/* No media: down, whatever probes say; and back, with a slow start. */
+static void no_media(void **context)
+{
+    static char uri[] = "sip:echo@{backend}";
+    const struct machine_answer answer = answer_of(WELL, 2);
+    char text[MACHINE_REASON_MAX];
+    struct machine_memory memory;
+    struct cfg_health conf = conf_make();
+    struct machine m, later;
+
+    (void)context;
+    conf.media.uri = uri;
+    conf.slow_start_ms = 10000;
+    machine_init(&m, ID, &conf, START);
+    machine_answered(&m, &conf, START + 10, START, &answer);
+    machine_media(&m, &conf, START + 20, true, "200, but no media came back");
+    assert_int_equal(m.state, LB_DOWN);
+    machine_answered(&m, &conf, START + 1000, START + 990, &answer);
+    assert_int_equal(m.state, LB_DOWN);
+    machine_media(&m, &conf, START + 2000, true, ""); /* a good one, of two */
+    machine_reason(&m, &conf, START + 2000, START + 2000, text);
+    assert_non_null(strstr(text, "signalling, but no media since"));
+    assert_non_null(strstr(text, ": 200, but no media came back"));
+
+    machine_remember(&m, START + 3000, 5000000, &memory);
+    machine_inherit(&later, &memory, &conf, 77000, 5000000);
+    assert_int_equal(later.state, LB_DOWN);
+    assert_true(later.deaf);
+    assert_string_equal(later.deaf_why, "200, but no media came back");
+    conf.media.uri = NULL; /* no calls any more: nobody would find it well */
+    machine_advance(&later, &conf, 77001);
+    assert_int_equal(later.state, LB_UP);
+    conf.media.uri = uri;
+
+    machine_media(&m, &conf, START + 4000, false, "");
+    assert_int_equal(m.state, LB_UP);
+    assert_int_equal(machine_weight(&m, START + 4000), 100);
+    assert_int_equal(m.flaps, 1);
+
+    machine_media(&m, &conf, START + 5000, true, "answered 486"); /* both: until both are over */
+    machine_refused(&m, &conf, START + 5100, START + 5090);
+    machine_media(&m, &conf, START + 5200, false, "");
+    assert_int_equal(m.state, LB_DOWN);
+    assert_int_equal(m.flaps, 2);
+    machine_reason(&m, &conf, START + 5200, START + 5200, text);
+    assert_non_null(strstr(text, "refused"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_media),
         cmocka_unit_test(stays_up_and_is_probed_each_interval),
         cmocka_unit_test(silence_is_down_after_fall_probes),
         cmocka_unit_test(short_timers_find_silence_within_1500_ms),

@@ -55,7 +55,7 @@ struct scene {
     struct loop_event *alarm;
     struct cfg_health conf;
     struct phone phone;
-    uint32_t n_results, id;
+    uint32_t n_results, n_rooms, id;
     struct media_result result;
 };
 
@@ -229,6 +229,14 @@ static void on_result(void *arg, uint32_t id, uint64_t begun_ms, const struct me
     s->result = *result;
 }
 
+static void on_room(void *arg)
+{
+    struct scene *s = arg;
+
+    s->n_rooms++;
+    assert_int_equal(media_live(s->media), 0);
+}
+
 static void on_alarm(void *arg)
 {
     (void)arg;
@@ -251,7 +259,7 @@ static void phone_make(struct scene *s, const struct sip_ip *ip, enum how how, b
 static void scene_make(struct scene *s, const char *host, enum how how, bool srtp)
 {
     static char uri[] = "sip:echo@{backend}";
-    const struct media_conf conf = {.on_result = on_result, .arg = s};
+    const struct media_conf conf = {.on_result = on_result, .on_room = on_room, .arg = s};
     struct sip_ip ip;
 
     memset(s, 0, sizeof(*s));
@@ -302,6 +310,7 @@ static void run_call(struct scene *s)
     assert_int_equal(media_live(s->media), 0);
     assert_int_equal(s->n_results, 1);
     assert_int_equal(s->id, 7);
+    assert_int_equal(s->n_rooms, 1);
     run(s, 20);
 }
 

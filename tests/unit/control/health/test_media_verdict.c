@@ -72,8 +72,9 @@ static void ends(void **context)
     free(echo);
 }
 
+static char uri[] = "sip:echo@{backend}";
 static const struct cfg_media conf = {
-    .interval_ms = 30000, .fast_interval_ms = 5000, .rise = 2, .fall = 3};
+    .uri = uri, .interval_ms = 30000, .fast_interval_ms = 5000, .rise = 2, .fall = 3};
 
 static bool take(struct media_track *track, enum media_word word, uint64_t now_ms)
 {
@@ -90,10 +91,10 @@ static bool take(struct media_track *track, enum media_word word, uint64_t now_m
 
 static void several_in_a_row(void **context)
 {
-    struct media_track track;
+    struct media_track track = {.known = false};
 
     (void)context;
-    media_track_init(&track, 0, false, &conf, 1000);
+    media_track_follow(&track, 0, false, &conf, 1000);
     assert_false(take(&track, MEDIA_GOOD, 1000));
     assert_int_equal(track.next_ms, 31000);
     assert_false(take(&track, MEDIA_BAD, 31000));
@@ -117,14 +118,23 @@ static void several_in_a_row(void **context)
 
 static void spread_over_the_interval(void **context)
 {
-    struct media_track track;
+    static const struct cfg_media without = {.uri = NULL},
+                                  shorter = {.uri = uri, .interval_ms = 100};
+    struct media_track track = {.known = false};
 
     (void)context;
-    media_track_init(&track, UINT32_MAX / 2, true, &conf, 1000);
+    media_track_follow(&track, UINT32_MAX / 2, true, &conf, 1000);
     assert_int_equal(track.next_ms, 15999);
     assert_true(track.down);
-    media_track_init(&track, UINT32_MAX, false, &conf, 1000);
-    assert_int_equal(track.next_ms, 31000);
+    media_track_follow(&track, UINT32_MAX, false, &conf, 2000); /* it is known */
+    assert_int_equal(track.next_ms, 15999);
+    media_track_follow(&track, UINT32_MAX, false, &without, 2000);
+    assert_false(track.down);
+    assert_false(media_track_is_due(&track, UINT64_MAX));
+    media_track_follow(&track, UINT32_MAX, false, &conf, 3000);
+    assert_int_equal(track.next_ms, 33000);
+    media_track_follow(&track, UINT32_MAX, false, &shorter, 3000);
+    assert_int_equal(track.next_ms, 3100);
 }
 
 int main(void)

@@ -49,6 +49,7 @@ static void assert_same(const struct machine_memory *a, const struct machine_mem
     assert_int_equal(a->ramp_for_ms, b->ramp_for_ms);
     assert_string_equal(a->busy_why, b->busy_why);
     assert_string_equal(a->eject_why, b->eject_why);
+    assert_string_equal(a->deaf_why, b->deaf_why);
 }
 
 static void comes_back_as_it_was(void **context)
@@ -63,7 +64,8 @@ static void comes_back_as_it_was(void **context)
                                  .ramp_ms = UINT64_C(1790000000004),
                                  .ramp_for_ms = 30000,
                                  .busy_why = "answered 503, Retry-After 5 s",
-                                 .eject_why = "20 \"calls\""};
+                                 .eject_why = "20 \"calls\"",
+                                 .deaf_why = "answered 486"};
     struct machine_memory both[] = {one, {.id = 5}}, *read;
     struct stat st;
     uint32_t n;
