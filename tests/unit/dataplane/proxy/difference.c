@@ -212,30 +212,35 @@ static bool is_target(const struct sip_msg *in, const struct routes *routes, str
     return false;
 }
 
-/* What is left are Routes in a row, of which few are popped in front and one behind at most; a
- * Request-URI may have been added for a strict router. */
+/* Whether the first n Routes of `to` stand in a row in `from`, few of which were popped in front and
+ * one behind at most. */
+static bool in_a_row(const struct routes *from, const struct routes *to, uint32_t n)
+{
+    for (uint32_t front = 0; front <= from->n && front <= POPPED_FRONT_MAX; front++) {
+        uint32_t same = 0;
+
+        while (same < n && front + same < from->n &&
+               same_route(&from->at[front + same], &to->at[same]))
+            same++;
+        if (same == n && from->n - front - same <= 1 + (n == 0 ? POPPED_FRONT_MAX : 0))
+            return true;
+    }
+    return false;
+}
+
+/* What is left are Routes in a row; a Request-URI may have been added for a strict router. */
 static void check_routes(const struct sip_msg *in, const struct sip_msg *out)
 {
     static struct routes from, to;
-    uint32_t front = 0, n;
 
     read_routes(in, &from);
     read_routes(out, &to);
     assert_true(is_target(in, &from, out->request_uri));
-    n = to.n;
-    if (n > 0 && !sip_slice_equal(in->request_uri, out->request_uri) &&
-        is_target(in, &from, to.at[n - 1].uri) &&
-        (from.n == 0 || !same_route(&from.at[from.n - 1], &to.at[n - 1])))
-        n--;
-    for (; front <= from.n && front <= POPPED_FRONT_MAX; front++) {
-        uint32_t same = 0;
-
-        while (same < n && front + same < from.n &&
-               same_route(&from.at[front + same], &to.at[same]))
-            same++;
-        if (same == n && from.n - front - same <= 1 + (n == 0 ? POPPED_FRONT_MAX : 0))
-            return;
-    }
+    if (in_a_row(&from, &to, to.n))
+        return;
+    if (to.n > 0 && !sip_slice_equal(in->request_uri, out->request_uri) &&
+        is_target(in, &from, to.at[to.n - 1].uri) && in_a_row(&from, &to, to.n - 1))
+        return;
     fail_msg("Routes:\n%.*s\n---\n%.*s", in->body, in->buf, out->body, out->buf);
 }
 
