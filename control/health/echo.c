@@ -74,10 +74,20 @@ static void measure(struct echo *echo, uint32_t last, uint64_t now_us)
     echo->n_trips++;
 }
 
+/* The codes next to zero, of either sign and by either law: some decode and encode zero like that.
+ */
+static bool is_silence(uint8_t sample)
+{
+    sample |= 0x80;
+    return sample == ECHO_SILENCE_U || sample == ECHO_SILENCE_A || sample == 0xfe;
+}
+
 void echo_heard(struct echo *echo, const uint8_t *samples, uint32_t n, uint64_t now_us)
 {
     uint32_t sent = echo->n_sent * ECHO_FRAME, at = 0, ours = 0, last = UINT32_MAX;
 
+    for (uint32_t i = 0; i < n; i++)
+        echo->silent += is_silence(samples[i]);
     while (at + ECHO_WINDOW <= n) {
         uint32_t place = find(echo, samples + at), length = ECHO_WINDOW;
 

@@ -17,6 +17,8 @@ enum {
     ECHO_FRAME = 160,                 /* samples, a byte each: 20 ms */
     ECHO_FRAMES_MAX = 250,            /* 5 s */
     ECHO_WINDOW = 16,                 /* samples that tell their place */
+    ECHO_SILENCE_U = 0xff,            /* a sample of no sound, by the μ-law */
+    ECHO_SILENCE_A = 0xd5,            /* and by the A-law */
 };
 
 struct echo {
@@ -25,7 +27,8 @@ struct echo {
     uint32_t next;                    /* place where what came last ended */
     uint32_t first;                   /* place of the earliest sample that came back */
     uint32_t n_back;                  /* samples that came back, each counted once */
-    uint32_t foreign;                 /* samples that came and are not ours: silence, or else */
+    uint32_t foreign;                 /* samples that came and are not ours, */
+    uint32_t silent;                  /* and all samples that were of no sound */
     uint32_t least_us;                /* round trip: the shortest, */
     uint64_t sum_us;                  /* and all of them */
     uint32_t n_trips;

@@ -87,9 +87,15 @@ static uint32_t send_again(struct call *call, uint64_t now_ms)
     return call->state == CALL_CANCELLING ? CALL_DO_CANCEL : CALL_DO_BYE;
 }
 
+static uint64_t next_frame_ms(const struct call *call)
+{
+    return call->answered_ms + (uint64_t)call->n_sent * CALL_FRAME_MS;
+}
+
+/* The stream goes on while we listen: an echo that buffers needs something to push the rest out. */
 static uint32_t talk(struct call *call, uint64_t now_ms)
 {
-    if (call->answered_ms + (uint64_t)call->n_sent * CALL_FRAME_MS > now_ms)
+    if (next_frame_ms(call) > now_ms)
         return 0;
     call->n_sent++;
     if (call->n_sent == call->n_frames)
@@ -99,10 +105,10 @@ static uint32_t talk(struct call *call, uint64_t now_ms)
 
 uint32_t call_advance(struct call *call, uint64_t now_ms)
 {
-    if (call->state == CALL_TALKING)
-        return talk(call, now_ms);
     if (call->until_ms <= now_ms)
         return expire(call, now_ms);
+    if (call->state == CALL_TALKING || call->state == CALL_LISTENING)
+        return talk(call, now_ms);
     if (call->again_ms <= now_ms)
         return send_again(call, now_ms);
     return 0;
@@ -195,9 +201,11 @@ uint32_t call_drop(struct call *call, uint64_t now_ms)
 
 uint64_t call_wake_ms(const struct call *call)
 {
-    if (call->state == CALL_TALKING)
-        return call->answered_ms + (uint64_t)call->n_sent * CALL_FRAME_MS;
-    return call->again_ms < call->until_ms ? call->again_ms : call->until_ms;
+    uint64_t next = call->again_ms;
+
+    if (call->state == CALL_TALKING || call->state == CALL_LISTENING)
+        next = next_frame_ms(call);
+    return next < call->until_ms ? next : call->until_ms;
 }
 
 bool call_is_live(const struct call *call)

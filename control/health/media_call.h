@@ -41,7 +41,8 @@ enum call_action {
     CALL_DO_INVITE = 1,
     CALL_DO_ACK = 2,                  /* to the final response that just came */
     CALL_DO_CANCEL = 4,
-    CALL_DO_FRAME = 8,                /* one; call_advance says it again while more are due */
+    CALL_DO_FRAME = 8,                /* one; call_advance says it again while more are due. After
+                                         n_frames of them: of silence */
     CALL_DO_BYE = 16,                 /* in the dialog of the 2xx that came (last) */
     CALL_DO_JUDGE = 32,               /* once in each call */
 };
@@ -61,7 +62,8 @@ struct call {
     uint8_t end;                      /* enum call_end */
     uint16_t status;                  /* of the final response to INVITE; 0: none yet */
     uint16_t provisional;             /* the last one; 0: none */
-    uint32_t n_frames, n_sent;
+    uint32_t n_frames;                /* that matter */
+    uint32_t n_sent;                  /* of all */
     uint32_t timeout_ms;
     uint64_t begun_ms, answered_ms;
     uint64_t until_ms;                /* the state's end */

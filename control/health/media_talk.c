@@ -69,10 +69,12 @@ static void send_frame(struct talk *t)
     const uint8_t *frame = echo_send(&t->echo, probe_now_us());
     int length = RTP_HEADER + ECHO_FRAME;
 
-    if (frame == NULL)
-        return;
     rtp_header_write(&t->packet, bytes);
-    memcpy(bytes + RTP_HEADER, frame, ECHO_FRAME);
+    if (frame != NULL)
+        memcpy(bytes + RTP_HEADER, frame, ECHO_FRAME);
+    else
+        memset(bytes + RTP_HEADER, t->offer.codec == SDP_PCMA ? ECHO_SILENCE_A : ECHO_SILENCE_U,
+               ECHO_FRAME);
     t->packet.marker = false;
     t->packet.sequence++;
     t->packet.timestamp += ECHO_FRAME;

@@ -38,7 +38,9 @@ static void judge_media(const struct call *call, const struct echo *echo,
     if (call->end == CALL_END_HUNG_UP)
         say(ret, MEDIA_BAD, "hung up after %u ms", call->n_sent * CALL_FRAME_MS);
     else if (echo->n_back == 0 && heard->forged > 0)
-        say(ret, MEDIA_BAD, "SRTP authentication failed (%u packets)", heard->forged);
+        say(ret, MEDIA_BAD, "SRTP authentication failed");
+    else if (echo->n_back == 0 && heard->packets > 0 && echo->silent >= echo->foreign)
+        say(ret, MEDIA_BAD, "%u, but only silence came back", call->status);
     else if (echo->n_back == 0 && heard->packets > 0)
         say(ret, MEDIA_BAD, "%u, but other media came back than was sent", call->status);
     else if (echo->n_back == 0)
