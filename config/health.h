@@ -54,9 +54,9 @@ struct cfg_health {
     uint32_t retry_after_ms;       /* of a busy answer that does not say it */
     uint32_t slow_start_ms;        /* from a tenth of the weight to all of it; 0: at once */
     struct cfg_statuses accept;    /* answers of one that is well */
-    struct cfg_statuses busy;      /* answers of one that is alive and sheds; counts before accept */
-    char *drain_header;            /* NAME of a field in an answer that asks for no new calls; NULL */
-    char *drain_text;              /* …only when its value has this in it, any case; NULL: always */
+    struct cfg_statuses busy;      /* answers of one that lives and sheds; counts before accept */
+    char *drain_header;            /* NAME of a field of answers that asks for no new calls; NULL */
+    char *drain_text;              /* …only when its value has this in it; NULL: always */
     uint32_t eject_floor;          /* requests below which passive detection says nothing */
     uint32_t eject_percent;        /* share of failures that takes a backend out, 1..100 */
     uint32_t eject_max_percent;    /* of a pool that may be out for it to be allowed, 0..100 */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The health of all backends whose pool has `health:`. Probes them, has their traffic judged, and puts
- * what is found into the snapshot: live changes, several of them together. What is known of a backend
- * stays over reloads and over a restart of control (health.json in the state directory).
+ * The health of all backends whose pool has `health:`. Probes them, has their traffic judged, and
+ * puts what is found into the snapshot: live changes, several of them together. What is known of a
+ * backend stays over reloads and over a restart of control (health.json in the state directory).
  */
 #ifndef TANDEM_CONTROL_HEALTH_HEALTH_H
 #define TANDEM_CONTROL_HEALTH_HEALTH_H
@@ -23,8 +23,8 @@ enum {
 
 struct health;
 
-/* Begins with what was remembered; the data plane must not have been offered anything yet, so that it
- * is offered no other state in between. NULL: no memory. */
+/* Begins with what was remembered; the data plane must not have been offered anything yet, so that
+ * it is offered no other state in between. NULL: no memory. */
 struct health *health_new(struct loop *loop, struct reload *reload);
 void health_free(struct health *health);
 

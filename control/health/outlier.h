@@ -47,7 +47,7 @@ struct outlier {
     struct outlier_counts sum;        /* of the buckets */
     uint64_t bucket;                  /* the newest one's number: time / OUTLIER_BUCKET_MS */
     uint64_t in_ms;                   /* in service since; 0: it is not */
-    uint64_t silent_ms;               /* begin of the first tick with requests and no response since;
+    uint64_t silent_ms;               /* begin of the first tick with requests, no response since;
                                          0: none */
     uint32_t silent_requests, silent_fresh;
     uint32_t refused;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIP OPTIONS to backends over UDP, and what became of each: answered, no answer in time, refused by
- * ICMP. One socket a family, from the node's own address, so that answers come back to this node and
- * to control, never to the data plane's listeners. It must not know what an answer means.
+ * SIP OPTIONS to backends over UDP, and what became of each: answered, no answer in time, refused
+ * by ICMP. One socket a family, from the node's own address, so that answers come back to this node
+ * and to control, never to the data plane's listeners. It must not know what an answer means.
  *
- * An answer counts when it bears the probe's own branch and Call-ID, which nobody can guess, and comes
- * from the address that was asked. RFC 3261 §11, §17.1.3.
+ * An answer counts when it bears the probe's own branch and Call-ID, which nobody can guess, and
+ * comes from the address that was asked. RFC 3261 §11, §17.1.3.
  */
 #ifndef TANDEM_CONTROL_HEALTH_PROBE_H
 #define TANDEM_CONTROL_HEALTH_PROBE_H
@@ -39,8 +39,8 @@ void prober_free(struct prober *prober);
  * before, what is on its way is forgotten: nobody is told. */
 void prober_from(struct prober *prober, const struct sip_ip *node);
 
-/* Sends one. 0 also when the kernel knows no way there: nobody answers then. -ENOBUFS: too many are on
- * their way; another negative errno: we cannot send, and nobody will be told anything. */
+/* Sends one. 0 also when the kernel knows no way there: nobody answers then. -ENOBUFS: too many are
+ * on their way; another negative errno: we cannot send, and nobody will be told anything. */
 int prober_send(struct prober *prober, uint32_t id, const struct sip_addr *to, uint32_t timeout_ms);
 
 /* CLOCK_MONOTONIC, the clock of sent_ms. */

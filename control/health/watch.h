@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backends that are watched: those of pools with `health:`, lingering ones too, each with what is
- * known of it. Follows what runs by backend ids. It sends nothing and asks for nothing.
+ * The backends that are watched: those of pools with `health:`, lingering ones too, each with what
+ * is known of it. Follows what runs by backend ids. It sends nothing and asks for nothing.
  */
 #ifndef TANDEM_CONTROL_HEALTH_WATCH_H
 #define TANDEM_CONTROL_HEALTH_WATCH_H
