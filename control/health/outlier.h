@@ -19,7 +19,7 @@
 #include "config/health.h"
 
 enum {
-    OUTLIER_TICK_MS = 100,            /* how often it is asked */
+    OUTLIER_TICK_MS = 50,             /* how often it is asked */
     OUTLIER_SILENT_MS = 250,          /* with the tick's own length: found within half a second */
     OUTLIER_SILENT_FEW_MS = 2000,     /* for few calls, which their senders repeat */
     OUTLIER_SILENT_FEW = 3,           /* calls */

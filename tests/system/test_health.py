@@ -18,6 +18,7 @@ AGENT = "10.0.0.50"
 PROBE = "<sip:tandem@"             # in the From of control's probes
 TIMERS = {"interval": "500ms", "fast_interval": "100ms", "timeout": "400ms", "slow_start": "4s"}
 BY_PROBES_S, BY_TRAFFIC_S = 1.5, 0.5
+IN_HAND_S = 0.3                    # how long a busy machine may leave a request unanswered
 
 
 class Agent(threading.Thread):
@@ -104,10 +105,9 @@ class Stream(threading.Thread):
         self.peer.socket.close()
         return self
 
-    def unanswered(self, since=0):
-        """When those were sent that got no answer, from `since` on."""
-        return sorted(at for call, at in self.sent.items()
-                      if call not in self.answers and at >= since)
+    def unanswered(self):
+        """When those were sent that got no answer."""
+        return sorted(at for call, at in self.sent.items() if call not in self.answers)
 
     def by(self, since=0, until=float("inf")):
         """Answers to what was sent in between, by who gave them."""
@@ -166,14 +166,17 @@ class Health(SystemTest):
         return re.findall(rf"backend proxies/{name} is (\w+)", self.lab.control.log())
 
     def found(self, stream, since, limit, what):
-        """No request sent more than `limit` after a death is lost; others' answers are all 200."""
+        """
+        No request sent more than `limit` after a death is lost, or long before it (it may have had
+        some in its hands); others' answers are all 200.
+        """
         stream.stop()
-        lost = [at - since for at in stream.unanswered(since)]
-        self.assertEqual(stream.unanswered()[:len(stream.unanswered()) - len(lost)], [])
+        lost = [at - since for at in stream.unanswered()]
         self.assertEqual(set(stream.statuses()), {200})
         self.say(f"{what}: {len(lost)} of {len(stream.sent)} requests lost, the last one "
                  f"{max(lost, default=0):.2f} s after it")
         self.assertLessEqual(max(lost, default=0), limit)
+        self.assertGreaterEqual(min(lost, default=0), -IN_HAND_S)
 
     def test_1_kill_and_slow_start(self):
         """kill -9: new requests avoid it; it comes back with few, then its share."""

@@ -508,7 +508,7 @@ static void a_thousand_cost_less_than_a_tenth_of_a_core(void **context)
             loop_step(s.fake.loop);
     }
     cost = (cpu_ms() - cost) / SECONDS;
-    print_message("1,000 backends probed each second, their traffic judged ten times: "
+    print_message("1,000 backends probed each second, their traffic judged twenty times: "
                   "%.1f ms of CPU a second\n",
                   cost);
     kill(child, SIGKILL);

@@ -67,7 +67,7 @@ static struct outlier_counts traffic(enum how how, uint32_t n, uint64_t at_ms)
     case FAILS:
         c.errors = c.finals;
         break;
-    case STALLS: /* for two ticks in each second */
+    case STALLS: /* for a fifth of each second */
         if (at_ms % 1000 < 200)
             c = (struct outlier_counts){.requests = 2 * n, .fresh = n};
         break;
@@ -331,13 +331,14 @@ static void icmp_makes_a_suspect_or_without_probes_an_ejected_one(void **context
     play(&p, 5000);
     p.how[0] = REFUSES;
     play(&p, 200);
-    assert_int_equal(p.suspected[0], 2);
+    assert_true(p.suspected[0] > 0);
     assert_int_equal(ejections(&p), 0);
     p.conf.probe = CFG_PROBE_NONE;
+    p.suspected[0] = 0;
     play(&p, 200);
-    assert_int_equal(p.suspected[0], 2);
+    assert_int_equal(p.suspected[0], 0);
     p.conf.eject_max_percent = 50;
-    play(&p, 100);
+    play(&p, OUTLIER_TICK_MS);
     assert_int_equal(p.members[0].verdict, OUTLIER_SUSPECT);
     assert_int_equal(p.members[0].for_ms, 10000);
 }
