@@ -26,6 +26,7 @@ struct health {
     char file[PATH_MAX];
     struct prober *prober;
     struct media *media;
+    bool media_complained; /* that a call could not be placed */
     struct watches watches;
     struct heap wakes;   /* milliseconds, by index in watches */
     uint64_t generation; /* of what is followed; 0: nothing */
@@ -343,10 +344,13 @@ static void place_calls(struct health *h)
         int status = media_place(h->media, w->id, &w->addr, w->conf);
 
         if (status == 0) {
+            h->media_complained = false;
             media_track_begun(&w->media);
             continue;
         }
-        log_error("a probe call cannot be placed: %s", strerror(-status));
+        if (!h->media_complained)
+            log_error("probe calls cannot be placed: %s", strerror(-status));
+        h->media_complained = true;
         media_track_put_off(&w->media, &w->conf->media, now);
     }
 }
@@ -481,7 +485,11 @@ static void view_media(const struct watch *w, uint64_t now, struct health_view *
     ret->has_media = w->media.known;
     ret->media = w->media.last;
     ret->media_age_s = (uint32_t)((now - w->media.heard_ms) / 1000);
-    if (ret->reason[0] == '\0' && w->media.failures > 0)
+    if (ret->reason[0] != '\0')
+        return;
+    if (w->media.last.word == MEDIA_UNKNOWN)
+        snprintf(ret->reason, sizeof(ret->reason), "media not known: %s", w->media.last.why);
+    else if (w->media.failures > 0)
         snprintf(ret->reason, sizeof(ret->reason), "media in doubt: %u of %u calls: %s",
                  w->media.failures, w->conf->media.fall, w->media.last.why);
 }

@@ -60,13 +60,14 @@ class Mirror(threading.Thread):
     own, and what it sends is still protected by the caller's: nobody with its key can read it.
     """
 
-    def __init__(self, lab, host_name, port=5060):
+    def __init__(self, lab, address, host_name, port=5060):
         super().__init__(name=f"mirror-{host_name}", daemon=True)
-        self.address = lab.hosts[host_name].address
+        self.address = address
         namespace = lab.namespace(host_name)
         self.sip = udp_socket(namespace, self.address, port)
         self.rtp = udp_socket(namespace, self.address)
         self.seen = []                       # methods, in order
+        self.callers = set()                 # addresses that media came from
         self.port = port
         self.ending = False
 
@@ -85,6 +86,7 @@ class Mirror(threading.Thread):
             for ready in select.select([self.sip, self.rtp], [], [], 0.1)[0]:
                 data, peer = ready.recvfrom(65535)
                 if ready is self.rtp:
+                    self.callers.add(peer[0])
                     self.rtp.sendto(data, peer)
                 else:
                     self.answer(Message(data), peer)

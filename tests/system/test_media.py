@@ -27,10 +27,8 @@ MEDIA = {"uri": "sip:echo@{backend}", "interval": "1s", "fast_interval": "200ms"
          "length": "500ms", "rise": 2, "fall": 3}
 
 
-@unittest.skipUnless(can_baresip(), "baresip-core is not installed")
-class Media(SystemTest):
-
-    options = {"ports": 2, "backends": 1, "ipv6": False}
+class MediaTest(SystemTest):
+    """One Kamailio, and probe calls through it."""
 
     @classmethod
     def prepare(cls, lab):
@@ -39,13 +37,8 @@ class Media(SystemTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        lab = cls.lab
-        lab.host("echo", "10.0.0.30", side="inside")
-        lab.host("mirror", "10.0.0.31", side="inside")
-        cls.kam = lab.backends["kam1"]
-        cls.baresip = start_baresip(lab, "echo")
-        add_user(cls.kam, "echo", "10.0.0.30")
-        add_user(cls.kam, "mirror", "10.0.0.31")
+        cls.kam = cls.lab.backends["kam1"]
+        cls.lab.host("mirror", "10.0.0.31", side="inside")
 
     def configure(self, **media):
         """New probe calls; what was known of the backend's media is forgotten in between."""
@@ -90,6 +83,20 @@ class Media(SystemTest):
         self.lab.reload()                  # no more of them
         wait_for(lambda: not open_calls()[1], 15, "every probe call to end")
         self.say(f"{len(open_calls()[0])} calls accepted so far, all ended by BYE")
+
+
+@unittest.skipUnless(can_baresip(), "baresip-core is not installed")
+class Media(MediaTest):
+
+    options = {"ports": 2, "backends": 1, "ipv6": False}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab.host("echo", "10.0.0.30", side="inside")
+        cls.baresip = start_baresip(cls.lab, "echo")
+        add_user(cls.kam, "echo", "10.0.0.30")
+        add_user(cls.kam, "mirror", "10.0.0.31")
 
     def test_1_plain(self):
         self.configure()
@@ -138,10 +145,10 @@ class Media(SystemTest):
         self.assert_calls_end()
 
     def test_4_loss(self):
-        """Every fifth packet is lost on its way to the echo: the RTP that comes back hides it or not."""
+        """Every fifth packet is lost on its way to the mirror, which sends back what is left."""
         self.lab.exec("mirror", "nft", LOSE)
         try:
-            with Mirror(self.lab, "mirror"):
+            with Mirror(self.lab, "10.0.0.31", "mirror"):
                 self.configure(uri="sip:mirror@{backend}", length="1s")
                 media = self.wait_good()["media"]
                 self.assertAlmostEqual(media["loss"], 0.2, delta=0.05)
@@ -151,7 +158,7 @@ class Media(SystemTest):
             self.lab.exec("mirror", "nft", "delete table inet media")
 
     def test_5_another_key(self):
-        with Mirror(self.lab, "mirror") as mirror:
+        with Mirror(self.lab, "10.0.0.31", "mirror") as mirror:
             self.configure(uri="sip:mirror@{backend}")
             shown = self.wait_good()                             # without SRTP it mirrors well
             self.assertEqual(shown["media"]["loss"], 0)
@@ -173,6 +180,28 @@ class Media(SystemTest):
         self.wait_good()
         self.wait_media(lambda b: b["health"] == "up", "the backend to be back")
         self.assert_calls_end()
+
+
+class MediaOverIPv6(MediaTest):
+
+    options = {"ports": 2, "backends": 1, "backends6": True}
+
+    @classmethod
+    def prepare(cls, lab):
+        super().prepare(lab)
+        lab.config["node_address"] = lab.inside6
+
+    def test_1_plain(self):
+        there = self.lab.hosts["mirror"].address6
+        add_user(self.kam, "mirror", there)
+        with Mirror(self.lab, there, "mirror") as mirror:
+            self.configure(uri="sip:mirror@{backend}")
+            shown = self.wait_good()
+            self.assertEqual(shown["media"]["loss"], 0)
+            self.assert_calls_end()
+            self.assertTrue(mirror.callers)
+            self.assertEqual({caller.split("%")[0] for caller in mirror.callers},
+                             {self.lab.inside6})                 # media is from the node's address
 
 
 if __name__ == "__main__":

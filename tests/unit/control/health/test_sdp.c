@@ -137,12 +137,37 @@ static void reads_answers(void **context)
     }
 }
 
+/* Damaged at random, flush against the end of its memory: it is read or refused, never overrun. */
+static void reads_damaged_answers(void **context)
+{
+    static const char whole[] = HEAD IP4 SAVP CRYPTO "|2^20\r\na=sendrecv\r\n" AVP;
+    static const char bytes[] = "\r\n =:|/0a\xff";
+    const struct sdp_offer offer = offer_make(true);
+    uint32_t n_read = 0;
+
+    (void)context;
+    srandom(1);
+    for (uint32_t i = 0; i < 50000; i++) {
+        uint32_t length = (uint32_t)random() % sizeof(whole);
+        char *text = malloc(length + 1);
+        struct sdp_answer answer;
+
+        memcpy(text + 1, whole, length);
+        for (long j = random() % 4; j > 0 && length > 0; j--)
+            text[1 + (uint32_t)random() % length] = bytes[random() % (long)(sizeof(bytes) - 1)];
+        n_read += sdp_answer_parse(sip_slice(text + 1, length), &offer, &answer) == SDP_OK;
+        free(text);
+    }
+    assert_in_range(n_read, 100, 40000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offers),
         cmocka_unit_test(reads_its_own_key),
         cmocka_unit_test(reads_answers),
+        cmocka_unit_test(reads_damaged_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
