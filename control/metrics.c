@@ -350,9 +350,29 @@ static void write_latencies(struct metrics_text *text, const struct source *sour
     }
 }
 
+static void write_media(struct metrics_text *text, const struct source *source)
+{
+    struct metrics_label labels[BACKEND_LABELS];
+    struct health_view view;
+
+    metrics_family(text, "tandem_backend_media_calls_total", METRICS_COUNTER,
+                   "Probe calls with media to a backend, by what they found.");
+    for (uint32_t i = 0; i < source->s->backends.n; i++) {
+        const struct lb_backend *b = &snapshot_backends(source->s)[i];
+
+        if (!view_of(source, b, &view) || !view.has_media)
+            continue;
+        label_backend(source->s, b, labels);
+        for (enum media_word word = MEDIA_GOOD; word < MEDIA_WORDS; word++) {
+            labels[2] = (struct metrics_label){"outcome", sip_slice_of(media_word_name(word))};
+            metrics_sample(text, labels, 3, view.media_calls[word]);
+        }
+    }
+}
+
 static void (*const PARTS[])(struct metrics_text *text, const struct source *source) = {
-    write_control, write_dataplane, write_snapshot, write_changes,  write_services,
-    write_pools,   write_backends,  write_totals,   write_outcomes, write_latencies,
+    write_control,  write_dataplane, write_snapshot, write_changes,   write_services, write_pools,
+    write_backends, write_totals,    write_outcomes, write_latencies, write_media,
 };
 
 char *metrics_write(void *arg, size_t *ret_length)

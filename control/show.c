@@ -68,8 +68,6 @@ static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
 /* What the last probe call found; null before there was one. */
 static json_t *media_json(const struct health_view *view)
 {
-    static const char *const words[] = {
-        [MEDIA_GOOD] = "good", [MEDIA_BAD] = "bad", [MEDIA_UNKNOWN] = "unknown"};
     const struct media_result *media = &view->media;
     bool heard = media->received > 0;
 
@@ -77,7 +75,7 @@ static json_t *media_json(const struct health_view *view)
         return json_null();
     return json_pack(
         "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:i}", "verdict",
-        words[media->word], "why", media->why, "status", (int)media->status, "answer_ms",
+        media_word_name(media->word), "why", media->why, "status", (int)media->status, "answer_ms",
         (int)media->answer_ms, "sent", (int)media->sent, "received", (int)media->received, "forged",
         (int)media->forged, "lost", (int)media->lost, "loss",
         heard ? json_real(media->loss_permille / 1000.0) : json_null(), "jitter_ms",

@@ -35,7 +35,7 @@ const uint8_t *echo_send(struct echo *echo, uint64_t now_us)
     if (echo->n_sent == echo->n_frames)
         return NULL;
     echo->sent_us[echo->n_sent] = now_us;
-    return &echo->samples[ECHO_FRAME * echo->n_sent++];
+    return &echo->samples[(size_t)ECHO_FRAME * echo->n_sent++];
 }
 
 /* Where a window is among what was sent; UINT32_MAX: nowhere. Where the last one ended is likely.

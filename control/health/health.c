@@ -484,6 +484,7 @@ static void view_media(const struct watch *w, uint64_t now, struct health_view *
 {
     ret->has_media = w->media.known;
     ret->media = w->media.last;
+    memcpy(ret->media_calls, w->media.calls, sizeof(ret->media_calls));
     ret->media_age_s = (uint32_t)((now - w->media.heard_ms) / 1000);
     if (ret->reason[0] != '\0')
         return;

@@ -38,6 +38,7 @@ struct health_view {
     bool has_media;                   /* probe calls are configured… */
     struct media_result media;        /* …and what the last one found */
     uint32_t media_age_s;             /* how long ago */
+    uint64_t media_calls[MEDIA_WORDS];   /* how many found what */
     char reason[MACHINE_REASON_MAX];  /* one line for a person; "": nothing to say */
 };
 

@@ -99,6 +99,7 @@ static void act(struct talk *t, uint32_t actions, const struct sip_msg *response
 {
     if ((actions & CALL_DO_INVITE) != 0)
         send_invite(t);
+    assert((actions & CALL_DO_ACK) == 0 || response != NULL);
     if ((actions & CALL_DO_ACK) != 0)
         send_ack(t, response);
     if ((actions & CALL_DO_CANCEL) != 0)

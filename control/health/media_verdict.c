@@ -86,6 +86,14 @@ void media_judge(const struct call *call, enum sdp_fault fault, const struct ech
     }
 }
 
+const char *media_word_name(enum media_word word)
+{
+    static const char *const names[MEDIA_WORDS] = {
+        [MEDIA_NONE] = "", [MEDIA_GOOD] = "good", [MEDIA_BAD] = "bad", [MEDIA_UNKNOWN] = "unknown"};
+
+    return names[word];
+}
+
 void media_track_follow(struct media_track *track, uint32_t id, bool down,
                         const struct cfg_media *conf, uint64_t now_ms)
 {
@@ -123,6 +131,7 @@ bool media_track_take(struct media_track *track, const struct cfg_media *conf,
 
     track->calling = false;
     track->last = *result;
+    track->calls[result->word]++;
     track->heard_ms = now_ms;
     if (result->word == MEDIA_GOOD) {
         track->failures = 0;

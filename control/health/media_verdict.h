@@ -22,6 +22,7 @@ enum media_word {
     MEDIA_GOOD,
     MEDIA_BAD,
     MEDIA_UNKNOWN,                    /* it lives, and does not let us try: it sheds, or wants a password */
+    MEDIA_WORDS,
 };
 
 /* What came in. */
@@ -58,7 +59,10 @@ struct media_track {
     uint64_t next_ms;                 /* when the next one is due */
     uint64_t heard_ms;                /* when `last` came */
     struct media_result last;
+    uint64_t calls[MEDIA_WORDS];      /* that were judged so */
 };
+
+const char *media_word_name(enum media_word word);   /* "" of MEDIA_NONE */
 
 /* What is configured, now. Without calls nothing is known; the first one is due within an interval,
  * at a time that is the backend's own. down: it was, before a restart. */

@@ -436,7 +436,9 @@ static void readme_has_all_families(void **context)
     size_t length;
 
     (void)context;
-    fake_setup(&fake, A "," B "]\n    health: {probe: options}\n    share: none #");
+    fake_setup(&fake,
+               A "," B "]\n    health: {probe: options, media: {uri: \"sip:echo@{backend}\", "
+                 "interval: 24h}}\n    share: none #");
     reload = connect_to(&fake);
     health = health_new(fake.loop, reload);
     assert_non_null(health);
@@ -449,6 +451,8 @@ static void readme_has_all_families(void **context)
     page_of(&page, reload, health);
     assert_value(&page, "tandem_backend_probes_total{pool=\"p\",backend=\"a\",outcome=\"silent\"}",
                  "0");
+    assert_value(&page,
+                 "tandem_backend_media_calls_total{pool=\"p\",backend=\"b\",outcome=\"bad\"}", "0");
     for (uint32_t i = 0; i < counters_page.n_families; i++) {
         bool both = false;
 

@@ -117,6 +117,9 @@ static void several_in_a_row(void **context)
     assert_true(take(&track, MEDIA_GOOD, 96000));
     assert_false(track.down);
     assert_int_equal(track.next_ms, 126000);
+    assert_int_equal(track.calls[MEDIA_GOOD], 4);
+    assert_int_equal(track.calls[MEDIA_BAD], 5);
+    assert_int_equal(track.calls[MEDIA_UNKNOWN], 1);
     media_track_put_off(&track, &conf, 126000);
     assert_int_equal(track.next_ms, 131000);
 }
