@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COUNTERS_MAGIC = 0x54434e32, COUNTERS_NAME_MAX = 40 };   /* "TCN2" */
+enum { COUNTERS_MAGIC = 0x54434e33, COUNTERS_NAME_MAX = 40 };   /* "TCN3" */
 
 /* What is counted for each slot of the call table; by workers, where nothing else is said. New ones
  * join at the end: control keeps some of them by their place, and with the magic raised. */
@@ -27,6 +27,10 @@ enum counters_slot {
     COUNTERS_SLOT_ERRORS,          /* other 5xx */
     COUNTERS_SLOT_UNREACHABLE,     /* main's: datagrams of ours that ICMP says it did not get; and
                                       one a second while its next hop does not answer the kernel */
+    COUNTERS_SLOT_REGISTRATIONS_STARTED, /* granted where none was */
+    COUNTERS_SLOT_REGISTRATIONS_ENDED,   /* given up, expired, moved; main's, too */
+    COUNTERS_SLOT_SUBSCRIPTIONS_STARTED,
+    COUNTERS_SLOT_SUBSCRIPTIONS_ENDED,
     COUNTERS_SLOT_COUNT,
 };
 

@@ -31,6 +31,7 @@ struct backend_family {
     const char *name, *help;
     enum metrics_type type;
     enum counters_slot what; /* of a counter */
+    uint64_t (*now)(const struct totals *totals, uint32_t id); /* of a gauge */
 };
 
 static void gauge(struct metrics_text *text, const char *name, const char *help, uint64_t value)
@@ -263,25 +264,29 @@ static void write_backends(struct metrics_text *text, const struct source *sourc
 static void write_totals(struct metrics_text *text, const struct source *source)
 {
     static const struct backend_family families[] = {
-        {"tandem_backend_calls", "Calls in progress at a backend.", METRICS_GAUGE, 0},
+        {"tandem_backend_calls", "Calls in progress at a backend.", METRICS_GAUGE, 0, totals_calls},
+        {"tandem_backend_registrations", "Registrations that a backend granted and that go on.",
+         METRICS_GAUGE, 0, totals_registrations},
+        {"tandem_backend_subscriptions", "Subscriptions at a backend.", METRICS_GAUGE, 0,
+         totals_subscriptions},
         {"tandem_backend_calls_started_total", "Calls begun at a backend.", METRICS_COUNTER,
-         COUNTERS_SLOT_STARTED},
+         COUNTERS_SLOT_STARTED, NULL},
         {"tandem_backend_calls_ended_total", "Calls of a backend that are over.", METRICS_COUNTER,
-         COUNTERS_SLOT_ENDED},
+         COUNTERS_SLOT_ENDED, NULL},
         {"tandem_backend_requests_total", "Requests forwarded to a backend.", METRICS_COUNTER,
-         COUNTERS_SLOT_REQUESTS},
+         COUNTERS_SLOT_REQUESTS, NULL},
         {"tandem_backend_new_requests_total", "Of these, those that its pool's table chose it for.",
-         METRICS_COUNTER, COUNTERS_SLOT_NEW},
+         METRICS_COUNTER, COUNTERS_SLOT_NEW, NULL},
         {"tandem_backend_responses_total", "Responses forwarded from a backend.", METRICS_COUNTER,
-         COUNTERS_SLOT_RESPONSES},
+         COUNTERS_SLOT_RESPONSES, NULL},
         {"tandem_backend_final_responses_total", "Of these, those of 200 and above.",
-         METRICS_COUNTER, COUNTERS_SLOT_FINALS},
+         METRICS_COUNTER, COUNTERS_SLOT_FINALS, NULL},
         {"tandem_backend_busy_responses_total", "Of the final ones, those with 503.",
-         METRICS_COUNTER, COUNTERS_SLOT_BUSY},
+         METRICS_COUNTER, COUNTERS_SLOT_BUSY, NULL},
         {"tandem_backend_error_responses_total", "Of the final ones, those with another 5xx.",
-         METRICS_COUNTER, COUNTERS_SLOT_ERRORS},
+         METRICS_COUNTER, COUNTERS_SLOT_ERRORS, NULL},
         {"tandem_backend_unreachable_total", "Datagrams that a backend did not get, as ICMP says.",
-         METRICS_COUNTER, COUNTERS_SLOT_UNREACHABLE},
+         METRICS_COUNTER, COUNTERS_SLOT_UNREACHABLE, NULL},
     };
     struct metrics_label labels[BACKEND_LABELS];
 
@@ -295,7 +300,7 @@ static void write_totals(struct metrics_text *text, const struct source *source)
             label_backend(source->s, b, labels);
             metrics_sample(text, labels, 2,
                            families[f].type == METRICS_GAUGE
-                               ? totals_calls(source->totals, b->id)
+                               ? families[f].now(source->totals, b->id)
                                : totals_of(source->totals, b->id, families[f].what));
         }
     }

@@ -38,10 +38,11 @@ static json_t *total_json(const struct totals *totals, uint32_t id, enum counter
                                                  : count_json(totals_of(totals, id, what));
 }
 
-static json_t *calls_json(const struct totals *totals, uint32_t id)
+/* What is there now; null when it has no slot. */
+static json_t *now_json(const struct totals *totals, uint32_t id,
+                        uint64_t (*count)(const struct totals *, uint32_t))
 {
-    return totals_slot(totals, id) == LB_NO_SLOT ? json_null()
-                                                 : count_json(totals_calls(totals, id));
+    return totals_slot(totals, id) == LB_NO_SLOT ? json_null() : count_json(count(totals, id));
 }
 
 static json_t *text_json(const struct snapshot *s, struct lb_text text)
@@ -55,7 +56,9 @@ static void add_counts(json_t *object, const struct totals *totals, uint32_t id)
 {
     json_object_set_new(object, "started", total_json(totals, id, COUNTERS_SLOT_STARTED));
     json_object_set_new(object, "ended", total_json(totals, id, COUNTERS_SLOT_ENDED));
-    json_object_set_new(object, "calls", calls_json(totals, id));
+    json_object_set_new(object, "calls", now_json(totals, id, totals_calls));
+    json_object_set_new(object, "registrations", now_json(totals, id, totals_registrations));
+    json_object_set_new(object, "subscriptions", now_json(totals, id, totals_subscriptions));
     json_object_set_new(object, "requests", total_json(totals, id, COUNTERS_SLOT_REQUESTS));
     json_object_set_new(object, "new", total_json(totals, id, COUNTERS_SLOT_NEW));
     json_object_set_new(object, "responses", total_json(totals, id, COUNTERS_SLOT_RESPONSES));

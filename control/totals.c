@@ -135,12 +135,29 @@ uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot 
     return sum - b->base[what];
 }
 
-uint64_t totals_calls(const struct totals *totals, uint32_t id)
+static uint64_t in_progress(const struct totals *totals, uint32_t id, enum counters_slot begun,
+                            enum counters_slot over)
 {
-    uint64_t started = totals_of(totals, id, COUNTERS_SLOT_STARTED);
-    uint64_t ended = totals_of(totals, id, COUNTERS_SLOT_ENDED);
+    uint64_t started = totals_of(totals, id, begun), ended = totals_of(totals, id, over);
 
     /* The two are read apart, so clamp at 0. What was before the base is over: its difference is
      * what was miscounted. */
     return started > ended ? started - ended : 0;
+}
+
+uint64_t totals_calls(const struct totals *totals, uint32_t id)
+{
+    return in_progress(totals, id, COUNTERS_SLOT_STARTED, COUNTERS_SLOT_ENDED);
+}
+
+uint64_t totals_registrations(const struct totals *totals, uint32_t id)
+{
+    return in_progress(totals, id, COUNTERS_SLOT_REGISTRATIONS_STARTED,
+                       COUNTERS_SLOT_REGISTRATIONS_ENDED);
+}
+
+uint64_t totals_subscriptions(const struct totals *totals, uint32_t id)
+{
+    return in_progress(totals, id, COUNTERS_SLOT_SUBSCRIPTIONS_STARTED,
+                       COUNTERS_SLOT_SUBSCRIPTIONS_ENDED);
 }

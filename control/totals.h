@@ -24,8 +24,12 @@ uint32_t totals_slot(const struct totals *totals, uint32_t id);
 /* What was counted for a backend that has a slot. */
 uint64_t totals_of(const struct totals *totals, uint32_t id, enum counters_slot what);
 
-/* Calls in progress of a backend that has a slot. */
+/* Of a backend that has a slot: calls in progress; registrations that it granted and that neither
+ * expired nor moved; subscriptions (by SUBSCRIBE, REFER, PUBLISH) heard of in the last two hours.
+ */
 uint64_t totals_calls(const struct totals *totals, uint32_t id);
+uint64_t totals_registrations(const struct totals *totals, uint32_t id);
+uint64_t totals_subscriptions(const struct totals *totals, uint32_t id);
 
 /*
  * After the data plane gave slots to a snapshot's backends: those whose slot was not theirs in

@@ -80,6 +80,14 @@ static json_t *name_json(const struct question *q, int32_t backend)
     return json_stringn(name.at, name.length);
 }
 
+/* Of a registration only its end is known. */
+static json_t *seen_json(const struct question *q, const struct lb_call *call)
+{
+    if (call->state == LB_CALL_REGISTRATION)
+        return json_null();
+    return json_integer(q->now_s > call->seen_s ? (json_int_t)(q->now_s - call->seen_s) : 0);
+}
+
 /* What the call table says. */
 static json_t *call_json(const struct question *q, const struct proxy_why *why)
 {
@@ -92,9 +100,9 @@ static json_t *call_json(const struct question *q, const struct proxy_why *why)
                         json_string(lb_call_state_name((enum lb_call_state)why->call.state)));
     json_object_set_new(object, "slot", json_integer(why->call.slot));
     json_object_set_new(object, "backend", name_json(q, why->call_backend));
-    json_object_set_new(
-        object, "last_seen_s",
-        json_integer(q->now_s > why->call.seen_s ? (json_int_t)(q->now_s - why->call.seen_s) : 0));
+    json_object_set_new(object, "last_seen_s", seen_json(q, &why->call));
+    json_object_set_new(object, "left_s",
+                        json_integer((json_int_t)lb_call_left_s(&why->call, q->now_s)));
     json_object_set_new(object, "challenged", json_boolean(why->call.challenged));
     return object;
 }

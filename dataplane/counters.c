@@ -105,7 +105,21 @@ struct counters_header *counters_init(void *memory, uint32_t n_workers, uint64_t
 
 struct lb_call_counts counters_call_counts(const struct counters_header *h, uint32_t block)
 {
-    return (struct lb_call_counts){.started = counters_slot_block(h, block, COUNTERS_SLOT_STARTED),
-                                   .ended = counters_slot_block(h, block, COUNTERS_SLOT_ENDED),
-                                   .n_slots = h->n_slots};
+    static const enum counters_slot started[LB_COUNTS] = {
+        [LB_COUNT_CALLS] = COUNTERS_SLOT_STARTED,
+        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_STARTED,
+        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_STARTED,
+    };
+    static const enum counters_slot ended[LB_COUNTS] = {
+        [LB_COUNT_CALLS] = COUNTERS_SLOT_ENDED,
+        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_ENDED,
+        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_ENDED,
+    };
+    struct lb_call_counts counts = {.n_slots = h->n_slots};
+
+    for (int what = 0; what < LB_COUNTS; what++) {
+        counts.started[what] = counters_slot_block(h, block, started[what]);
+        counts.ended[what] = counters_slot_block(h, block, ended[what]);
+    }
+    return counts;
 }

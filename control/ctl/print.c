@@ -41,6 +41,7 @@ static const struct column BACKENDS[] = {
     {"WEIGHT", "weight", COLUMN_PLAIN},
     {"SHARE", "share_expected", COLUMN_PERCENT},
     {"CALLS", "calls", COLUMN_PLAIN},
+    {"REGISTERED", "registrations", COLUMN_PLAIN},
     {"NEW", "new", COLUMN_PLAIN},
     {"REQUESTS", "requests", COLUMN_PLAIN},
     {"RESPONSES", "responses", COLUMN_PLAIN},
@@ -55,6 +56,8 @@ static const struct column CALLS[] = {
     {"POOL", "pool", COLUMN_PLAIN},
     {"BACKEND", "name", COLUMN_PLAIN},
     {"IN PROGRESS", "calls", COLUMN_PLAIN},
+    {"REGISTRATIONS", "registrations", COLUMN_PLAIN},
+    {"SUBSCRIPTIONS", "subscriptions", COLUMN_PLAIN},
     {"STARTED", "started", COLUMN_PLAIN},
     {"ENDED", "ended", COLUMN_PLAIN},
     {"NEW", "new", COLUMN_PLAIN},
@@ -407,6 +410,7 @@ static void why_pool(FILE *out, const json_t *pool)
     why_line(out, "  backend", json_object_get(call, "backend"));
     why_line(out, "  slot", json_object_get(call, "slot"));
     why_line(out, "  seen s ago", json_object_get(call, "last_seen_s"));
+    why_line(out, "  left s", json_object_get(call, "left_s"));
     why_line(out, "  challenged", json_object_get(call, "challenged"));
 }
 

@@ -5,7 +5,11 @@
  * and seconds, neither messages nor backends.
  *
  * word: fingerprint (44 bits, the hash's own), slot (16), state (4); 0 is free.
- * note: last seen (32), transaction (24), flags (8).
+ * note: last seen (32), transaction (24), flags (8): the challenge mark, and when (7).
+ *
+ * A registration is over when the backend said, and not so long after it was seen: it is as if last
+ * seen that much earlier than its state's lifetime, a day, before its end. So it has no time of its
+ * last message, and what else needs one of it, the challenge, has its own in the flags.
  *
  * Who is about to change a word stores the note first: an entry must never be seen with the note,
  * and so with the age, of what lay there before it.
@@ -26,6 +30,9 @@ enum {
     TRANSACTION_MASK = 0xffffff,
     SEEN_SHIFT = 32,
     FLAG_CHALLENGED = 1,
+    CHALLENGE_SHIFT = 1,
+    CHALLENGE_MASK = 0x7f,
+    CHALLENGE_STEP_S = 8,
 };
 
 static const uint64_t magic = 0x54444d63616c6c73u;     /* "TDMcalls" */
@@ -56,15 +63,32 @@ static const uint32_t lifetimes_s[LB_CALL_STATE_COUNT] = {
     [LB_CALL_ENDED] = LB_CALL_ENDED_S,
     [LB_CALL_OTHER] = LB_CALL_OTHER_S,
     [LB_CALL_SUBSCRIPTION] = LB_CALL_SUBSCRIPTION_S,
+    [LB_CALL_REGISTRATION] = LB_CALL_REGISTRATION_S,
 };
 
-/* What goes first when a set is full: the greater. */
+/*
+ * What goes first when a set is full: the greater. No request is led by a registration, which is
+ * only counted, so calls and subscriptions outlast it; but it outlasts what anybody can put there
+ * with a request that no backend agrees to.
+ */
 static const uint8_t expendable[LB_CALL_STATE_COUNT] = {
-    [LB_CALL_LIVE] = 0,  [LB_CALL_BEGUN] = 1, [LB_CALL_SUBSCRIPTION] = 2,
-    [LB_CALL_OTHER] = 3, [LB_CALL_ENDED] = 4, [LB_CALL_FREE] = 6,
+    [LB_CALL_LIVE] = 0,         [LB_CALL_BEGUN] = 1, [LB_CALL_SUBSCRIPTION] = 2,
+    [LB_CALL_REGISTRATION] = 3, [LB_CALL_OTHER] = 4, [LB_CALL_ENDED] = 5,
+    [LB_CALL_FREE] = 7,
 };
 
-enum { EXPENDABLE_EXPIRED = 5 };
+enum { EXPENDABLE_EXPIRED = 6 };
+
+/* As what a state is counted; LB_COUNTS: as nothing. */
+static const uint8_t counted_as[LB_CALL_STATE_COUNT] = {
+    [LB_CALL_FREE] = LB_COUNTS,
+    [LB_CALL_BEGUN] = LB_COUNT_CALLS,
+    [LB_CALL_LIVE] = LB_COUNT_CALLS,
+    [LB_CALL_ENDED] = LB_COUNTS,
+    [LB_CALL_OTHER] = LB_COUNTS,
+    [LB_CALL_SUBSCRIPTION] = LB_COUNT_SUBSCRIPTIONS,
+    [LB_CALL_REGISTRATION] = LB_COUNT_REGISTRATIONS,
+};
 
 /* ---- words and notes ---- */
 
@@ -92,22 +116,29 @@ static inline bool same_fingerprint(uint64_t a, uint64_t b)
     return (a ^ b) >> FINGERPRINT_SHIFT == 0;
 }
 
-static inline bool word_counts(uint64_t word)
+static inline uint8_t challenge_time(uint32_t now_s)
 {
-    return word_state(word) == LB_CALL_BEGUN || word_state(word) == LB_CALL_LIVE;
+    return (uint8_t)(now_s / CHALLENGE_STEP_S & CHALLENGE_MASK);
 }
 
-static inline uint64_t note_make(uint32_t seen_s, uint32_t transaction, bool challenged)
+/* `challenged_at`: of a challenge_time(); nothing without a challenge. */
+static inline uint64_t note_make(uint32_t seen_s, uint32_t transaction, bool challenged,
+                                 uint8_t challenged_at)
 {
     return (uint64_t)seen_s << SEEN_SHIFT |
            (uint64_t)(transaction & TRANSACTION_MASK) << TRANSACTION_SHIFT |
-           (challenged ? FLAG_CHALLENGED : 0);
+           (challenged ? FLAG_CHALLENGED | (uint64_t)challenged_at << CHALLENGE_SHIFT : 0);
+}
+
+static inline uint32_t note_seen_s(uint64_t note)
+{
+    return (uint32_t)(note >> SEEN_SHIFT);
 }
 
 /* Seconds unseen. Threads read their clocks at different times, so it may be a little below 0. */
 static inline int32_t note_age_s(uint64_t note, uint32_t now_s)
 {
-    return (int32_t)(now_s - (uint32_t)(note >> SEEN_SHIFT));
+    return (int32_t)(now_s - note_seen_s(note));
 }
 
 static inline bool is_expired(uint64_t word, uint64_t note, uint32_t now_s)
@@ -126,17 +157,23 @@ static inline void store_note(_Atomic uint64_t *p, uint64_t note)
     atomic_store_explicit(p, note, memory_order_relaxed);
 }
 
+static void note_read(uint64_t note, struct lb_call *ret)
+{
+    ret->seen_s = note_seen_s(note);
+    ret->transaction = (uint32_t)(note >> TRANSACTION_SHIFT) & TRANSACTION_MASK;
+    ret->challenged = (note & FLAG_CHALLENGED) != 0;
+    ret->challenged_at = (uint8_t)(note >> CHALLENGE_SHIFT & CHALLENGE_MASK);
+}
+
 static void fill_call(struct lb_call *ret, uint32_t position, uint64_t word, uint64_t note)
 {
     *ret = (struct lb_call){
         .word = word,
         .position = position,
-        .seen_s = (uint32_t)(note >> SEEN_SHIFT),
-        .transaction = (uint32_t)(note >> TRANSACTION_SHIFT) & TRANSACTION_MASK,
         .slot = word_slot(word),
         .state = (uint8_t)word_state(word),
-        .challenged = (note & FLAG_CHALLENGED) != 0,
     };
+    note_read(note, ret);
 }
 
 /* ---- counts ---- */
@@ -144,7 +181,7 @@ static void fill_call(struct lb_call *ret, uint32_t position, uint64_t word, uin
 /* Others read the counts while their one writer adds: whole stores, no lost or torn ones. */
 static inline void count_one(uint64_t *counts, uint32_t n_slots, uint16_t slot)
 {
-    if (slot < n_slots)
+    if (counts != NULL && slot < n_slots)
         __atomic_store_n(&counts[slot], counts[slot] + 1, __ATOMIC_RELAXED);
 }
 
@@ -153,14 +190,16 @@ static bool swap_word(_Atomic uint64_t *p, uint64_t from, uint64_t to,
                       struct lb_call_counts *counts)
 {
     uint64_t expected = from;
-    bool same_call = same_fingerprint(from, to) && word_slot(from) == word_slot(to);
+    uint8_t was = counted_as[word_state(from)], is = counted_as[word_state(to)];
 
     if (!atomic_compare_exchange_strong(p, &expected, to))
         return false;
-    if (word_counts(from) && !(same_call && word_counts(to)))
-        count_one(counts->ended, counts->n_slots, word_slot(from));
-    if (word_counts(to) && !(same_call && word_counts(from)))
-        count_one(counts->started, counts->n_slots, word_slot(to));
+    if (was == is && same_fingerprint(from, to) && word_slot(from) == word_slot(to))
+        return true;
+    if (was != LB_COUNTS)
+        count_one(counts->ended[was], counts->n_slots, word_slot(from));
+    if (is != LB_COUNTS)
+        count_one(counts->started[is], counts->n_slots, word_slot(to));
     return true;
 }
 
@@ -352,7 +391,7 @@ void lb_call_put(struct lb_call_table *table, uint64_t hash, uint16_t slot,
                  struct lb_call_counts *counts, struct lb_call *ret)
 {
     uint64_t index = set_index(table, hash), word = word_make(hash, slot, state), ret_word;
-    uint64_t note = note_make(now_s, transaction, false);
+    uint64_t note = note_make(now_s, transaction, false, 0);
     struct call_set *set = &table->sets[index];
     bool raced = false;
     unsigned way;
@@ -369,7 +408,7 @@ bool lb_call_change(struct lb_call_table *table, struct lb_call *call, enum lb_c
 {
     struct call_set *set = set_of(table, call->position);
     unsigned way = call->position % WAYS;
-    uint64_t note = note_make(now_s, call->transaction, call->challenged);
+    uint64_t note = note_make(now_s, call->transaction, call->challenged, challenge_time(now_s));
     uint64_t to = state == LB_CALL_FREE ? 0 : word_make(call->word, call->slot, state);
 
     assert(state < LB_CALL_STATE_COUNT);
@@ -387,16 +426,52 @@ void lb_call_note(struct lb_call_table *table, struct lb_call *call, uint32_t tr
 {
     struct call_set *set = set_of(table, call->position);
     unsigned way = call->position % WAYS;
-    uint64_t note = note_make(now_s, transaction, challenged);
+    uint64_t word = load(&set->words[way]), old = load(&set->notes[way]), note;
+    uint32_t seen_s = word_state(word) == LB_CALL_REGISTRATION ? note_seen_s(old) : now_s;
 
     /* The state may have changed since; another call's entry is left alone. */
-    if (!same_fingerprint(load(&set->words[way]), call->word))
+    if (!same_fingerprint(word, call->word))
         return;
-    if (load(&set->notes[way]) != note)
+    note = note_make(seen_s, transaction, challenged, challenge_time(now_s));
+    if (old != note)
         store_note(&set->notes[way], note);
-    call->seen_s = now_s;
-    call->transaction = transaction & TRANSACTION_MASK;
-    call->challenged = challenged;
+    note_read(note, call);
+}
+
+void lb_call_register(struct lb_call_table *table, struct lb_call *call, uint32_t expires_s,
+                      uint32_t now_s, struct lb_call_counts *counts)
+{
+    struct call_set *set = set_of(table, call->position);
+    unsigned way = call->position % WAYS;
+    uint32_t left_s = expires_s < LB_CALL_REGISTRATION_S ? expires_s : LB_CALL_REGISTRATION_S;
+    uint64_t to = word_make(call->word, call->slot, LB_CALL_REGISTRATION);
+    uint64_t note =
+        note_make(now_s - (LB_CALL_REGISTRATION_S - left_s), call->transaction, false, 0);
+
+    if (load(&set->words[way]) != call->word)
+        return;
+    /* Before the swap it would look like an entry long unseen, and the sweep would take it. */
+    if (call->word != to && !swap_word(&set->words[way], call->word, to, counts))
+        return;
+    store_note(&set->notes[way], note);
+    fill_call(call, call->position, to, note);
+}
+
+uint32_t lb_call_left_s(const struct lb_call *call, uint32_t now_s)
+{
+    int64_t left_s = (int64_t)lifetimes_s[call->state] - (int32_t)(now_s - call->seen_s);
+
+    return left_s > 0 ? (uint32_t)left_s : 0;
+}
+
+bool lb_call_is_challenged(const struct lb_call *call, uint32_t now_s)
+{
+    if (!call->challenged)
+        return false;
+    if (call->state == LB_CALL_REGISTRATION)
+        return ((challenge_time(now_s) - call->challenged_at) & CHALLENGE_MASK) <=
+               LB_CALL_CHALLENGE_S / CHALLENGE_STEP_S;
+    return (int32_t)(now_s - call->seen_s) <= LB_CALL_CHALLENGE_S;
 }
 
 /* Expires one entry if it is due; what is left there, 0 when nothing is. */
@@ -429,12 +504,18 @@ uint64_t lb_call_sweep(struct lb_call_table *table, uint64_t first, uint64_t n, 
     return position;
 }
 
-/* The note of an entry on another's clock; one that is ahead of ours would live for ever. */
-static uint64_t note_shifted(uint64_t note, uint32_t shift_s, uint32_t now_s)
+/*
+ * The note of an entry on another's clock; one that is ahead of ours would live for ever. What is
+ * seen of a registration is never ahead on its own clock, so that it ends when it did there; the
+ * time of its challenge cannot be told on ours.
+ */
+static uint64_t note_shifted(uint64_t note, uint64_t word, uint32_t shift_s, uint32_t now_s)
 {
-    uint64_t seconds = (uint64_t)((uint32_t)(note >> SEEN_SHIFT) + shift_s) << SEEN_SHIFT;
+    uint64_t seconds = (uint64_t)(note_seen_s(note) + shift_s) << SEEN_SHIFT;
     uint64_t rest = note & (((uint64_t)1 << SEEN_SHIFT) - 1);
 
+    if (word_state(word) == LB_CALL_REGISTRATION)
+        rest &= ~(uint64_t)FLAG_CHALLENGED;
     return note_age_s(seconds, now_s) < 0 ? (uint64_t)now_s << SEEN_SHIFT | rest : seconds | rest;
 }
 
@@ -450,7 +531,7 @@ uint64_t lb_call_table_adopt(struct lb_call_table *table, const struct lb_call_t
         struct call_set *set = &table->sets[position / WAYS];
         uint64_t word = load(&from->sets[position / WAYS].words[position % WAYS]), there;
         uint64_t note = note_shifted(load(&from->sets[position / WAYS].notes[position % WAYS]),
-                                     shift_s, now_s);
+                                     word, shift_s, now_s);
         uint16_t slot = word_slot(word) < n_slots ? slot_of[word_slot(word)] : LB_NO_SLOT;
         unsigned way;
 
@@ -468,9 +549,13 @@ uint64_t lb_call_table_adopt(struct lb_call_table *table, const struct lb_call_t
 const char *lb_call_state_name(enum lb_call_state state)
 {
     static const char *const names[LB_CALL_STATE_COUNT] = {
-        [LB_CALL_FREE] = "free",   [LB_CALL_BEGUN] = "begun",
-        [LB_CALL_LIVE] = "live",   [LB_CALL_ENDED] = "ended",
-        [LB_CALL_OTHER] = "other", [LB_CALL_SUBSCRIPTION] = "subscription",
+        [LB_CALL_FREE] = "free",
+        [LB_CALL_BEGUN] = "begun",
+        [LB_CALL_LIVE] = "live",
+        [LB_CALL_ENDED] = "ended",
+        [LB_CALL_OTHER] = "other",
+        [LB_CALL_SUBSCRIPTION] = "subscription",
+        [LB_CALL_REGISTRATION] = "registration",
     };
 
     return state >= 0 && state < LB_CALL_STATE_COUNT ? names[state] : "unknown";

@@ -6,11 +6,12 @@
  *
  * All that must agree (fingerprint, slot, state) is one 64-bit word, changed only by
  * compare-and-swap. A second, advisory word holds last-seen, a hash of the last transaction and
- * flags; a torn pair of the two can only make a retransmission look new or live a little longer.
+ * flags; a torn pair of the two can only make a retransmission look new, or an entry live a little
+ * longer or be forgotten.
  *
- * Who wins the swap that begins, ends or expires a call adds to its own started[slot] or
- * ended[slot]; readers sum over writers and clamp at 0. A call is counted while it is BEGUN or
- * LIVE.
+ * Who wins the swap that begins, ends or expires a call, a registration or a subscription adds to
+ * its own started[][slot] or ended[][slot]; readers sum over writers and clamp at 0. A call is
+ * counted while it is BEGUN or LIVE.
  */
 #ifndef TANDEM_LB_CALL_TABLE_H
 #define TANDEM_LB_CALL_TABLE_H
@@ -26,6 +27,7 @@ enum lb_call_state {
     LB_CALL_ENDED, /* BYE answered, or a final failure: kept for retransmissions, not counted */
     LB_CALL_OTHER, /* a transaction that is no call (REGISTER, OPTIONS, MESSAGE…) */
     LB_CALL_SUBSCRIPTION, /* SUBSCRIBE, REFER, PUBLISH: lives long, is not counted as a call */
+    LB_CALL_REGISTRATION, /* a backend granted it by 2xx to REGISTER: lives until it expires */
     LB_CALL_STATE_COUNT,
 };
 
@@ -37,15 +39,19 @@ enum {
     LB_CALL_ENDED_S = 40, /* Timers B, F, H: 32 s */
     LB_CALL_OTHER_S = 40,
     LB_CALL_SUBSCRIPTION_S = 2 * 3600,
-    LB_CALL_CHALLENGE_S = 32, /* the request after a 401 or 407 comes within */
+    LB_CALL_REGISTRATION_S = 24 * 3600, /* at most: lb_call_register() says how long */
+    LB_CALL_CHALLENGE_S = 32,           /* the request after a 401 or 407 comes within */
 };
 
 enum { LB_SLOTS_MAX = 65535, LB_NO_SLOT = 0xffff };
 
-/* One writer's counts for each slot: calls begun, calls over. Plain memory of its owner. */
+/* What is counted. */
+enum lb_count { LB_COUNT_CALLS, LB_COUNT_REGISTRATIONS, LB_COUNT_SUBSCRIPTIONS, LB_COUNTS };
+
+/* One writer's counts for each slot: what began, what is over. Plain memory of its owner. */
 struct lb_call_counts {
-    uint64_t *started; /* [n_slots] */
-    uint64_t *ended;   /* [n_slots] */
+    uint64_t *started[LB_COUNTS]; /* each [n_slots]; NULL: not counted */
+    uint64_t *ended[LB_COUNTS];
     uint32_t n_slots;
 };
 
@@ -55,8 +61,9 @@ struct lb_call_table; /* lies at the start of the memory it was made in; no poin
 struct lb_call {
     uint64_t word; /* as read, for the swap */
     uint32_t position;
-    uint32_t seen_s;
-    uint32_t transaction; /* 24 bits: hash of the last transaction noted */
+    uint32_t seen_s;            /* of a registration: when it ends, less LB_CALL_REGISTRATION_S */
+    uint32_t transaction : 24;  /* hash of the last transaction noted */
+    uint32_t challenged_at : 8; /* when: lb_call_is_challenged() reads it */
     uint16_t slot;
     uint8_t state;   /* enum lb_call_state */
     bool challenged; /* a 401 or 407 was the last answer */
@@ -88,9 +95,10 @@ bool lb_call_find(const struct lb_call_table *table, uint64_t hash, uint32_t now
 
 /*
  * Puts an entry, or changes the one of this hash whatever it said. When its set is full, the
- * most expendable entry goes (expired, then ENDED, OTHER, SUBSCRIPTION, BEGUN, LIVE; within one
- * the longest unseen) and is counted as over. Counts what begins and ends. Returns the entry as
- * it then is in *ret; when another thread won a race for the same hash, what that one put.
+ * most expendable entry goes (expired, then ENDED, OTHER, REGISTRATION, SUBSCRIPTION, BEGUN, LIVE;
+ * within one the longest unseen, or the registration that ends first) and is counted as over.
+ * Counts what begins and ends. Returns the entry as it then is in *ret; when another thread won a
+ * race for the same hash, what that one put.
  */
 void lb_call_put(struct lb_call_table *table, uint64_t hash, uint16_t slot,
                  enum lb_call_state state, uint32_t transaction, uint32_t now_s,
@@ -104,9 +112,25 @@ void lb_call_put(struct lb_call_table *table, uint64_t hash, uint16_t slot,
 bool lb_call_change(struct lb_call_table *table, struct lb_call *call, enum lb_call_state state,
                     uint32_t now_s, struct lb_call_counts *counts);
 
-/* Notes that it was seen now, with this transaction and challenge mark. Writes only on change. */
+/* Notes that it was seen now, with this transaction and challenge mark; a registration ends when it
+ * did before all the same. Writes only on change. */
 void lb_call_note(struct lb_call_table *table, struct lb_call *call, uint32_t transaction,
                   bool challenged, uint32_t now_s);
+
+/*
+ * Makes an entry found before a registration that ends in expires_s (1 to LB_CALL_REGISTRATION_S;
+ * more is as much), or says so of one. Counts. Nothing when the entry has changed since.
+ */
+void lb_call_register(struct lb_call_table *table, struct lb_call *call, uint32_t expires_s,
+                      uint32_t now_s, struct lb_call_counts *counts);
+
+/* In how many seconds an entry's lifetime is over; 0: now. */
+uint32_t lb_call_left_s(const struct lb_call *call, uint32_t now_s);
+
+/* Whether a 401 or 407 was its last answer, not more than LB_CALL_CHALLENGE_S ago. Of a
+ * registration the time is kept in steps of 8 s and modulo 1024 s only: some seconds more, and a
+ * challenge that nobody took up for a quarter of an hour may be mistaken for a new one. */
+bool lb_call_is_challenged(const struct lb_call *call, uint32_t now_s);
 
 /*
  * Expires what is due in n entries from `first` on (wrapping), and counts in used[slot] (may be

@@ -44,7 +44,7 @@ bool proxy_calls_stays(const struct proxy_work *w)
 {
     if (w->msg->method == SIP_ACK || w->msg->method == SIP_CANCEL)
         return true;
-    if (w->call.challenged && (int32_t)(w->in->now_s - w->call.seen_s) <= LB_CALL_CHALLENGE_S)
+    if (lb_call_is_challenged(&w->call, w->in->now_s))
         return true;
     return proxy_calls_is_transaction(w);
 }
@@ -239,6 +239,22 @@ static void transaction_failed(struct proxy_work *w)
                      w->in->now_s);
 }
 
+/*
+ * A backend granted what the phone asked of it, or answers that nothing is registered any more. A
+ * failure takes nothing away: what was granted before lasts until it expires.
+ */
+static void register_succeeded(struct proxy_work *w)
+{
+    uint32_t granted_s = proxy_granted_s(w->msg);
+
+    if (is_call(w) || w->call.state == LB_CALL_SUBSCRIPTION)
+        return;
+    if (granted_s > 0)
+        lb_call_register(w->in->calls, &w->call, granted_s, w->in->now_s, w->in->counts);
+    else if (w->call.state == LB_CALL_REGISTRATION)
+        lb_call_change(w->in->calls, &w->call, LB_CALL_OTHER, w->in->now_s, w->in->counts);
+}
+
 static void end_call(struct proxy_work *w)
 {
     if (is_call(w))
@@ -263,15 +279,30 @@ static bool learn_progress(struct proxy_work *w, int32_t backend)
     return true;
 }
 
+/* What a registrar says to a phone; not what a backend hears that registers somewhere itself. */
+static bool may_grant(const struct proxy_work *w, int32_t backend)
+{
+    return w->msg->method == SIP_REGISTER && w->msg->status < 300 && backend != LB_NO_BACKEND &&
+           backend == w->out->sender && backend == w->call_backend;
+}
+
 /* What a response says of the call in the pool of a backend that is at one of its ends. */
 static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch)
 {
+    bool fails;
+
     proxy_enter_pool(w, backend != LB_NO_BACKEND ? w->backends[backend].pool : w->service->pool);
     if (learn_progress(w, backend))
         return;
-    if (w->msg->status >= 300 && w->msg->method != SIP_CANCEL &&
-        w->call.transaction == proxy_transaction(w->s, w->msg, branch))
+    fails = w->msg->status >= 300 && w->msg->method != SIP_CANCEL;
+    if (!fails && !may_grant(w, backend))
+        return;
+    if (w->call.transaction != proxy_transaction(w->s, w->msg, branch))
+        return;
+    if (fails)
         transaction_failed(w);
+    else
+        register_succeeded(w);
 }
 
 /* Nothing is learnt from a 100, nor from what is not final and of no INVITE. */

@@ -103,13 +103,22 @@ static bool follows_an_invite(const struct proxy_work *w)
 }
 
 /*
+ * Whether what is new follows the entry. A registration lasts longer than its backend may be the
+ * table's choice for its key: the phone's next REGISTER goes by the table, as do the calls to it.
+ */
+static bool leads_new(const struct proxy_work *w)
+{
+    return w->call.state != LB_CALL_REGISTRATION && takes_new_calls(w, w->call_backend);
+}
+
+/*
  * A leg that a backend sends back through us: the entry is the outer leg's, so it says nothing of
  * this one's CANCEL and ACK, which must choose as their INVITE did. Where the key is not the
  * Call-ID, backends differ in whom they know, and the leg goes to whom it is for.
  */
 static bool leg_joins_call(const struct proxy_work *w)
 {
-    return takes_new_calls(w, w->call_backend) &&
+    return leads_new(w) &&
            w->pool->keys[follows_an_invite(w) ? SIP_INVITE : w->msg->method] == LB_KEY_CALL_ID;
 }
 
@@ -128,7 +137,7 @@ int32_t proxy_rule_4_call(const struct proxy_work *w)
     else if (w->out->sender != LB_NO_BACKEND && (!in_dialog(w) || w->msg->method == SIP_ACK))
         stays = leg_joins_call(w);
     else
-        stays = in_dialog(w) || takes_new_calls(w, w->call_backend) || proxy_calls_stays(w);
+        stays = in_dialog(w) || leads_new(w) || proxy_calls_stays(w);
     return stays ? w->call_backend : LB_NO_BACKEND;
 }
 

@@ -35,7 +35,8 @@ void proxy_why(const struct proxy_view *view, uint32_t pool, struct sip_slice ca
     ret->in_table = calls != NULL && lb_call_find(calls, ret->hash, now_s, &ret->call);
     if (ret->in_table && ret->call.slot < view->n_slots)
         ret->call_backend = view->backend_of[ret->call.slot];
-    if (keeps(s, pool, ret->call_backend)) {
+    /* A registration says nothing of the next request (proxy_rule_4_call). */
+    if (keeps(s, pool, ret->call_backend) && ret->call.state != LB_CALL_REGISTRATION) {
         ret->rule = PROXY_RULE_CALL;
         ret->backend = ret->call_backend;
     } else if (ret->table_backend >= 0) {

@@ -158,6 +158,9 @@ void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
 void proxy_calls_direct_request(struct proxy_work *w);
 void proxy_calls_direct_response(struct proxy_work *w);
 
+/* granted.c: the seconds for which a 2xx to REGISTER grants something; 0: nothing is registered. */
+uint32_t proxy_granted_s(const struct sip_msg *response);
+
 /* rewrite.c */
 void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service *service,
                     bool outside, struct proxy_next_via *ret);

@@ -202,7 +202,7 @@ static void decide_all(const struct snapshot *s)
     static uint64_t started[SLOTS], ended[SLOTS];
     uint16_t *slot_of = calloc(s->backends.n + 1, sizeof(*slot_of));
     int32_t backend_of[SLOTS];
-    struct lb_call_counts counts = {started, ended, SLOTS};
+    struct lb_call_counts counts = {{started}, {ended}, SLOTS};
     struct proxy_view view = {s, slot_of, backend_of, SLOTS};
 
     must(slot_of != NULL);

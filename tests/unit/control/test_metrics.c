@@ -337,6 +337,9 @@ static void numbers_are_those_of_what_runs(void **context)
     (void)context;
     counters_slot_block(fake.counters, 1, COUNTERS_SLOT_STARTED)[SLOT_B] = 15;
     counters_slot_block(fake.counters, 2, COUNTERS_SLOT_ENDED)[SLOT_B] = 12;
+    counters_slot_block(fake.counters, 1, COUNTERS_SLOT_REGISTRATIONS_STARTED)[SLOT_B] = 30;
+    counters_slot_block(fake.counters, 0, COUNTERS_SLOT_REGISTRATIONS_ENDED)[SLOT_B] = 4;
+    counters_slot_block(fake.counters, 1, COUNTERS_SLOT_SUBSCRIPTIONS_STARTED)[SLOT_B] = 6;
     counters_slot_block(fake.counters, 2, COUNTERS_SLOT_REQUESTS)[SLOT_B] = 77;
     counters_block(fake.counters, 2)[0] = 300;
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "b", LB_DRAINING).status, RELOAD_DONE);
@@ -363,6 +366,8 @@ static void numbers_are_those_of_what_runs(void **context)
     assert_value(&page, "tandem_backend_share_ratio{pool=\"p\",backend=\"a\"}", "1");
     assert_value(&page, "tandem_backend_share_ratio{pool=\"p\",backend=\"b\"}", "0");
     assert_value(&page, "tandem_backend_calls{pool=\"p\",backend=\"b\"}", "3");
+    assert_value(&page, "tandem_backend_registrations{pool=\"p\",backend=\"b\"}", "26");
+    assert_value(&page, "tandem_backend_subscriptions{pool=\"p\",backend=\"b\"}", "6");
     assert_value(&page, "tandem_backend_calls_started_total{pool=\"p\",backend=\"b\"}", "15");
     assert_value(&page, "tandem_backend_requests_total{pool=\"p\",backend=\"b\"}", "77");
     assert_null(value(&page, "tandem_backend_calls{pool=\"p\",backend=\"a\"}")); /* no slot */

@@ -64,6 +64,10 @@ static void backends_have_states_shares_and_counts(void **context)
     count(&fake, COUNTERS_SLOT_BUSY, 1, 2);
     count(&fake, COUNTERS_SLOT_ERRORS, 2, 3);
     count(&fake, COUNTERS_SLOT_UNREACHABLE, 0, 4); /* main's */
+    count(&fake, COUNTERS_SLOT_REGISTRATIONS_STARTED, 1, 40);
+    count(&fake, COUNTERS_SLOT_REGISTRATIONS_ENDED, 0, 15);
+    count(&fake, COUNTERS_SLOT_SUBSCRIPTIONS_STARTED, 2, 8);
+    count(&fake, COUNTERS_SLOT_SUBSCRIPTIONS_ENDED, 1, 1);
     list = show_answer(reload, "backends");
     assert_int_equal(json_array_size(list), 2);
     a = json_array_get(list, 0);
@@ -72,6 +76,8 @@ static void backends_have_states_shares_and_counts(void **context)
     assert_string_equal(text(b, "state"), "up");
     assert_string_equal(text(b, "address"), "10.0.0.2");
     assert_int_equal(number(b, "calls"), 3);
+    assert_int_equal(number(b, "registrations"), 25);
+    assert_int_equal(number(b, "subscriptions"), 7);
     assert_int_equal(number(b, "requests"), 77);
     assert_int_equal(number(b, "finals"), 9);
     assert_int_equal(number(b, "busy"), 2);
@@ -236,7 +242,7 @@ static void why_tells_table_from_call_table(void **context)
     struct fake fake;
     struct reload *reload = connected(&fake);
     uint64_t started[FAKE_SLOTS] = {0}, ended[FAKE_SLOTS] = {0};
-    struct lb_call_counts counts = {started, ended, FAKE_SLOTS};
+    struct lb_call_counts counts = {{started}, {ended}, FAKE_SLOTS};
     struct lb_call call;
     char call_id[32], reason[PLAN_TEXT_MAX];
     json_t *list = NULL, *why;

@@ -305,7 +305,8 @@ static void bases_of_other_versions_are_read(void **context)
           "\"base_epoch\":\"9\",\"base\":" numbers "}")
     static const char *const good[] = {
         BASE("[\"7\",\"6\",\"5\",\"4\",\"3\"]"),
-        BASE("[\"7\",\"6\",\"5\",\"4\",\"3\",\"0\",\"0\",\"0\",\"0\",\"2\",\"1\"]"),
+        BASE("[\"7\",\"6\",\"5\",\"4\",\"3\",\"0\",\"0\",\"0\",\"0\",\"0\",\"0\",\"0\",\"0\",\"2\","
+             "\"1\"]"),
     };
     static const char *const bad[] = {BASE("\"7\""), BASE("[7]"), BASE("{}"), BASE("[\"-1\"]")};
     struct state *loaded, *again;

@@ -19,6 +19,8 @@ struct fixture {
     struct lb_call_table *table;
     struct lb_call_counts counts;
     uint64_t started[SLOTS], ended[SLOTS];
+    uint64_t registered[SLOTS], unregistered[SLOTS];
+    uint64_t subscribed[SLOTS], unsubscribed[SLOTS];
 };
 
 static struct fixture *fixture_new(uint64_t entries)
@@ -31,7 +33,9 @@ static struct fixture *fixture_new(uint64_t entries)
     memset(memory, 0, lb_call_table_bytes(entries));
     f->table = lb_call_table_init(memory, entries);
     assert_non_null(f->table);
-    f->counts = (struct lb_call_counts){.started = f->started, .ended = f->ended, .n_slots = SLOTS};
+    f->counts = (struct lb_call_counts){.started = {f->started, f->registered, f->subscribed},
+                                        .ended = {f->ended, f->unregistered, f->unsubscribed},
+                                        .n_slots = SLOTS};
     return f;
 }
 
@@ -94,7 +98,7 @@ static void lifetimes(void **state)
         uint32_t lifetime_s;
     } rows[] = {
         {LB_CALL_BEGUN, 240}, {LB_CALL_LIVE, 21600},        {LB_CALL_ENDED, 40},
-        {LB_CALL_OTHER, 40},  {LB_CALL_SUBSCRIPTION, 7200},
+        {LB_CALL_OTHER, 40},  {LB_CALL_SUBSCRIPTION, 7200}, {LB_CALL_REGISTRATION, 86400},
     };
     /* The second one lets the seconds wrap while the entry lives. */
     static const uint32_t starts_s[] = {T0, UINT32_MAX - 20};
@@ -122,6 +126,26 @@ static void lifetimes(void **state)
         }
 }
 
+/* As what an entry of a state is counted, LB_COUNTS: as nothing. */
+static int counted(int state)
+{
+    if (state == LB_CALL_BEGUN || state == LB_CALL_LIVE)
+        return LB_COUNT_CALLS;
+    if (state == LB_CALL_REGISTRATION)
+        return LB_COUNT_REGISTRATIONS;
+    return state == LB_CALL_SUBSCRIPTION ? LB_COUNT_SUBSCRIPTIONS : LB_COUNTS;
+}
+
+static void check_counts(const struct fixture *f, int from, int to)
+{
+    for (int what = 0; what < LB_COUNTS; what++) {
+        bool was = counted(from) == what, is = counted(to) == what;
+
+        assert_int_equal(f->counts.started[what][2], was || is);
+        assert_int_equal(f->counts.ended[what][2], was && !is);
+    }
+}
+
 /* Every change of state, by put and by change: started and ended of slot 2. */
 static void counts_of_changes(void **state)
 {
@@ -130,18 +154,15 @@ static void counts_of_changes(void **state)
             for (int by_put = 0; by_put < 2; by_put++) {
                 struct fixture *f = fixture_new(8);
                 struct lb_call call = put(f, hash_of(1), 2, (enum lb_call_state)from, T0);
-                bool was = from == LB_CALL_BEGUN || from == LB_CALL_LIVE;
-                bool is = to == LB_CALL_BEGUN || to == LB_CALL_LIVE;
 
-                assert_int_equal(f->started[2], was);
+                check_counts(f, from, from);
                 if (by_put && to != LB_CALL_FREE)
                     call = put(f, hash_of(1), 2, (enum lb_call_state)to, T0 + 5);
                 else
                     assert_int_equal(
                         lb_call_change(f->table, &call, (enum lb_call_state)to, T0 + 5, &f->counts),
                         from != to);
-                assert_int_equal(f->started[2], was || is);
-                assert_int_equal(f->ended[2], was && !is);
+                check_counts(f, from, to);
                 assert_int_equal(call.state, to);
                 assert_int_equal(has(f, hash_of(1), T0 + 5), to != LB_CALL_FREE);
                 fixture_free(f);
@@ -165,6 +186,115 @@ static void moved_call_ends_and_starts(void **state)
     /* A slot beyond the counts is kept, and counted nowhere. */
     call = put(f, hash_of(1), SLOTS, LB_CALL_LIVE, T0);
     assert_int_equal(call.slot, SLOTS);
+    fixture_free(f);
+}
+
+/* Not from when it was last seen, but to the second that was granted. */
+static void registration_lasts_until_it_expires(void **state)
+{
+    /* Also where the clock has not run for a day yet, and where it wraps. */
+    static const uint32_t starts_s[] = {T0, 5, UINT32_MAX - 20};
+
+    for (size_t i = 0; i < sizeof starts_s / sizeof starts_s[0]; i++) {
+        struct fixture *f = fixture_new(8);
+        uint32_t start_s = starts_s[i];
+        struct lb_call call = put(f, hash_of(1), 2, LB_CALL_OTHER, start_s), found;
+
+        lb_call_register(f->table, &call, 60, start_s, &f->counts);
+        assert_int_equal(call.state, LB_CALL_REGISTRATION);
+        assert_int_equal(lb_call_left_s(&call, start_s), 60);
+        assert_int_equal(call.transaction, 0xabc);
+        /* A refresh that has no answer yet, or a failure, takes nothing and gives nothing. */
+        lb_call_note(f->table, &call, 0x42, false, start_s + 30);
+        assert_true(lb_call_find(f->table, hash_of(1), start_s + 60, &found));
+        assert_memory_equal(&found, &call, sizeof call);
+        assert_int_equal(found.transaction, 0x42);
+        assert_int_equal(lb_call_left_s(&found, start_s + 60), 0);
+        assert_false(has(f, hash_of(1), start_s + 61));
+        assert_int_equal(f->registered[2], 1);
+        /* Renewed, which is not another one. */
+        lb_call_register(f->table, &call, 100, start_s + 50, &f->counts);
+        assert_true(has(f, hash_of(1), start_s + 150));
+        lb_call_sweep(f->table, 0, 8, start_s + 150, &f->counts, NULL, 0);
+        assert_int_equal(f->registered[2], 1);
+        assert_int_equal(f->unregistered[2], 0);
+        lb_call_sweep(f->table, 0, 8, start_s + 151, &f->counts, NULL, 0);
+        assert_int_equal(f->unregistered[2], 1);
+        assert_int_equal(f->started[2], 0);
+        fixture_free(f);
+    }
+}
+
+static void registration_is_bounded(void **state)
+{
+    static const uint32_t rows_s[] = {LB_CALL_REGISTRATION_S, LB_CALL_REGISTRATION_S + 1,
+                                      UINT32_MAX};
+
+    for (size_t i = 0; i < sizeof rows_s / sizeof rows_s[0]; i++) {
+        struct fixture *f = fixture_new(8);
+        struct lb_call call = put(f, hash_of(1), 2, LB_CALL_OTHER, T0);
+
+        lb_call_register(f->table, &call, rows_s[i], T0, &f->counts);
+        assert_int_equal(lb_call_left_s(&call, T0), LB_CALL_REGISTRATION_S);
+        assert_true(has(f, hash_of(1), T0 + LB_CALL_REGISTRATION_S));
+        assert_false(has(f, hash_of(1), T0 + LB_CALL_REGISTRATION_S + 1));
+        fixture_free(f);
+    }
+}
+
+/* The next REGISTER went elsewhere: over at the one, begun at the other with its 2xx. */
+static void registration_moves(void **state)
+{
+    struct fixture *f = fixture_new(8);
+    struct lb_call call = put(f, hash_of(1), 2, LB_CALL_OTHER, T0), stale;
+
+    lb_call_register(f->table, &call, 60, T0, &f->counts);
+    stale = call;
+    call = put(f, hash_of(1), 5, LB_CALL_OTHER, T0 + 30);
+    assert_int_equal(f->unregistered[2], 1);
+    assert_int_equal(f->registered[5], 0);
+    lb_call_register(f->table, &call, 60, T0 + 30, &f->counts);
+    assert_int_equal(f->registered[5], 1);
+    /* A late 2xx of the first one says nothing any more. */
+    lb_call_register(f->table, &stale, 3600, T0 + 31, &f->counts);
+    assert_int_equal(f->registered[2], 1);
+    assert_false(has(f, hash_of(1), T0 + 91));
+    fixture_free(f);
+}
+
+/* A registration has no time of its last message: that of its challenge is kept beside its end. */
+static void challenge_of_a_registration(void **state)
+{
+    for (uint32_t start_s = T0; start_s < T0 + 8; start_s++) {
+        struct fixture *f = fixture_new(8);
+        struct lb_call call = put(f, hash_of(1), 2, LB_CALL_OTHER, start_s), found;
+
+        lb_call_register(f->table, &call, 3600, start_s, &f->counts);
+        assert_false(lb_call_is_challenged(&call, start_s));
+        lb_call_note(f->table, &call, 0x42, true, start_s + 2000);
+        assert_true(lb_call_find(f->table, hash_of(1), start_s + 2000, &found));
+        assert_memory_equal(&found, &call, sizeof call);
+        for (uint32_t after_s = 0; after_s <= LB_CALL_CHALLENGE_S; after_s++)
+            assert_true(lb_call_is_challenged(&call, start_s + 2000 + after_s));
+        for (uint32_t after_s = LB_CALL_CHALLENGE_S + 8; after_s < 1000; after_s++)
+            assert_false(lb_call_is_challenged(&call, start_s + 2000 + after_s));
+        assert_int_equal(lb_call_left_s(&call, start_s + 2000), 1600);
+        lb_call_note(f->table, &call, 0x43, false, start_s + 2010);
+        assert_false(lb_call_is_challenged(&call, start_s + 2010));
+        fixture_free(f);
+    }
+}
+
+static void challenge_of_others(void **state)
+{
+    struct fixture *f = fixture_new(8);
+    struct lb_call call = put(f, hash_of(1), 2, LB_CALL_OTHER, T0);
+
+    assert_false(lb_call_is_challenged(&call, T0));
+    lb_call_note(f->table, &call, 0x42, true, T0 + 5);
+    assert_true(lb_call_is_challenged(&call, T0 + 4)); /* a thread whose second is behind */
+    assert_true(lb_call_is_challenged(&call, T0 + 5 + LB_CALL_CHALLENGE_S));
+    assert_false(lb_call_is_challenged(&call, T0 + 6 + LB_CALL_CHALLENGE_S));
     fixture_free(f);
 }
 
@@ -224,7 +354,7 @@ static void full_set_loses_the_most_expendable(void **state)
         uint32_t age_s;
     } rows[] = {
         {LB_CALL_BEGUN, 241}, /* expired */
-        {LB_CALL_ENDED, 30},         {LB_CALL_ENDED, 20}, {LB_CALL_OTHER, 40},
+        {LB_CALL_ENDED, 30},         {LB_CALL_OTHER, 40}, {LB_CALL_REGISTRATION, 10},
         {LB_CALL_SUBSCRIPTION, 100}, {LB_CALL_BEGUN, 50}, {LB_CALL_LIVE, 20000},
         {LB_CALL_LIVE, 10},
     };
@@ -316,7 +446,7 @@ static void read_only_elsewhere(void **state)
     size_t size = lb_call_table_bytes(64);
     int fd = memfd_create("calls", MFD_CLOEXEC);
     uint64_t started[4] = {0}, ended[4] = {0};
-    struct lb_call_counts counts = {started, ended, 4};
+    struct lb_call_counts counts = {{started}, {ended}, 4};
     const struct lb_call_table *reader;
     struct lb_call_table *writer;
     struct lb_call call, found;
@@ -389,6 +519,34 @@ static void adopts_calls_at_their_new_slots(void **state)
     fixture_free(f);
 }
 
+/* On our clock, which began an hour later, they end when they would have. */
+static void adopted_registrations_end_as_granted(void **state)
+{
+    enum { SHIFT_S = -3600 };
+    struct fixture *old = fixture_new(64), *f = fixture_new(64);
+    struct lb_call call = put(old, hash_of(1), 1, LB_CALL_OTHER, 3605);
+
+    lb_call_register(old->table, &call, 600, 3605, &old->counts);
+    lb_call_note(old->table, &call, 0x42, true, 3605);
+    call = put(old, hash_of(2), 1, LB_CALL_OTHER, 3000);
+    lb_call_register(old->table, &call, 600, 3000, &old->counts); /* expired by now */
+    call = put(old, hash_of(3), 2, LB_CALL_OTHER, 3605);
+    lb_call_register(old->table, &call, LB_CALL_REGISTRATION_S, 3605, &old->counts);
+    assert_int_equal(adopt(f, old, (uint32_t)SHIFT_S, 7), 2);
+    assert_true(lb_call_find(f->table, hash_of(1), 605, &call));
+    assert_int_equal(lb_call_left_s(&call, 7), 598);
+    assert_int_equal(call.transaction, 0x42);
+    assert_false(call.challenged);
+    assert_false(has(f, hash_of(1), 606));
+    assert_true(has(f, hash_of(3), 5 + LB_CALL_REGISTRATION_S));
+    assert_false(has(f, hash_of(3), 6 + LB_CALL_REGISTRATION_S));
+    assert_int_equal(f->registered[5], 1);
+    assert_int_equal(f->registered[6], 1);
+    assert_int_equal(f->started[5] + f->started[6], 0);
+    fixture_free(old);
+    fixture_free(f);
+}
+
 static void adopting_leaves_what_is_known_here(void **state)
 {
     struct fixture *old = fixture_new(64), *f = fixture_new(64);
@@ -438,6 +596,12 @@ int main(void)
         cmocka_unit_test(lifetimes),
         cmocka_unit_test(counts_of_changes),
         cmocka_unit_test(moved_call_ends_and_starts),
+        cmocka_unit_test(registration_lasts_until_it_expires),
+        cmocka_unit_test(registration_is_bounded),
+        cmocka_unit_test(registration_moves),
+        cmocka_unit_test(challenge_of_a_registration),
+        cmocka_unit_test(challenge_of_others),
+        cmocka_unit_test(adopted_registrations_end_as_granted),
         cmocka_unit_test(stale_change_does_nothing),
         cmocka_unit_test(notes),
         cmocka_unit_test(full_set_loses_the_most_expendable),

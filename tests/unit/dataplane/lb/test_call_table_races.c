@@ -45,7 +45,7 @@ enum { SLOTS = 16, T0 = 1000000, OURS = 1, THEIRS = 2 };
 static _Alignas(128) uint8_t memory[256];
 static struct lb_call_table *table;
 static uint64_t started[SLOTS], ended[SLOTS];
-static struct lb_call_counts counts = {started, ended, SLOTS};
+static struct lb_call_counts counts = {{started}, {ended}, SLOTS};
 
 static uint64_t hash_of(uint32_t i)
 {

@@ -128,7 +128,7 @@ static void hammer(uint64_t entries, uint32_t n_hashes, uint32_t steps)
     assert_non_null(table);
     for (int t = 0; t < THREADS; t++) {
         jobs[t].table = table;
-        jobs[t].counts = (struct lb_call_counts){jobs[t].started, jobs[t].ended, SLOTS};
+        jobs[t].counts = (struct lb_call_counts){{jobs[t].started}, {jobs[t].ended}, SLOTS};
         jobs[t].seed = 88172645463325252u + (uint64_t)t * 7777;
         jobs[t].n_hashes = n_hashes;
         jobs[t].steps = steps;

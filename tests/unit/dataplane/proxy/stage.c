@@ -199,7 +199,8 @@ struct stage *stage_new(const struct stage_conf *conf)
     assert_non_null(memory);
     memset(memory, 0, bytes);
     stage->calls = lb_call_table_init(memory, STAGE_CALLS);
-    stage->counts = (struct lb_call_counts){stage->started, stage->ended, STAGE_SLOTS};
+    stage->counts = (struct lb_call_counts){
+        {stage->started, stage->registered}, {stage->ended, stage->unregistered}, STAGE_SLOTS};
     stage->now_s = 1000;
     stage_reload(stage, conf);
     return stage;

@@ -56,6 +56,7 @@ struct stage {
     uint16_t slot_of[STAGE_SLOTS];
     int32_t backend_of[STAGE_SLOTS];
     uint64_t started[STAGE_SLOTS], ended[STAGE_SLOTS];
+    uint64_t registered[STAGE_SLOTS], unregistered[STAGE_SLOTS];
     struct lb_call_counts counts;
     struct lb_call_table *calls;
     uint32_t now_s;

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "dataplane/proxy/work.h"
 #include "tests/unit/dataplane/proxy/stage.h"
 
 #define VIP "192.0.2.10:5060"
@@ -113,7 +114,7 @@ static const struct call_case cases[] = {
      {{C, "REGISTER", "1", false, LB_CALL_OTHER},
       {K, "401 REGISTER", "1", true, LB_CALL_OTHER},
       {C, "REGISTER", "2", false, LB_CALL_OTHER},
-      {K, "200 REGISTER", "2", true, LB_CALL_OTHER}},
+      {K, "200 REGISTER", "2", true, LB_CALL_OTHER}}, /* nothing is registered */
      0,
      0},
     {"SUBSCRIBE",
@@ -169,6 +170,9 @@ static const struct call_case cases[] = {
      0},
 };
 
+/* Header fields that the next message has beside its own; each ends with \n. */
+static const char *more_fields = "";
+
 static void forget(struct stage *stage)
 {
     size_t bytes = lb_call_table_bytes(STAGE_CALLS);
@@ -184,8 +188,8 @@ static void send_request(struct stage *stage, const struct message *m)
 
     snprintf(in, sizeof(in),
              "%s sip:x@198.51.100.9 SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s\n"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>%s\nCall-ID: calls\nCSeq: 1 %s\n\n",
-             m->start, m->branch, m->to_tag ? ";tag=2" : "", m->start);
+             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>%s\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
+             m->start, m->branch, m->to_tag ? ";tag=2" : "", m->start, more_fields);
     stage_send(stage, m->from, VIP, in);
     assert_int_equal(stage->output.verdict, PROXY_FORWARD);
     via = strstr(stage->out, "Via: ") + 5;
@@ -203,8 +207,8 @@ static void send_response(struct stage *stage, const struct message *m)
 
     snprintf(in, sizeof(in),
              "SIP/2.0 %.3s X\nVia: $(v%s)\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s;received=$(r%s)\n"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: calls\nCSeq: 1 %s\n\n",
-             m->start, m->branch, m->branch, m->branch, m->start + 4);
+             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
+             m->start, m->branch, m->branch, m->branch, m->start + 4, more_fields);
     stage_send(stage, m->from, VIP, in);
     assert_int_equal(stage->output.verdict, PROXY_FORWARD);
 }
@@ -390,6 +394,249 @@ static void test_challenge_window(void **state)
     }
 }
 
+/* ---- registrations ---- */
+
+enum { ELSEWHERE = 0 };
+
+/* A step of a phone or a registrar; `extra` are more header fields. Then what the table knows. */
+struct registration_step {
+    const char *start, *branch, *extra;
+    int32_t backend; /* that it went to; of a response: that it comes from */
+    int state;
+    uint32_t left_s; /* of a registration */
+    uint32_t wait_s; /* before it */
+    bool drain;      /* before it, 10.0.0.12 drains and 10.0.0.11 comes */
+};
+
+struct registration_case {
+    const char *name;
+    struct registration_step steps[8];
+    uint32_t begun, over; /* at 10.0.0.12 */
+    uint32_t begun_elsewhere, over_elsewhere;
+};
+
+#define BOUND(seconds) "Contact: <sip:a@203.0.113.5>;expires=" seconds "\n"
+
+static const struct registration_case registration_cases[] = {
+    {"granted, refreshed, given up",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 200, 400, false},
+      {"200 REGISTER", "2", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "3", "Contact: *\nExpires: 0\n", AT_2, LB_CALL_REGISTRATION, 500, 100, false},
+      {"200 REGISTER", "3", "", AT_2, LB_CALL_OTHER, 0, 0, false}},
+     1,
+     1,
+     0,
+     0},
+    {"a refresh that fails takes nothing away",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 200, 400, false},
+      {"500 REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 200, 0, false},
+      {"REGISTER", "3", "", ELSEWHERE, LB_CALL_OTHER, 0, 201, true}}, /* it had expired */
+     1,
+     1,
+     0,
+     0},
+    {"a challenged refresh",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"401 REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "2", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "3", "", AT_2, LB_CALL_REGISTRATION, 300, 300, false},
+      {"401 REGISTER", "3", "", AT_2, LB_CALL_REGISTRATION, 300, 0, false},
+      {"REGISTER", "4", "", AT_2, LB_CALL_REGISTRATION, 270, 30, false},
+      {"200 REGISTER", "4", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false}},
+     1,
+     0,
+     0,
+     0},
+    {"challenged, then the backend drains: the answer goes to it, the next refresh elsewhere",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 300, 300, false},
+      {"401 REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 300, 0, false},
+      {"REGISTER", "3", "", AT_2, LB_CALL_REGISTRATION, 290, 10, true},
+      {"200 REGISTER", "3", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "4", "", ELSEWHERE, LB_CALL_OTHER, 0, 300, false},
+      {"200 REGISTER", "4", BOUND("600"), ELSEWHERE, LB_CALL_REGISTRATION, 600, 0, false}},
+     1,
+     1,
+     1,
+     0},
+    {"a challenge too long ago: elsewhere; sent again, it stays there",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_REGISTRATION, 600, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 300, 300, false},
+      {"401 REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 300, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_REGISTRATION, 200, 100, true},
+      {"REGISTER", "3", "", ELSEWHERE, LB_CALL_OTHER, 0, 0, false},
+      {"REGISTER", "3", "", ELSEWHERE, LB_CALL_OTHER, 0, 0, false}},
+     1,
+     1,
+     0,
+     0},
+    {"a call with that Call-ID is not taken for a registration",
+     {{"INVITE", "1", "", AT_2, LB_CALL_BEGUN, 0, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_BEGUN, 0, 0, false},
+      {"200 REGISTER", "2", BOUND("600"), AT_2, LB_CALL_BEGUN, 0, 0, false}},
+     0,
+     0,
+     0,
+     0},
+    {"a 2xx of another transaction",
+     {{"REGISTER", "1", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"REGISTER", "2", "", AT_2, LB_CALL_OTHER, 0, 0, false},
+      {"200 REGISTER", "1", BOUND("600"), AT_2, LB_CALL_OTHER, 0, 0, false}},
+     0,
+     0,
+     0,
+     0},
+};
+
+static void play_registration(struct stage *stage, struct stage_conf *conf,
+                              const struct registration_step *step)
+{
+    const char *from = step->backend == ELSEWHERE ? "10.0.0.11:5060" : K;
+    struct message message = {C, step->start, step->branch, false, 0};
+
+    stage->now_s += step->wait_s;
+    if (step->drain) {
+        conf->admin[AT_2] = LB_DRAINING;
+        conf->health[ELSEWHERE] = LB_UP;
+        stage_reload(stage, conf);
+    }
+    more_fields = step->extra;
+    if (step->start[0] >= '0' && step->start[0] <= '9') {
+        message.from = from;
+        message.to_tag = true;
+        send_response(stage, &message);
+    } else {
+        send_request(stage, &message);
+    }
+    more_fields = "";
+}
+
+static void check_registration(struct stage *stage, const struct registration_case *c,
+                               const struct registration_step *step)
+{
+    struct proxy_why why = ask(stage);
+
+    if (step->state == NOT_KNOWN)
+        return;
+    if (!why.in_table || why.call.state != step->state || why.call_backend != step->backend)
+        fail_msg("%s, after %s %s: %s at %d", c->name, step->start, step->branch,
+                 lb_call_state_name(why.call.state), why.call_backend);
+    if (step->state == LB_CALL_REGISTRATION &&
+        lb_call_left_s(&why.call, stage->now_s) != step->left_s)
+        fail_msg("%s, after %s %s: %u s left", c->name, step->start, step->branch,
+                 lb_call_left_s(&why.call, stage->now_s));
+}
+
+static void test_registrations(void **state)
+{
+    for (size_t i = 0; i < sizeof(registration_cases) / sizeof(registration_cases[0]); i++) {
+        const struct registration_case *c = &registration_cases[i];
+        struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+        struct stage *stage = stage_new(&conf);
+        uint16_t slot, other;
+
+        slot = stage->view.slot_of[AT_2];
+        other = stage->view.slot_of[ELSEWHERE];
+        for (const struct registration_step *step = c->steps;
+             step < c->steps + 8 && step->start != NULL; step++) {
+            play_registration(stage, &conf, step);
+            check_registration(stage, c, step);
+        }
+        if (stage->registered[slot] != c->begun || stage->unregistered[slot] != c->over ||
+            stage->registered[other] != c->begun_elsewhere ||
+            stage->unregistered[other] != c->over_elsewhere)
+            fail_msg(
+                "%s: counted %lu begun, %lu over, elsewhere %lu, %lu", c->name,
+                (unsigned long)stage->registered[slot], (unsigned long)stage->unregistered[slot],
+                (unsigned long)stage->registered[other], (unsigned long)stage->unregistered[other]);
+        stage_free(stage);
+    }
+}
+
+/* A refresh goes by the table, to which calls for the phone go, though its old backend is well. */
+static void test_refresh_goes_by_the_table(void **state)
+{
+    static const struct message begin[] = {{C, "REGISTER", "1", false, 0},
+                                           {K, "200 REGISTER", "1", true, 0}};
+    static const struct message refresh = {C, "REGISTER", "2", false, 0};
+    int moved = 0;
+
+    for (int other = 0; other < STAGE_BACKENDS_MAX; other++) {
+        struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+        struct stage *stage = stage_new(&conf);
+        struct proxy_why why;
+
+        more_fields = BOUND("600");
+        put_at(stage, begin, 2);
+        more_fields = "";
+        assert_int_equal(ask(stage).call.state, LB_CALL_REGISTRATION);
+        conf.health[other] = LB_UP;
+        stage_reload(stage, &conf);
+        why = ask(stage);
+        assert_int_equal(why.rule, PROXY_RULE_TABLE);
+        send_request(stage, &refresh);
+        assert_int_equal(stage->output.backend, why.table_backend);
+        moved += stage->output.backend != AT_2;
+        stage_free(stage);
+    }
+    assert_true(moved > 0 && moved < STAGE_BACKENDS_MAX);
+}
+
+/* RFC 3261 §10.2.4, §10.3: the Contacts' own words, then Expires, then an hour. */
+static void test_granted(void **state)
+{
+    static const struct {
+        const char *fields;
+        uint32_t granted_s;
+    } rows[] = {
+        {"", 0},
+        {"Expires: 600\n", 0},
+        {"Contact: <sip:a@h>;expires=60\n", 60},
+        {"m: <sip:a@h>;EXPIRES = 60;q=0.5\n", 60},
+        {"Contact: <sip:a@h>\n", 3600},
+        {"Contact: <sip:a@h>\nExpires: 90\n", 90},
+        {"Contact: <sip:a@h>;expires=60\nExpires: 90\n", 60},
+        {"Contact: <sip:a@h>;expires=0\n", 0},
+        {"Contact: <sip:a@h>\nExpires: 0\n", 0},
+        {"Contact: <sip:a@h>;expires=10, <sip:b@h>;expires=70, <sip:c@h>;expires=20\n", 70},
+        {"Contact: <sip:a@h>;expires=10\nContact: \"a, b\" <sip:b@h;expires=5000>;expires=70\n",
+         70},
+        {"Contact: sip:a@h;expires=44\n", 44},
+        {"Contact: <sip:a@h>;expires=soon\n", 3600},
+        {"Contact: <sip:a@h>;expires\n", 3600},
+        {"Contact: <sip:a@h>;expires=99999999999\n", 3600},
+        {"Contact: <sip:a@h>;expires=4294967295\n", UINT32_MAX},
+        {"Contact: <sip:a@h>;expires=30, <sip:b\n", 30},
+        {"Contact: <sip:a@h>\nExpires: -1\n", 3600},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[1024], lines[512], *end = lines;
+        struct sip_msg msg;
+        int n;
+
+        for (const char *at = rows[i].fields; *at != '\0'; at++)
+            end += sprintf(end, *at == '\n' ? "\r\n" : "%c", *at);
+        *end = '\0';
+        n = snprintf(text, sizeof(text),
+                     "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
+                     "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: r\r\n"
+                     "CSeq: 1 REGISTER\r\n%sContent-Length: 0\r\n\r\n",
+                     lines);
+        sip_msg_index(text, (size_t)n, &msg);
+        if (proxy_granted_s(&msg) != rows[i].granted_s)
+            fail_msg("%s: %u", rows[i].fields, proxy_granted_s(&msg));
+    }
+}
+
 static void test_names(void **state)
 {
     for (int i = 0; i < PROXY_REASON_COUNT; i++) {
@@ -411,6 +658,9 @@ int main(void)
         cmocka_unit_test(test_ringing),
         cmocka_unit_test(test_call_taken_over),
         cmocka_unit_test(test_challenge_window),
+        cmocka_unit_test(test_registrations),
+        cmocka_unit_test(test_refresh_goes_by_the_table),
+        cmocka_unit_test(test_granted),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_names),
     };
