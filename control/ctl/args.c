@@ -25,18 +25,17 @@ const char args_usage[] =
     "  top [--count N]   what each backend does each second, the worst first; q or Ctrl-C ends "
     "it,\n"
     "                    or N tables\n"
-    "  drain B [--wait [--timeout T]] [--dry-run]\n"
+    "  drain B [--wait [--calls-only] [--timeout T]] [--dry-run]\n"
     "                    no new calls to backend B; its dialogs go on. --wait says how many calls\n"
-    "                    are left until there are none (registrations are not counted: each "
-    "phone's\n"
-    "                    next one goes elsewhere), or until T has passed (30s, 5m, 2h): exit "
-    "status\n"
-    "                    1, as after Ctrl-C, and it goes on draining. --dry-run only says where "
-    "new\n"
-    "                    calls would go\n"
+    "                    and registrations are left until there are none (each phone's next\n"
+    "                    REGISTER goes elsewhere; --calls-only does not wait for them), or until "
+    "T\n"
+    "                    has passed (30s, 5m, 2h): exit status 1, as after Ctrl-C, and it goes on\n"
+    "                    draining. --dry-run only says where new calls would go\n"
     "  drain node | enable node\n"
     "                    this node answers OPTIONS with 503, so that others send their calls\n"
-    "                    elsewhere; what comes all the same is served. --wait: for all backends\n"
+    "                    elsewhere; what comes all the same is served. --wait: for the\n"
+    "                    calls of all backends\n"
     "  disable B         nothing to B any more, its dialogs included\n"
     "  enable B          take calls again\n"
     "  weight B N        0 to 1000; default: what the configuration says\n"
@@ -206,6 +205,8 @@ static const char *options_fit(const struct args *args, const char *verb)
         return "--wait is drain's";
     if (args->timeout != NULL && !args->wait)
         return "--timeout is of drain --wait";
+    if (args->calls_only && !args->wait)
+        return "--calls-only is of drain --wait";
     if (args->call_id != NULL && strcmp(verb, "capture") != 0)
         return "--call-id is capture's";
     if (args->count != NULL && strcmp(verb, "capture") != 0 && strcmp(verb, "top") != 0)
@@ -253,6 +254,8 @@ static const char *option(int argc, char **argv, int *i, struct args *args)
         args->dry_run = true;
     } else if (strcmp(argv[*i], "--wait") == 0) {
         args->wait = true;
+    } else if (strcmp(argv[*i], "--calls-only") == 0) {
+        args->calls_only = true;
     } else if (strcmp(argv[*i], "--timeout") == 0) {
         if (++*i >= argc)
             return "--timeout needs a time";

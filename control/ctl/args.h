@@ -17,6 +17,7 @@ struct args {
     bool json;
     bool dry_run;                     /* of rotate-secret, and of drain of a backend */
     bool wait;                        /* of drain */
+    bool calls_only;                  /* of drain --wait */
     uint64_t timeout_s;               /* of drain --wait; 0: for ever */
     uint32_t frames;                  /* of top; 0: until it is ended */
     const char *target;               /* of drain: the backend, or node; else NULL */

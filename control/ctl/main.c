@@ -92,8 +92,9 @@ static int run(const struct args *args)
     status = ask(args);
     if (status == EXIT_SUCCESS && args->target != NULL &&
         (args->wait || (args->dry_run && !args->json)))
-        status = args->wait ? wait_run(args->socket, args->target, args->timeout_s)
-                            : wait_preview(args->socket, args->target);
+        status = args->wait
+                     ? wait_run(args->socket, args->target, args->timeout_s, args->calls_only)
+                     : wait_preview(args->socket, args->target);
     return status == 0 ? EXIT_SUCCESS : EXIT_REFUSED;
 }
 

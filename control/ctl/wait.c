@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for the end of a drain: see wait.h. Registrations and subscriptions are not waited for:
- * nobody counts them.
+ * Waiting for the end of a drain: see wait.h. Subscriptions are not waited for: nothing tells their
+ * end.
  */
 #include "control/ctl/wait.h"
 
@@ -19,8 +19,9 @@ struct waiting {
     double begun, until; /* until 0: for ever */
     double said;         /* when the last line was written into a pipe; 0: none was */
     bool terminal;
+    bool calls_only;
     struct wait_left left;
-    struct wait_pace pace;
+    struct wait_pace calls, registrations;
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -78,12 +79,14 @@ struct wait_left wait_left_of(const json_t *backends, const char *target)
         left.n_backends++;
         left.known &= json_is_integer(calls);
         left.calls += json_integer_value(calls);
+        if (!is_node(target))
+            left.registrations += json_integer_value(json_object_get(backend, "registrations"));
         left.taken_back |= configured && strcmp(text_of(backend, "admin"), "up") == 0;
     }
     return left;
 }
 
-double wait_pace_note(struct wait_pace *pace, double at, int64_t calls)
+double wait_pace_note(struct wait_pace *pace, double at, int64_t left)
 {
     double seconds;
     int64_t fewer;
@@ -93,12 +96,12 @@ double wait_pace_note(struct wait_pace *pace, double at, int64_t calls)
         memmove(&pace->seen[0], &pace->seen[1], pace->n * sizeof(pace->seen[0]));
     }
     pace->seen[pace->n].at = at;
-    pace->seen[pace->n++].calls = calls;
+    pace->seen[pace->n++].left = left;
     seconds = at - pace->seen[0].at;
-    fewer = pace->seen[0].calls - calls;
+    fewer = pace->seen[0].left - left;
     if (pace->n < PACE_LEAST || fewer <= 0)
         return -1;
-    return (double)calls * seconds / (double)fewer;
+    return (double)left * seconds / (double)fewer;
 }
 
 void wait_duration_print(double seconds, char *ret_text)
@@ -127,19 +130,47 @@ static void say(struct waiting *w, bool last, const char *text)
     screen_draw(line);
 }
 
+void wait_left_print(const struct wait_left *left, char *ret_text)
+{
+    if (left->registrations == 0)
+        snprintf(ret_text, WAIT_TEXT_MAX, "%" PRId64 " calls left", left->calls);
+    else
+        snprintf(ret_text, WAIT_TEXT_MAX, "%" PRId64 " calls left, %" PRId64 " registrations left",
+                 left->calls, left->registrations);
+}
+
+/* Seconds until all that is waited for is over, by the slower of the two; negative: who knows. */
+static double estimate(struct waiting *w)
+{
+    double now = screen_now();
+    double calls = wait_pace_note(&w->calls, now, w->left.calls);
+    double registrations = wait_pace_note(&w->registrations, now, w->left.registrations);
+
+    if (w->left.registrations == 0 || w->calls_only)
+        return calls;
+    if (w->left.calls == 0 || registrations < 0)
+        return registrations;
+    return calls < 0 || calls > registrations ? calls : registrations;
+}
+
 static void say_left(struct waiting *w)
 {
-    char text[2 * WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
-    double estimate = wait_pace_note(&w->pace, screen_now(), w->left.calls);
+    char text[LINE_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
+    double seconds = estimate(w);
 
-    if (estimate < 0) {
-        snprintf(text, sizeof(text), "%" PRId64 " calls left", w->left.calls);
-    } else {
-        wait_duration_print(estimate, time);
-        snprintf(text, sizeof(text), "%" PRId64 " calls left, about %s at this pace", w->left.calls,
-                 time);
+    wait_left_print(&w->left, left);
+    if (seconds < 0) {
+        say(w, false, left);
+        return;
     }
+    wait_duration_print(seconds, time);
+    snprintf(text, sizeof(text), "%s, about %s at this pace", left, time);
     say(w, false, text);
+}
+
+static bool is_empty(const struct waiting *w)
+{
+    return w->left.calls == 0 && (w->calls_only || w->left.registrations == 0);
 }
 
 /* Looks once. 1: it is empty; -1: there is nothing to wait for; 0: wait on. */
@@ -150,7 +181,7 @@ static int look(struct waiting *w)
 
     if (backends == NULL) {
         w->left.known = false;
-        w->pace.n = 0;
+        w->calls.n = w->registrations.n = 0;
         say(w, false, reason);
         return 0;
     }
@@ -168,12 +199,13 @@ static int look(struct waiting *w)
         say(w, false, "the data plane is absent: calls cannot be counted");
         return 0;
     }
-    if (w->left.calls > 0) {
+    if (!is_empty(w)) {
         say_left(w);
         return 0;
     }
     wait_duration_print(screen_now() - w->begun, time);
-    snprintf(text, sizeof(text), "no calls left, after %s", time);
+    snprintf(text, sizeof(text), "no calls left%s, after %s",
+             w->calls_only || is_node(w->target) ? "" : ", no registrations left", time);
     say(w, true, text);
     return 1;
 }
@@ -181,22 +213,23 @@ static int look(struct waiting *w)
 /* It is not empty, and nobody waits any more. */
 static void say_given_up(struct waiting *w, bool time_over)
 {
-    char text[LINE_MAX_BYTES], calls[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
+    char text[LINE_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
 
     if (w->left.known)
-        snprintf(calls, sizeof(calls), "%" PRId64 " calls left", w->left.calls);
+        wait_left_print(&w->left, left);
     else
-        snprintf(calls, sizeof(calls), "the calls left are not known");
+        snprintf(left, sizeof(left), "the calls left are not known");
     wait_duration_print(screen_now() - w->begun, time);
     snprintf(text, sizeof(text),
              "%s after %s: %s; it goes on draining (enable %.150s: takes it back)",
-             time_over ? "not empty" : "not waited for any more", time, calls, w->target);
+             time_over ? "not empty" : "not waited for any more", time, left, w->target);
     say(w, true, text);
 }
 
-int wait_run(const char *socket, const char *target, uint64_t timeout_s)
+int wait_run(const char *socket, const char *target, uint64_t timeout_s, bool calls_only)
 {
-    struct waiting w = {.socket = socket, .target = target, .begun = screen_now()};
+    struct waiting w = {
+        .socket = socket, .target = target, .begun = screen_now(), .calls_only = calls_only};
     bool time_over = false, ended = false;
     int status = 0;
 
@@ -224,6 +257,9 @@ int wait_preview(const char *socket, const char *target)
         printf("calls in progress there, which would go on: %" PRId64 "\n", left.calls);
     else
         printf("calls in progress there are not known: the data plane is absent\n");
+    if (backends != NULL && left.known && !is_node(target))
+        printf("registrations there, whose phones' next REGISTER would go elsewhere: %" PRId64 "\n",
+               left.registrations);
     json_decref(backends);
     return backends == NULL ? -1 : 0;
 }

@@ -43,9 +43,9 @@ static void commands_become_requests(void **context)
         {"show generation --json", "{\"request\":\"show\",\"what\":\"generation\"}", true},
         {"drain p/a", "{\"request\":\"drain\",\"backend\":\"p/a\"}", false},
         {"drain node", "{\"request\":\"drain\",\"backend\":\"node\"}", false},
+        {"drain a --wait --calls-only", "{\"request\":\"drain\",\"backend\":\"a\"}", false},
         {"drain a --wait --timeout 5m", "{\"request\":\"drain\",\"backend\":\"a\"}", false},
-        {"drain --dry-run a", "{\"request\":\"drain\",\"backend\":\"a\",\"dry_run\":true}",
-         false},
+        {"drain --dry-run a", "{\"request\":\"drain\",\"backend\":\"a\",\"dry_run\":true}", false},
         {"weight a 0", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":0}", false},
         {"weight a default", "{\"request\":\"weight\",\"backend\":\"a\",\"weight\":null}", false},
         {"reload", "{\"request\":\"reload\"}", false},
@@ -99,6 +99,7 @@ static void times_and_counts_have_their_units(void **context)
     } rows[] = {
         {"drain a --wait", 0, 0},
         {"drain a --wait --timeout 7", 7, 0},
+        {"drain a --calls-only --wait --timeout 7", 7, 0},
         {"drain a --wait --timeout 30s", 30, 0},
         {"drain a --wait --timeout 5m", 300, 0},
         {"--timeout 744h --wait drain p/a", 31 * 86400, 0},
@@ -115,6 +116,7 @@ static void times_and_counts_have_their_units(void **context)
         assert_int_equal(args.timeout_s, rows[i].timeout_s);
         assert_int_equal(args.frames, rows[i].frames);
         assert_int_equal(args.wait, strstr(rows[i].line, "--wait") != NULL);
+        assert_int_equal(args.calls_only, strstr(rows[i].line, "--calls-only") != NULL);
         assert_int_equal(args.target != NULL, strncmp(rows[i].line, "top", 3) != 0);
         json_decref(args.request);
     }
@@ -166,6 +168,8 @@ static void wrong_usage_is_refused(void **context)
                                         "drain a --wait --timeout s",
                                         "drain a --wait --timeout 32d",
                                         "drain a --wait --timeout 745h",
+                                        "drain a --calls-only",
+                                        "enable a --calls-only",
                                         "enable a --wait",
                                         "disable a --dry-run",
                                         "weight a 5 --dry-run",

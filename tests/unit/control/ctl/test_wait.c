@@ -14,9 +14,11 @@
 #include "control/ctl/wait.h"
 
 static const char ANSWER[] =
-    "[{\"pool\":\"p\",\"name\":\"a\",\"admin\":\"draining\",\"lingering\":false,\"calls\":3},"
+    "[{\"pool\":\"p\",\"name\":\"a\",\"admin\":\"draining\",\"lingering\":false,\"calls\":3,"
+    "  \"registrations\":8},"
     " {\"pool\":\"p\",\"name\":\"b\",\"admin\":\"up\",\"lingering\":false,\"calls\":5},"
-    " {\"pool\":\"q\",\"name\":\"a\",\"admin\":\"up\",\"lingering\":true,\"calls\":7},"
+    " {\"pool\":\"q\",\"name\":\"a\",\"admin\":\"up\",\"lingering\":true,\"calls\":7,"
+    "  \"registrations\":2},"
     " {\"pool\":\"q\",\"name\":\"c\",\"admin\":\"disabled\",\"lingering\":false,\"calls\":null},"
     " {\"pool\":\"q\",\"name\":\"d\",\"admin\":\"up\",\"lingering\":true,\"calls\":0}]";
 
@@ -71,6 +73,33 @@ static void estimate_follows_the_pace(void **context)
     assert_true(wait_pace_note(&pace, 80, calls + 1) < 0); /* more of them */
 }
 
+/* The node's do not count: its draining moves no phone. */
+static void registrations_are_left_at_backends(void **context)
+{
+    static const struct {
+        const char *target, *text;
+        int64_t registrations;
+    } rows[] = {
+        {"a", "3 calls left, 8 registrations left", 8},
+        {"q/a", "7 calls left, 2 registrations left", 2},
+        {"b", "5 calls left", 0},
+        {"node", "15 calls left", 0},
+    };
+    json_t *backends = json_loads(ANSWER, 0, NULL);
+
+    (void)context;
+    assert_non_null(backends);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct wait_left left = wait_left_of(backends, rows[i].target);
+        char text[WAIT_TEXT_MAX];
+
+        assert_int_equal(left.registrations, rows[i].registrations);
+        wait_left_print(&left, text);
+        assert_string_equal(text, rows[i].text);
+    }
+    json_decref(backends);
+}
+
 static void durations_are_short(void **context)
 {
     static const struct {
@@ -93,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_found_as_control_reads_them),
         cmocka_unit_test(estimate_follows_the_pace),
+        cmocka_unit_test(registrations_are_left_at_backends),
         cmocka_unit_test(durations_are_short),
     };
 
