@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backend: Kamailio from Debian with kamailio.cfg, in a namespace of its own."""
+import itertools
 import json
 import os
 import re
@@ -56,11 +57,30 @@ PRESENCE_ROUTE = """
 PRESENCE_TABLES = ("version", "presentity", "active_watchers", "watchers", "xcap")
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
 MODULES = Path("/usr/lib")
+_clients = itertools.count(1)
 
 
 def can_presence():
     """Whether Debian's kamailio-presence-modules is installed, whatever the architecture."""
     return any(MODULES.glob("*/kamailio/modules/presence_xml.so"))
+
+
+def rpc(directory, name, method, *params):
+    """A JSON-RPC to the Kamailio with this name, its socket in this directory; its result."""
+    mine = directory / f"client-{os.getpid()}-{next(_clients)}.sock"
+    request = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(mine))
+        try:
+            sock.settimeout(2)
+            sock.connect(str(directory / "rpc.sock"))
+            sock.send(json.dumps(request).encode())
+            reply = json.loads(sock.recv(262144))
+        finally:
+            mine.unlink()
+    if "error" in reply:
+        raise LabError(f"{name}: {method}: {reply['error']}")
+    return reply["result"]
 
 
 class Backend:
@@ -80,7 +100,6 @@ class Backend:
         self.dir = lab.dir / host.name
         self.log_path = lab.dir / f"{host.name}.log"
         self.process = None
-        self._rpc_id = 0
 
     def _write_config(self):
         peers = [b.address for b in self.lab.backends.values() if b is not self]
@@ -163,21 +182,11 @@ class Backend:
 
     def rpc(self, method, *params):
         """A JSON-RPC to this Kamailio (`stats.fetch`, `ul.dump`, `tm.stats`…); its result."""
-        self._rpc_id += 1
-        mine = self.dir / f"client-{os.getpid()}-{self._rpc_id}.sock"
-        request = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.bind(str(mine))
-            try:
-                sock.settimeout(2)
-                sock.connect(str(self.dir / "rpc.sock"))
-                sock.send(json.dumps(request).encode())
-                reply = json.loads(sock.recv(262144))
-            finally:
-                mine.unlink()
-        if "error" in reply:
-            raise LabError(f"{self.name}: {method}: {reply['error']}")
-        return reply["result"]
+        return rpc(self.dir, self.name, method, *params)
+
+    def mood(self, mood):
+        """well | shedding (503 and Retry-After: 5 to OPTIONS and new INVITEs) | deaf (to those)."""
+        self.rpc("pv.shvSet", "mood", "int", ("well", "shedding", "deaf").index(mood))
 
     def registered(self):
         """Number of contacts it knows, its own and those shared by the others."""
