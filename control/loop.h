@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop: descriptors, timers, signals; one thread. libevent stands behind it and is seen
- * nowhere else in control.
+ * The event loop: descriptors, timers, signals; one thread. libevent stands behind it, and is seen
+ * elsewhere only where more of it is used (metrics_http).
  */
 #ifndef TANDEM_CONTROL_LOOP_H
 #define TANDEM_CONTROL_LOOP_H
@@ -12,11 +12,15 @@ enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 struct loop;
 struct loop_event;
+struct event_base;
 
 /* NULL: no memory. */
 struct loop *loop_new(void);
 /* After all its events were freed. */
 void loop_free(struct loop *loop);
+
+/* libevent's own, the loop's as long as it lives: for what of libevent runs in the same loop. */
+struct event_base *loop_base(struct loop *loop);
 
 /* Runs until loop_stop. Returns 0 or -EIO. */
 int loop_run(struct loop *loop);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP for one page: see metrics_http.h. A connection reads one request, writes one answer, and
- * then only waits for the peer to hang up.
+ * HTTP for one page over evhttp: see metrics_http.h. evhttp reads requests and writes answers; who
+ * may be connected, for how long, and how a connection ends is decided here.
+ *
+ * evhttp 2.1 announces a connection before its first request only by asking for a bufferevent, and
+ * one that ends without a request not at all. But the argument of the callbacks that it sets on the
+ * bufferevent is its connection, and that can be told to announce its end. So each bufferevent is
+ * looked at right after evhttp took it, before anything is read (2.2 has evhttp_set_newreqcb).
  */
 #include "control/metrics_http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,82 +20,98 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
 #include "control/log.h"
 
-enum { HEAD_MAX = 256, PAUSE_MS = 1000 };
+enum {
+    LOOK_MS = 1000,
+    INPUT_MAX = 2 * METRICS_HTTP_REQUEST_MAX, /* bytes kept; more than evhttp's own bound, which
+                                                 it could not see exceeded otherwise */
+    REST_MAX = 4096,
+};
 
+/* A place for one connection: accepted (`stream`), then evhttp's (`connection`), then `rest`. */
 struct client {
     struct metrics_http *http;
-    int fd;
-    struct loop_event *watch, *timer;
-    char in[METRICS_HTTP_REQUEST_MAX];
-    size_t in_length;
-    char *out;
-    size_t out_length, out_sent;
-    struct client *next;
+    bool taken;
+    struct bufferevent *stream;           /* with a reference, until evhttp's connection is known */
+    struct evhttp_connection *connection; /* until evhttp ends it */
+    int rest_fd;                          /* its socket once answered, or -1 */
+    struct loop_event *rest;
+    struct loop_event *timer;
 };
 
 struct metrics_http {
     struct loop *loop;
     struct metrics_http_conf conf;
-    int fd;
-    struct loop_event *watch; /* NULL: not listened to, for want of room or while `pause` runs */
-    struct loop_event *pause;
-    struct client *clients;
+    struct evhttp *server;
+    struct evconnlistener *listener; /* the server's; disabled without room or after an error */
+    struct loop_event *look;
+    struct event *adopt;
+    struct client clients[METRICS_HTTP_CLIENTS_MAX];
     uint32_t n_clients;
 };
 
-static void on_connection(void *arg);
+static const struct timeval stall = {.tv_sec = METRICS_HTTP_STALL_MS / 1000,
+                                     .tv_usec = METRICS_HTTP_STALL_MS % 1000 * 1000L};
 
-static void listen_again(void *arg)
+static void listen_again(struct metrics_http *http)
+{
+    if (http->n_clients < METRICS_HTTP_CLIENTS_MAX)
+        evconnlistener_enable(http->listener); /* failing, on_look tries again */
+}
+
+/* Now and then, since on_accept_error cannot ask for it. */
+static void on_look(void *arg)
 {
     struct metrics_http *http = arg;
 
-    if (http->watch != NULL || http->n_clients >= METRICS_HTTP_CLIENTS_MAX)
-        return;
-    http->watch = loop_watch(http->loop, http->fd, LOOP_READ, on_connection, http);
-    if (http->watch == NULL)
-        loop_timer_start(http->pause, PAUSE_MS);
+    listen_again(http);
+    loop_timer_start(http->look, LOOK_MS);
 }
 
-static void look_away(struct metrics_http *http)
+/* Out of descriptors or memory: accepting again at once would only fail again. `arg` is evhttp's.
+ */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
-    loop_event_free(http->watch);
-    http->watch = NULL;
+    (void)arg;
+    log_warning("control.metrics: %s", strerror(errno));
+    evconnlistener_disable(listener);
 }
 
-static void client_free(struct client *client)
+/* Takes everything from a client, and its connection from evhttp. */
+static void client_done(struct client *client)
 {
-    struct client **at = &client->http->clients;
-
-    while (*at != client)
-        at = &(*at)->next;
-    *at = client->next;
-    client->http->n_clients--;
-    loop_event_free(client->watch);
-    loop_event_free(client->timer);
-    close(client->fd);
-    free(client->out);
-    free(client);
+    if (client->stream != NULL)
+        bufferevent_decref(client->stream);
+    client->stream = NULL;
+    if (client->connection != NULL) {
+        evhttp_connection_set_closecb(client->connection, NULL, NULL);
+        evhttp_connection_free(client->connection);
+    }
+    client->connection = NULL;
+    loop_event_free(client->rest);
+    client->rest = NULL;
+    if (client->rest_fd >= 0)
+        close(client->rest_fd);
+    client->rest_fd = -1;
 }
 
 /* It hung up, or was too slow: there is room for another. */
 static void on_leave(void *arg)
 {
     struct client *client = arg;
-    struct metrics_http *http = client->http;
 
-    client_free(client);
-    listen_again(http);
-}
-
-/* Waits for `what`, at most so long. */
-static void client_wait(struct client *client, int what, void (*fn)(void *arg), uint32_t ms)
-{
-    loop_event_free(client->watch);
-    client->watch = loop_watch(client->http->loop, client->fd, what, fn, client);
-    /* Without memory for the watch the timer ends it, at once. */
-    loop_timer_start(client->timer, client->watch == NULL ? 0 : ms);
+    client_done(client);
+    loop_timer_stop(client->timer);
+    client->taken = false;
+    client->http->n_clients--;
+    listen_again(client->http);
 }
 
 /* After the answer: what the peer still sends is not looked at, but closing over it would reset the
@@ -97,161 +119,165 @@ static void client_wait(struct client *client, int what, void (*fn)(void *arg), 
 static void on_rest(void *arg)
 {
     struct client *client = arg;
-    ssize_t n = recv(client->fd, client->in, sizeof(client->in), 0);
+    char rest[REST_MAX];
+    ssize_t n = recv(client->rest_fd, rest, sizeof(rest), MSG_DONTWAIT);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         on_leave(client);
 }
 
-static void on_writable(void *arg)
+/* evhttp is about to shut down and close its descriptor; a second one keeps the socket. */
+static void on_close(struct evhttp_connection *connection, void *arg)
 {
     struct client *client = arg;
-    ssize_t n = send(client->fd, client->out + client->out_sent,
-                     client->out_length - client->out_sent, MSG_NOSIGNAL);
+    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        on_leave(client);
-        return;
-    }
-    loop_timer_start(client->timer, METRICS_HTTP_STALL_MS);
-    client->out_sent += (size_t)n;
-    if (client->out_sent < client->out_length)
-        return;
-    shutdown(client->fd, SHUT_WR);
-    client_wait(client, LOOP_READ, on_rest, METRICS_HTTP_CLOSE_MS);
-}
-
-/* Answers with a status and a body (length bytes; for a status of its own NULL: its words). */
-static void answer(struct client *client, const char *status, const char *more, const char *type,
-                   const char *body, size_t length)
-{
-    char head[HEAD_MAX];
-    int n;
-
-    if (body == NULL) {
-        body = status;
-        length = strlen(status);
-    }
-    n = snprintf(head, sizeof(head),
-                 "HTTP/1.1 %s\r\n%sContent-Type: %s\r\nContent-Length: %zu\r\n"
-                 "Connection: close\r\n\r\n",
-                 status, more, type, length);
-    client->out = malloc((size_t)n + length);
-    if (client->out == NULL) {
-        loop_timer_start(client->timer, 0); /* leaves it */
-        return;
-    }
-    memcpy(client->out, head, (size_t)n);
-    memcpy(client->out + n, body, length);
-    client->out_length = (size_t)n + length;
-    client_wait(client, LOOP_WRITE, on_writable, METRICS_HTTP_STALL_MS);
-}
-
-static void refuse(struct client *client, const char *status, const char *more)
-{
-    answer(client, status, more, "text/plain", NULL, 0);
-}
-
-static void answer_page(struct client *client)
-{
-    const struct metrics_http_conf *conf = &client->http->conf;
-    size_t length = 0;
-    char *page = conf->page(conf->arg, &length);
-
-    if (page == NULL)
-        refuse(client, "500 Internal Server Error", "");
+    client->connection = NULL;
+    client->rest_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (client->rest_fd >= 0)
+        client->rest = loop_watch(client->http->loop, client->rest_fd, LOOP_READ, on_rest, client);
+    if (client->rest != NULL)
+        loop_timer_start(client->timer, METRICS_HTTP_CLOSE_MS);
     else
-        answer(client, "200 OK", "", conf->type, page, length);
-    free(page);
-}
-
-/* The next word of a request line that one blank or the line's end ends; false: there is none. */
-static bool take_word(char **at, char **ret_word)
-{
-    char *end = *at + strcspn(*at, " \r\n");
-
-    if (end == *at)
-        return false;
-    *ret_word = *at;
-    *at = *end == ' ' ? end + 1 : end;
-    *end = '\0';
-    return true;
-}
-
-/* The request line: METHOD TARGET HTTP/1.x (RFC 9112 §3); the header fields do not matter here. */
-static void handle(struct client *client)
-{
-    char *at = client->in, *method, *target, *version;
-
-    if (!take_word(&at, &method) || !take_word(&at, &target) || !take_word(&at, &version) ||
-        strncmp(version, "HTTP/1.", 7) != 0) {
-        refuse(client, "400 Bad Request", "");
-        return;
-    }
-    target[strcspn(target, "?")] = '\0';
-    if (strcmp(target, client->http->conf.path) != 0)
-        refuse(client, "404 Not Found", "");
-    else if (strcmp(method, "GET") != 0)
-        refuse(client, "405 Method Not Allowed", "Allow: GET\r\n");
-    else
-        answer_page(client);
-}
-
-static void on_readable(void *arg)
-{
-    struct client *client = arg;
-    size_t room = sizeof(client->in) - 1 - client->in_length;
-    ssize_t n = recv(client->fd, client->in + client->in_length, room, 0);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0 || memchr(client->in + client->in_length, '\0', (size_t)n) != NULL) {
         on_leave(client);
-        return;
-    }
-    client->in_length += (size_t)n;
-    client->in[client->in_length] = '\0';
-    if (strstr(client->in, "\r\n\r\n") != NULL || strstr(client->in, "\n\n") != NULL)
-        handle(client);
-    else if (client->in_length == sizeof(client->in) - 1)
-        refuse(client, "431 Request Header Fields Too Large", "");
 }
 
-static void on_connection(void *arg)
+/* Right after accepting: finds evhttp's connections of new clients; see the top of this file. */
+static void on_adopt(evutil_socket_t fd, short what, void *arg)
 {
     struct metrics_http *http = arg;
-    int fd = accept4(http->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct client *client;
 
-    if (fd < 0) {
-        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-            return;
-        log_warning("control.metrics: %s", strerror(errno));
-        look_away(http);
-        loop_timer_start(http->pause, PAUSE_MS);
-        return;
+    (void)fd;
+    (void)what;
+    for (struct client *client = http->clients; client < http->clients + METRICS_HTTP_CLIENTS_MAX;
+         client++) {
+        bufferevent_event_cb owned = NULL;
+        void *connection = NULL;
+
+        if (client->stream == NULL)
+            continue;
+        bufferevent_getcb(client->stream, NULL, NULL, &owned, &connection);
+        if (owned == NULL) { /* evhttp had no memory for it */
+            on_leave(client);
+            continue;
+        }
+        /* While a request is read, the client's timer runs: no more time for each byte. */
+        bufferevent_set_timeouts(client->stream, NULL, &stall);
+        bufferevent_decref(client->stream);
+        client->stream = NULL;
+        client->connection = connection;
+        evhttp_connection_set_closecb(client->connection, on_close, client);
     }
-    client = calloc(1, sizeof(*client));
-    if (client != NULL)
-        client->timer = loop_timer_new(http->loop, on_leave, client);
-    if (client == NULL || client->timer == NULL) {
-        free(client);
-        close(fd);
-        return;
-    }
-    client->http = http;
-    client->fd = fd;
-    client->next = http->clients;
-    http->clients = client;
-    http->n_clients++;
-    client_wait(client, LOOP_READ, on_readable, METRICS_HTTP_REQUEST_MS);
-    if (http->n_clients >= METRICS_HTTP_CLIENTS_MAX)
-        look_away(http);
 }
 
-/* A listening socket, or a negative errno. */
+/* A connection was accepted, and evhttp wants its bufferevent. */
+static struct bufferevent *on_accept(struct event_base *base, void *arg)
+{
+    struct metrics_http *http = arg;
+    struct client *client = http->clients;
+    struct bufferevent *stream = bufferevent_socket_new(base, -1, 0);
+
+    if (stream == NULL)
+        return NULL; /* evhttp tries the same, and fails */
+    while (client->taken)
+        client++;
+    client->taken = true;
+    client->stream = stream;
+    bufferevent_incref(stream);
+    bufferevent_setwatermark(stream, EV_READ, 0, INPUT_MAX);
+    loop_timer_start(client->timer, METRICS_HTTP_REQUEST_MS);
+    event_active(http->adopt, 0, 0);
+    if (++http->n_clients == METRICS_HTTP_CLIENTS_MAX)
+        evconnlistener_disable(http->listener);
+    return stream;
+}
+
+static struct client *find_client(struct metrics_http *http,
+                                  const struct evhttp_connection *connection)
+{
+    for (int i = 0; i < METRICS_HTTP_CLIENTS_MAX; i++)
+        if (http->clients[i].connection == connection)
+            return &http->clients[i];
+    return NULL;
+}
+
+/* Answers, and ends the connection. `body` is given away, may be NULL. */
+static void answer(struct evhttp_request *request, int status, const char *reason, const char *type,
+                   struct evbuffer *body)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
+    struct evkeyvalq *fields = evhttp_request_get_output_headers(request);
+    char length[24];
+
+    snprintf(length, sizeof(length), "%zu", body == NULL ? 0 : evbuffer_get_length(body));
+    evhttp_add_header(fields, "Content-Type", type);
+    evhttp_add_header(fields, "Content-Length", length);
+    evhttp_add_header(fields, "Connection", "close");
+    /* To one with "keep-alive" evhttp would say that, too. */
+    evhttp_remove_header(evhttp_request_get_input_headers(request), "Connection");
+    evhttp_send_reply(request, status, reason, body);
+    /* evhttp reads on, and would leave without answering a client that ended its own side. */
+    bufferevent_disable(evhttp_connection_get_bufferevent(connection), EV_READ);
+    if (body != NULL)
+        evbuffer_free(body);
+}
+
+static void refuse(struct metrics_http *http, struct evhttp_request *request, int status,
+                   const char *reason)
+{
+    struct client *client = find_client(http, evhttp_request_get_connection(request));
+    struct evbuffer *body = NULL;
+
+    /* It fits any socket. After CONNECT evhttp would go on whatever was answered. */
+    if (client != NULL)
+        loop_timer_start(client->timer, METRICS_HTTP_CLOSE_MS);
+    if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
+        body = evbuffer_new();
+    if (body != NULL)
+        evbuffer_add(body, reason, strlen(reason));
+    answer(request, status, reason, "text/plain", body);
+}
+
+static void free_page(const void *page, size_t length, void *arg)
+{
+    (void)length;
+    (void)arg;
+    free((void *)page);
+}
+
+static void on_page(struct evhttp_request *request, void *arg)
+{
+    struct metrics_http *http = arg;
+    struct client *client = find_client(http, evhttp_request_get_connection(request));
+    struct evbuffer *body;
+    size_t length = 0;
+    char *page;
+
+    if (evhttp_request_get_command(request) != EVHTTP_REQ_GET) {
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
+        refuse(http, request, HTTP_BADMETHOD, "Method Not Allowed");
+        return;
+    }
+    page = http->conf.page(http->conf.arg, &length);
+    body = page == NULL ? NULL : evbuffer_new();
+    if (body != NULL && evbuffer_add_reference(body, page, length, free_page, NULL) == 0) {
+        if (client != NULL)
+            loop_timer_stop(client->timer); /* from now on only a stall ends the connection */
+        answer(request, HTTP_OK, "OK", http->conf.type, body);
+        return;
+    }
+    if (body != NULL)
+        evbuffer_free(body);
+    free(page);
+    refuse(http, request, HTTP_INTERNAL, "Internal Server Error");
+}
+
+static void on_other_path(struct evhttp_request *request, void *arg)
+{
+    refuse(arg, request, HTTP_NOTFOUND, "Not Found");
+}
+
+/* A bound socket, or a negative errno. */
 static int open_socket(const struct sip_addr *addr)
 {
     bool v4 = sip_ip_is_v4(&addr->ip);
@@ -273,37 +299,86 @@ static int open_socket(const struct sip_addr *addr)
     status = v4 ? bind(fd, (const struct sockaddr *)&v4_addr, sizeof(v4_addr))
                 : bind(fd, (const struct sockaddr *)&v6_addr, sizeof(v6_addr));
     if (status == 0)
-        status = listen(fd, METRICS_HTTP_CLIENTS_MAX);
-    if (status == 0)
         return fd;
     status = -errno;
     close(fd);
     return status;
 }
 
+/* The server with its rules; false: no memory. */
+static bool server_init(struct metrics_http *http)
+{
+    http->server = evhttp_new(loop_base(http->loop));
+    if (http->server == NULL)
+        return false;
+    /* All methods, since those that it refuses itself it calls unknown: 501. */
+    evhttp_set_allowed_methods(http->server, UINT16_MAX);
+    evhttp_set_max_headers_size(http->server, METRICS_HTTP_REQUEST_MAX);
+    evhttp_set_max_body_size(http->server, 0);
+    evhttp_set_timeout_tv(http->server, &stall);
+    evhttp_set_bevcb(http->server, on_accept, http);
+    evhttp_set_gencb(http->server, on_other_path, http);
+    return evhttp_set_cb(http->server, http->conf.path, on_page, http) == 0;
+}
+
+static bool clients_init(struct metrics_http *http)
+{
+    for (int i = 0; i < METRICS_HTTP_CLIENTS_MAX; i++) {
+        http->clients[i].http = http;
+        http->clients[i].timer = loop_timer_new(http->loop, on_leave, &http->clients[i]);
+        if (http->clients[i].timer == NULL)
+            return false;
+    }
+    http->look = loop_timer_new(http->loop, on_look, http);
+    http->adopt = event_new(loop_base(http->loop), -1, 0, on_adopt, http);
+    return http->look != NULL && http->adopt != NULL;
+}
+
+/* 0 or a negative errno. */
+static int listen_at(struct metrics_http *http, const struct sip_addr *addr)
+{
+    int fd = open_socket(addr);
+    int status;
+
+    if (fd < 0)
+        return fd;
+    errno = ENOMEM;
+    http->listener = evconnlistener_new(loop_base(http->loop), NULL, NULL,
+                                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                        METRICS_HTTP_CLIENTS_MAX, fd);
+    if (http->listener == NULL) {
+        status = -errno;
+        close(fd);
+        return status;
+    }
+    evconnlistener_set_error_cb(http->listener, on_accept_error);
+    if (evhttp_bind_listener(http->server, http->listener) == NULL) {
+        evconnlistener_free(http->listener);
+        return -ENOMEM;
+    }
+    loop_timer_start(http->look, LOOK_MS);
+    return 0;
+}
+
 struct metrics_http *metrics_http_new(struct loop *loop, const struct sip_addr *addr,
                                       const struct metrics_http_conf *conf)
 {
     struct metrics_http *http = calloc(1, sizeof(*http));
+    int status = -ENOMEM;
 
     errno = ENOMEM;
     if (http == NULL)
         return NULL;
     http->loop = loop;
     http->conf = *conf;
-    http->fd = open_socket(addr);
-    if (http->fd < 0) {
-        errno = -http->fd;
-        free(http);
-        return NULL;
-    }
-    http->pause = loop_timer_new(loop, listen_again, http);
-    if (http->pause != NULL)
-        http->watch = loop_watch(loop, http->fd, LOOP_READ, on_connection, http);
-    if (http->watch != NULL)
+    for (int i = 0; i < METRICS_HTTP_CLIENTS_MAX; i++)
+        http->clients[i].rest_fd = -1;
+    if (clients_init(http) && server_init(http))
+        status = listen_at(http, addr);
+    if (status == 0)
         return http;
     metrics_http_free(http);
-    errno = ENOMEM;
+    errno = -status;
     return NULL;
 }
 
@@ -311,10 +386,14 @@ void metrics_http_free(struct metrics_http *http)
 {
     if (http == NULL)
         return;
-    while (http->clients != NULL)
-        client_free(http->clients);
-    loop_event_free(http->watch);
-    loop_event_free(http->pause);
-    close(http->fd);
+    for (int i = 0; i < METRICS_HTTP_CLIENTS_MAX; i++) {
+        client_done(&http->clients[i]);
+        loop_event_free(http->clients[i].timer);
+    }
+    if (http->server != NULL)
+        evhttp_free(http->server); /* and the listener, and connections not adopted yet */
+    if (http->adopt != NULL)
+        event_free(http->adopt);
+    loop_event_free(http->look);
     free(http);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 for one page that machines fetch: GET, an answer, the end of the connection. Not
- * evhttp, which in libevent 2.1 cannot bound its connections. It does not know what the page says.
+ * HTTP/1.1 for one page that machines fetch: GET, an answer, the end of the connection. It does
+ * not know what the page says.
  */
 #ifndef TANDEM_CONTROL_METRICS_HTTP_H
 #define TANDEM_CONTROL_METRICS_HTTP_H
@@ -13,15 +13,15 @@
 
 enum {
     METRICS_HTTP_CLIENTS_MAX = 16,   /* one more waits until one leaves */
-    METRICS_HTTP_REQUEST_MAX = 4096, /* bytes of request line and header; more are refused: 431 */
+    METRICS_HTTP_REQUEST_MAX = 4096, /* bytes of request line and header; more are refused: 400 */
     METRICS_HTTP_REQUEST_MS = 5000,  /* for a whole request, or the client is left */
     METRICS_HTTP_STALL_MS = 5000,    /* a client that reads nothing for so long is left */
     METRICS_HTTP_CLOSE_MS = 1000,    /* for a client to hang up once it was answered */
 };
 
 struct metrics_http_conf {
-    const char *path;                             /* of the page; others are 404 */
-    const char *type;                             /* its Content-Type */
+    const char *path; /* of the page; others are 404, other methods 405 */
+    const char *type; /* its Content-Type */
     char *(*page)(void *arg, size_t *ret_length); /* for free(); NULL: no memory, 500 */
     void *arg;
 };
