@@ -222,15 +222,11 @@ static void answer(struct evhttp_request *request, int status, const char *reaso
         evbuffer_free(body);
 }
 
-static void refuse(struct metrics_http *http, struct evhttp_request *request, int status,
-                   const char *reason)
+/* The request's timer runs on: after CONNECT evhttp waits for more, whatever was answered. */
+static void refuse(struct evhttp_request *request, int status, const char *reason)
 {
-    struct client *client = find_client(http, evhttp_request_get_connection(request));
     struct evbuffer *body = NULL;
 
-    /* It fits any socket. After CONNECT evhttp would go on whatever was answered. */
-    if (client != NULL)
-        loop_timer_start(client->timer, METRICS_HTTP_CLOSE_MS);
     if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
         body = evbuffer_new();
     if (body != NULL)
@@ -255,7 +251,7 @@ static void on_page(struct evhttp_request *request, void *arg)
 
     if (evhttp_request_get_command(request) != EVHTTP_REQ_GET) {
         evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
-        refuse(http, request, HTTP_BADMETHOD, "Method Not Allowed");
+        refuse(request, HTTP_BADMETHOD, "Method Not Allowed");
         return;
     }
     page = http->conf.page(http->conf.arg, &length);
@@ -269,12 +265,13 @@ static void on_page(struct evhttp_request *request, void *arg)
     if (body != NULL)
         evbuffer_free(body);
     free(page);
-    refuse(http, request, HTTP_INTERNAL, "Internal Server Error");
+    refuse(request, HTTP_INTERNAL, "Internal Server Error");
 }
 
 static void on_other_path(struct evhttp_request *request, void *arg)
 {
-    refuse(arg, request, HTTP_NOTFOUND, "Not Found");
+    (void)arg;
+    refuse(request, HTTP_NOTFOUND, "Not Found");
 }
 
 /* A bound socket, or a negative errno. */

@@ -20,7 +20,7 @@ enum {
 };
 
 struct metrics_http_conf {
-    const char *path; /* of the page; others are 404, other methods 405 */
+    const char *path; /* of the page; others are 404, other methods 405, any body 413 */
     const char *type; /* its Content-Type */
     char *(*page)(void *arg, size_t *ret_length); /* for free(); NULL: no memory, 500 */
     void *arg;
