@@ -3,6 +3,7 @@
 Taking backends out while calls go on: what a dry run says, waiting until the last call has ended,
 through a restart of control, giving up, and a node that drains.
 """
+import contextlib
 import re
 import signal
 import sys
@@ -14,6 +15,12 @@ from harness import SystemTest, main, wait_for                    # noqa: E402
 from phone import Phone                                           # noqa: E402
 
 
+def waiter(lab, *words):
+    """A tandemctl drain that waits, as a process."""
+    return lab.popen("appliance", lab.build / "control/tandemctl", "--socket",
+                     lab.control_socket, "drain", *words)
+
+
 class Drain(SystemTest):
     options = {"backends": 3}
 
@@ -23,10 +30,7 @@ class Drain(SystemTest):
             self.assertEqual(self.lab.ctl("enable", name)[0], 0)
 
     def waiter(self, *words):
-        """A tandemctl drain that waits, as a process."""
-        lab = self.lab
-        return lab.popen("appliance", lab.build / "control/tandemctl", "--socket",
-                         lab.control_socket, "drain", *words)
+        return waiter(self.lab, *words)
 
     def backend(self, name):
         return next(backend for backend in self.lab.ctl("show", "backends", json=True)
@@ -59,7 +63,7 @@ class Drain(SystemTest):
         self.assertGreater(in_progress, 0)
         self.assertEqual(self.backend("kam1")["state"], "up")
         begun = time.monotonic()
-        wait = self.waiter("kam1", "--wait", "--timeout", "60s")
+        wait = self.waiter("kam1", "--wait", "--calls-only", "--timeout", "60s")
         wait.wait_line(r"kam1: \d+ calls left", 10)
         new = self.backend("kam1")["new"]
         lab.control.kill9()
@@ -86,7 +90,7 @@ class Drain(SystemTest):
         status, out, _ = self.lab.ctl("drain", "kam2", "--wait", "--timeout", "2s")
         self.assertEqual(status, 1, out)
         self.assertLess(time.monotonic() - begun, 4)
-        self.assertRegex(out, r"kam2: not empty after \d s: [1-9]\d* calls left; it goes on drain")
+        self.assertRegex(out, r"kam2: not empty after \d s: [1-9]\d* calls left.*; it goes on drain")
         wait = self.waiter("kam3", "--wait")
         wait.wait_line(r"kam3: [1-9]\d* calls left", 10)
         wait.signal(signal.SIGINT)
@@ -140,6 +144,70 @@ class Drain(SystemTest):
             self.assertEqual(status(), 200)
         self.assertNotEqual(lab.ctl("disable", "node")[0], 0)
         calls.finish()
+
+
+class Registrations(SystemTest):
+    """In a lab of its own: no other phones are registered."""
+    options = {"backends": 3}
+
+    def registrations(self):
+        return {backend["name"]: backend["registrations"]
+                for backend in self.lab.ctl("show", "backends", json=True)}
+
+    def wait_registrations(self, name, count, timeout=5):
+        wait_for(lambda: self.registrations()[name] == count, timeout,
+                 f"{name} to have {count} registrations; it has {self.registrations()}")
+
+    def test_drain(self):
+        """
+        30 phones for 60 s each. While their backend drains, those that refresh go to others, one
+        gives up, the rest expire: the count falls with each, and the wait ends when it is 0.
+        """
+        at = {}
+        with contextlib.ExitStack() as stack:
+            for i in range(30):
+                phone = stack.enter_context(Phone(self.lab, "caller", f"drained{i}"))
+                before = self.registrations()
+                phone.register(expires=60)
+                after = self.registrations()
+                gained = [name for name in after if after[name] != before[name]]
+                self.assertEqual(len(gained), 1, f"{before} {after}")
+                at.setdefault(gained[0], []).append(phone)
+            self.say(f"registrations: {self.registrations()}")
+            self.assertEqual(sum(self.registrations().values()), 30)
+            name = max(at, key=lambda backend: len(at[backend]))
+            self.drain_phones(name, at[name])
+
+    def drain_phones(self, name, phones):
+        """Of 10 phones or more, at the backend of that name."""
+        count = len(phones)
+        out = self.lab.ctl("drain", name, "--dry-run")[1]
+        self.assertIn(f"would go elsewhere: {count}", out)
+        begun = time.monotonic()
+        wait = waiter(self.lab, name, "--wait", "--timeout", "100s")
+        wait.wait_line(rf"{name}: 0 calls left, {count} registrations left", 10)
+        status, out, _ = self.lab.ctl("drain", name, "--wait", "--calls-only", "--timeout", "5s")
+        self.assertEqual(status, 0, out)
+        self.assertIn(f"{name}: no calls left, after", out)
+        others = sum(self.registrations().values()) - count
+        for refreshed, phone in enumerate(phones[:-4], 1):
+            phone.register(expires=600)
+            self.assertEqual(self.registrations()[name], count - refreshed)
+        elsewhere = sum(self.registrations().values()) - 4
+        self.assertLessEqual(elsewhere, others + count - 4)
+        self.assertGreaterEqual(elsewhere, count - 4)
+        phones[-4].register(expires=0)     # goes elsewhere, too, and is registered nowhere then
+        self.wait_registrations(name, 3)
+        self.assertTrue(wait.running(), wait.log())
+        self.assertEqual(wait.wait(90), 0, wait.log())
+        took = time.monotonic() - begun
+        self.assertIn(f"{name}: no calls left, no registrations left, after", wait.log())
+        self.assertEqual(self.registrations()[name], 0)
+        self.assertTrue(40 < took < 80, f"{took:.1f} s: those left had 60 s")
+        self.say(f"{name} of {count} registrations empty after {took:.1f} s, its last three when "
+                 f"they expired; it said: {wait.log().strip().splitlines()[1:]}")
+        phones[0].register(expires=0)
+        self.say(f"at the end: {self.registrations()}")
 
 
 if __name__ == "__main__":
