@@ -19,7 +19,8 @@ struct row {
     const char *family, *help; /* help NULL: more of the family before */
     enum metrics_type type;
     enum row_kind kind;
-    const char *label, *value; /* of ROW_PREFIX: a label beside the reason, or NULL */
+    const char *label, *value; /* of ROW_PREFIX: a label beside the reason, or NULL; with a value
+                                  of NULL, what the reason is called there */
 };
 
 static const char VERDICTS[] = "tandem_verdicts_total";
@@ -34,6 +35,12 @@ static const struct row ROWS[] = {
      METRICS_COUNTER, ROW_WORKERS, NULL, NULL},
     {"messages", "tandem_messages_total", "Datagrams to a listener, whatever they hold.",
      METRICS_COUNTER, ROW_WORKERS, NULL, NULL},
+    {"requests_", "tandem_requests_total", "Of these, requests.", METRICS_COUNTER, ROW_PREFIX,
+     "method", NULL},
+    {"responses_", "tandem_responses_total", "Of these, responses.", METRICS_COUNTER, ROW_PREFIX,
+     "class", NULL},
+    {"messages_unreadable", "tandem_unreadable_messages_total",
+     "Of these, those without a start-line of SIP.", METRICS_COUNTER, ROW_SUM, NULL, NULL},
     {"verdict_forwarded_", VERDICTS, "What was decided of messages, and why.", METRICS_COUNTER,
      ROW_PREFIX, "verdict", "forwarded"},
     {"verdict_drop_", VERDICTS, NULL, METRICS_COUNTER, ROW_PREFIX, "verdict", "dropped"},
@@ -160,11 +167,12 @@ static void write_counter(struct metrics_text *text, const struct counters_heade
         write_workers(text, counters, counter);
         return;
     }
-    if (row->label != NULL)
+    if (row->value != NULL)
         labels[n++] = (struct metrics_label){row->label, sip_slice_of(row->value)};
     if (row->kind == ROW_PREFIX)
         labels[n++] = (struct metrics_label){
-            "reason", sip_slice_of(counters_name(counters, counter) + strlen(row->counter))};
+            row->label != NULL && row->value == NULL ? row->label : "reason",
+            sip_slice_of(counters_name(counters, counter) + strlen(row->counter))};
     metrics_sample(text, labels, n, counters_sum(counters, counter));
 }
 

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static const char *const names[COUNTER_VERDICTS] = {
+static const char *const names[COUNTER_REQUESTS] = {
     [COUNTER_RX_FRAMES] = "rx_frames",
     [COUNTER_REASSEMBLED] = "reassembled",
     [COUNTER_TO_TAP] = "to_tap",
@@ -64,7 +64,37 @@ static const char *const names[COUNTER_VERDICTS] = {
     [COUNTER_SNAPSHOTS_REFUSED] = "snapshots_refused",
     [COUNTER_CYCLES] = "cycles",
     [COUNTER_BUSY_CYCLES] = "busy_cycles",
+    [COUNTER_MESSAGES_UNREADABLE] = "messages_unreadable",
 };
+
+static void name_print(uint32_t counter, char ret_name[COUNTERS_NAME_MAX])
+{
+    const char *prefix = "", *name = counter < COUNTER_REQUESTS ? names[counter] : "other";
+    char status_class[] = "1xx";
+
+    if (counter >= COUNTER_VERDICTS) {
+        prefix = "verdict_";
+        name = proxy_reason_name((enum proxy_reason)(counter - COUNTER_VERDICTS));
+    } else if (counter >= COUNTER_RESPONSES) {
+        prefix = "responses_";
+        status_class[0] = (char)('1' + (counter - COUNTER_RESPONSES));
+        name = status_class;
+    } else if (counter >= COUNTER_REQUESTS) {
+        prefix = "requests_";
+        if (counter != COUNTER_REQUESTS + SIP_METHOD_UNKNOWN)
+            name = sip_method_name((enum sip_method)(counter - COUNTER_REQUESTS));
+    }
+    snprintf(ret_name, COUNTERS_NAME_MAX, "%s%s", prefix, name);
+}
+
+enum counter counters_kind(const struct sip_msg *msg)
+{
+    if (msg->kind == SIP_REQUEST && msg->method < SIP_METHOD_COUNT)
+        return (enum counter)(COUNTER_REQUESTS + msg->method);
+    if (msg->kind == SIP_RESPONSE && msg->status >= 100 && msg->status < 700)
+        return (enum counter)(COUNTER_RESPONSES + msg->status / 100 - 1);
+    return COUNTER_MESSAGES_UNREADABLE;
+}
 
 static struct counters_header shape(uint32_t n_workers)
 {
@@ -91,15 +121,8 @@ struct counters_header *counters_init(void *memory, uint32_t n_workers, uint64_t
     h->epoch = epoch;
     h->start_s = start_s;
     h->start_mono_s = start_mono_s;
-    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
-        char *name = (char *)memory + h->names + (size_t)i * COUNTERS_NAME_MAX;
-
-        if (i < COUNTER_VERDICTS)
-            snprintf(name, COUNTERS_NAME_MAX, "%s", names[i]);
-        else
-            snprintf(name, COUNTERS_NAME_MAX, "verdict_%s",
-                     proxy_reason_name((enum proxy_reason)(i - COUNTER_VERDICTS)));
-    }
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++)
+        name_print(i, (char *)memory + h->names + (size_t)i * COUNTERS_NAME_MAX);
     return h;
 }
 

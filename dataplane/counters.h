@@ -7,6 +7,7 @@
  *   rx_frames + reassembled = to_tap + fragments + messages + the sum of drop_frame_*
  *   fragments = fragments_joined + fragments_waiting + the sum of drop_fragment_*
  *   messages  = forwarded + replied + dropped + punted
+ *             = the sum of requests_* + the sum of responses_* + messages_unreadable
  *   forwarded = the sum of verdict_forwarded_*, replied of verdict_STATUS_*, dropped of
  *               verdict_drop_*, punted of verdict_punt_*
  *   forwarded + replied = sip_tx + sip_tx_drop + sip_mtu_drop + sip_no_route + sip_held
@@ -76,18 +77,24 @@ enum counter {
     COUNTER_PATH_MTUS,          /* learnt, again too */
     COUNTER_FRAME_BUFFERS_USED, /* gauges, main's, once a second: of the ports' pools, those that */
     COUNTER_DATAGRAM_BUFFERS_USED, /* lie in a driver's rings included, and of the large ones */
-    COUNTER_CALLS_INHERITED, /* entries taken over from the data plane before */
+    COUNTER_CALLS_INHERITED,       /* entries taken over from the data plane before */
     COUNTER_SNAPSHOTS_ACCEPTED,
     COUNTER_SNAPSHOTS_REFUSED,
     COUNTER_CYCLES,      /* of the time stamp counter, a worker's since it began to run */
     COUNTER_BUSY_CYCLES, /* of these, in turns that found work: over the first, its busy share */
-    COUNTER_VERDICTS,    /* and on: verdict_<proxy_reason_name>, each */
+    COUNTER_MESSAGES_UNREADABLE, /* without a start-line of SIP: keep-alives, STUN, junk */
+    COUNTER_REQUESTS,            /* and on: requests_<method>, each of enum sip_method */
+    COUNTER_RESPONSES = COUNTER_REQUESTS + SIP_METHOD_COUNT, /* and on: responses_1xx to _6xx */
+    COUNTER_VERDICTS = COUNTER_RESPONSES + 6, /* and on: verdict_<proxy_reason_name>, each */
     COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,
 };
 
 /* Slots of the call table: backends known at once, those that left and still have calls included.
  * A snapshot with more is refused; a configuration may name half as many. */
 enum { COUNTERS_SLOTS = 32768 };
+
+/* The counter of what a message is, as far as it could be read: the third law's. */
+enum counter counters_kind(const struct sip_msg *msg);
 
 /* Bytes that the counters of n workers take. */
 uint64_t counters_bytes(uint32_t n_workers);

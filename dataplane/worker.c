@@ -143,6 +143,7 @@ static void route(struct worker *w)
         struct job *job = &w->jobs[i];
 
         proxy_decide(w->current.view, &job->input, &job->output);
+        worker_count(w, counters_kind(&job->msg), 1);
         worker_count(w, counter_of[job->output.verdict], 1);
         worker_count(w, COUNTER_VERDICTS + job->output.reason, 1);
         count_slot(w, job);

@@ -10,6 +10,7 @@ LAWS = [
     (["rx_frames", "reassembled"], ["to_tap", "fragments", "messages", "drop_frame_*"]),
     (["fragments"], ["fragments_joined", "fragments_waiting", "drop_fragment_*"]),
     (["messages"], ["forwarded", "replied", "dropped", "punted"]),
+    (["messages"], ["requests_*", "responses_*", "messages_unreadable"]),
     (["forwarded"], ["verdict_forwarded_*"]),
     (["dropped"], ["verdict_drop_*"]),
     (["punted"], ["verdict_punt_*"]),
