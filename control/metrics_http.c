@@ -12,12 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -26,6 +24,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "control/address.h"
 #include "control/log.h"
 
 enum {
@@ -278,23 +277,20 @@ static void on_other_path(struct evhttp_request *request, void *arg)
 static int open_socket(const struct sip_addr *addr)
 {
     bool v4 = sip_ip_is_v4(&addr->ip);
-    struct sockaddr_in v4_addr = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
-    struct sockaddr_in6 v6_addr = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+    union address address;
+    socklen_t size = address_to_kernel(addr, &address);
     int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int on = 1;
     int status;
 
     if (fd < 0)
         return -errno;
-    memcpy(&v4_addr.sin_addr, addr->ip.bytes + 12, sizeof(v4_addr.sin_addr));
-    memcpy(&v6_addr.sin6_addr, addr->ip.bytes, sizeof(v6_addr.sin6_addr));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND, &on,
                sizeof(on));
     if (!v4)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    status = v4 ? bind(fd, (const struct sockaddr *)&v4_addr, sizeof(v4_addr))
-                : bind(fd, (const struct sockaddr *)&v6_addr, sizeof(v6_addr));
+    status = bind(fd, &address.any, size);
     if (status == 0)
         return fd;
     status = -errno;

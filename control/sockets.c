@@ -6,11 +6,10 @@
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "control/address.h"
 
 struct socket_of {
     struct socket_of *next;
@@ -20,12 +19,6 @@ struct socket_of {
 
 struct sockets {
     struct socket_of *first;
-};
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
 };
 
 struct sockets *sockets_new(void)
@@ -52,21 +45,6 @@ void sockets_free(struct sockets *sockets)
     free(sockets);
 }
 
-static socklen_t to_kernel(const struct sip_addr *addr, union address *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (sip_ip_is_v4(&addr->ip)) {
-        ret->v4.sin_family = AF_INET;
-        ret->v4.sin_port = htons(addr->port);
-        memcpy(&ret->v4.sin_addr, sip_ip_v4_bytes(&addr->ip), 4);
-        return sizeof(ret->v4);
-    }
-    ret->v6.sin6_family = AF_INET6;
-    ret->v6.sin6_port = htons(addr->port);
-    memcpy(&ret->v6.sin6_addr, addr->ip.bytes, 16);
-    return sizeof(ret->v6);
-}
-
 static int set(int fd, int level, int option, const void *value, size_t size)
 {
     return setsockopt(fd, level, option, value, (socklen_t)size) == 0 ? 0 : -errno;
@@ -82,7 +60,7 @@ static int prepare(int fd, const struct sip_addr *addr)
     const struct sock_fprog filter = {.len = 1, .filter = &nothing};
     bool v4 = sip_ip_is_v4(&addr->ip);
     union address to;
-    socklen_t size = to_kernel(addr, &to);
+    socklen_t size = address_to_kernel(addr, &to);
     int one = 1, status;
 
     status = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
@@ -136,7 +114,7 @@ int sockets_send(struct sockets *sockets, const struct sip_addr *from, const str
                  const void *bytes, size_t length)
 {
     union address address;
-    socklen_t size = to_kernel(to, &address);
+    socklen_t size = address_to_kernel(to, &address);
     int fd = socket_at(sockets, from);
 
     if (fd < 0)

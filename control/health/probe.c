@@ -10,15 +10,14 @@
 #include <inttypes.h>
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/address.h"
 #include "control/health/heap.h"
 #include "dataplane/lb/siphash.h"
 
@@ -41,12 +40,6 @@ struct pending {
     uint32_t id;
     uint32_t next_free; /* index + 1 */
     uint64_t sent_us;
-};
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
 };
 
 struct door { /* a family's socket; fd -1: not open */
@@ -153,35 +146,6 @@ void prober_from(struct prober *p, const struct sip_ip *node)
         if (p->pending[i].nonce != 0)
             release(p, i);
     }
-}
-
-static socklen_t to_kernel(const struct sip_addr *addr, int family, union address *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (family == V4) {
-        ret->v4.sin_family = AF_INET;
-        ret->v4.sin_port = htons(addr->port);
-        memcpy(&ret->v4.sin_addr, sip_ip_v4_bytes(&addr->ip), 4);
-        return sizeof(ret->v4);
-    }
-    ret->v6.sin6_family = AF_INET6;
-    ret->v6.sin6_port = htons(addr->port);
-    memcpy(&ret->v6.sin6_addr, addr->ip.bytes, 16);
-    return sizeof(ret->v6);
-}
-
-static struct sip_addr from_kernel(const union address *from)
-{
-    struct sip_addr addr = {.port = 0};
-
-    if (from->any.sa_family == AF_INET) {
-        addr.ip = sip_ip_from_v4((const uint8_t *)&from->v4.sin_addr);
-        addr.port = ntohs(from->v4.sin_port);
-    } else if (from->any.sa_family == AF_INET6) {
-        addr.ip = sip_ip_from_v6((const uint8_t *)&from->v6.sin6_addr);
-        addr.port = ntohs(from->v6.sin6_port);
-    }
-    return addr;
 }
 
 /* Where a pending probe is whose branch this is; UINT32_MAX: none of ours. */
@@ -300,7 +264,7 @@ static bool read_one(struct door *door, int flags)
     length = recvmsg(door->fd, &msg, flags | MSG_DONTWAIT);
     if (length < 0)
         return errno != EAGAIN && errno != EWOULDBLOCK && (flags & MSG_ERRQUEUE) == 0;
-    addr = from_kernel(&name);
+    addr = address_from_kernel(&name);
     if ((flags & MSG_ERRQUEUE) == 0)
         take_answer(p, (size_t)length, &addr);
     else if (is_unreachable(&msg))
@@ -368,37 +332,18 @@ static int open_door(struct prober *p, int family)
                 : set(door->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     if (status == 0 && !v4)
         status = set(door->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    if (status == 0 && bind(door->fd, &address.any, to_kernel(&from, family, &address)) != 0)
+    if (status == 0 && bind(door->fd, &address.any, address_to_kernel(&from, &address)) != 0)
         status = -errno;
     if (status == 0 && getsockname(door->fd, &address.any, &size) != 0)
         status = -errno;
     if (status == 0) {
-        door->from = from_kernel(&address);
+        door->from = address_from_kernel(&address);
         door->reading = loop_watch(p->loop, door->fd, LOOP_READ, on_readable, door);
         status = door->reading == NULL ? -ENOMEM : 0;
     }
     if (status != 0)
         close_door(door);
     return status;
-}
-
-/* What the kernel would send from: the answer's Via must lead back to us. */
-static struct sip_ip source_of(const struct sip_addr *to, int family)
-{
-    union address address;
-    socklen_t size = to_kernel(to, family, &address);
-    struct sip_addr from = *to;
-    int fd = socket(family == V4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return from.ip;
-    if (connect(fd, &address.any, size) == 0) {
-        size = sizeof(address);
-        if (getsockname(fd, &address.any, &size) == 0)
-            from = from_kernel(&address);
-    }
-    close(fd);
-    return from.ip;
 }
 
 /* A free place among the pending. 0, -ENOBUFS or -ENOMEM. */
@@ -467,10 +412,10 @@ static int print(const struct sip_addr *from, const struct sip_addr *to, uint64_
  * then. A negative errno: it is we who cannot send (an address that is not ours), which says
  * nothing about the backend.
  */
-static int hand_over(int fd, const char *text, size_t length, const struct sip_addr *to, int family)
+static int hand_over(int fd, const char *text, size_t length, const struct sip_addr *to)
 {
     union address address;
-    socklen_t size = to_kernel(to, family, &address);
+    socklen_t size = address_to_kernel(to, &address);
 
     for (int i = 0; i < 3; i++) { /* an error of a probe before is reported here once */
         if (sendto(fd, text, length, 0, &address.any, size) >= 0)
@@ -494,15 +439,17 @@ int prober_send(struct prober *p, uint32_t id, const struct sip_addr *to, uint32
     if (status != 0)
         return status;
     from = door->from;
-    if (!p->has_node || sip_ip_is_v4(&p->node) != (family == V4))
-        from.ip = source_of(to, family);
+    if (!p->has_node || sip_ip_is_v4(&p->node) != (family == V4)) {
+        from.ip = to->ip; /* the kernel's choice, for the answer's Via must lead back to us */
+        address_source(to, &from.ip);
+    }
     pending = &p->pending[index];
     *pending =
         (struct pending){.nonce = make_nonce(p), .to = *to, .id = id, .sent_us = probe_now_us()};
     length = print(&from, to, pending->nonce, index, text);
     heap_set(&p->deadlines, index, pending->sent_us / 1000 + timeout_ms);
     arm(p, pending->sent_us / 1000, pending->sent_us / 1000 + timeout_ms);
-    status = hand_over(door->fd, text, (size_t)length, to, family);
+    status = hand_over(door->fd, text, (size_t)length, to);
     if (status != 0)
         release(p, index);
     return status;
