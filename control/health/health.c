@@ -267,25 +267,6 @@ static void on_timer(void *arg)
     publish(h);
 }
 
-static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip_msg *msg,
-                      uint32_t latency_us)
-{
-    struct health *h = arg;
-    struct machine_answer answer;
-    struct watch *w;
-
-    follow(h);
-    w = watches_find(&h->watches, id);
-    if (w == NULL)
-        return;
-    probe_read(msg, w->conf, latency_us, &answer);
-    tally_answer(&w->probes, latency_us);
-    machine_answered(&w->machine, w->conf, now_ms(), sent_ms, &answer);
-    note(h, w, now_ms());
-    arm(h);
-    publish(h);
-}
-
 /*
  * Without the data plane probes may have no way out or back (the exception path is its): then only
  * answers count. So it is for what was sent just after it came.
@@ -301,36 +282,66 @@ static bool is_blind(struct health *h, uint64_t sent_ms)
     return hello == NULL || sent_ms < h->sight_ms;
 }
 
-static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
+/* The backend that an event is about; NULL: it is not watched. */
+static struct watch *enter(struct health *h, uint32_t id)
 {
-    struct health *h = arg;
-    struct watch *w;
-
     follow(h);
-    w = watches_find(&h->watches, id);
-    if (w == NULL || is_blind(h, sent_ms))
-        return;
-    w->probes.silent++;
-    machine_timed_out(&w->machine, w->conf, now_ms(), sent_ms);
-    note(h, w, now_ms());
+    return watches_find(&h->watches, id);
+}
+
+/* The same for what says nothing when we are blind. */
+static struct watch *enter_seeing(struct health *h, uint32_t id, uint64_t sent_ms)
+{
+    struct watch *w = enter(h, id);
+
+    return w == NULL || is_blind(h, sent_ms) ? NULL : w;
+}
+
+/* After an event. */
+static void leave(struct health *h, struct watch *w, uint64_t now)
+{
+    note(h, w, now);
     arm(h);
     publish(h);
 }
 
+static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip_msg *msg,
+                      uint32_t latency_us)
+{
+    struct watch *w = enter(arg, id);
+    struct machine_answer answer;
+    uint64_t now = now_ms();
+
+    if (w == NULL)
+        return;
+    probe_read(msg, w->conf, latency_us, &answer);
+    tally_answer(&w->probes, latency_us);
+    machine_answered(&w->machine, w->conf, now, sent_ms, &answer);
+    leave(arg, w, now);
+}
+
+static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
+{
+    struct watch *w = enter_seeing(arg, id, sent_ms);
+    uint64_t now = now_ms();
+
+    if (w == NULL)
+        return;
+    w->probes.silent++;
+    machine_timed_out(&w->machine, w->conf, now, sent_ms);
+    leave(arg, w, now);
+}
+
 static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
 {
-    struct health *h = arg;
-    struct watch *w;
+    struct watch *w = enter_seeing(arg, id, sent_ms);
+    uint64_t now = now_ms();
 
-    follow(h);
-    w = watches_find(&h->watches, id);
-    if (w == NULL || is_blind(h, sent_ms))
+    if (w == NULL)
         return;
     w->probes.refused++;
-    machine_refused(&w->machine, w->conf, now_ms(), sent_ms);
-    note(h, w, now_ms());
-    arm(h);
-    publish(h);
+    machine_refused(&w->machine, w->conf, now, sent_ms);
+    leave(arg, w, now);
 }
 
 /* Places the probe calls that are due, as many as there may be. */
@@ -358,11 +369,9 @@ static void place_calls(struct health *h)
 static void on_media(void *arg, uint32_t id, uint64_t begun_ms, const struct media_result *result)
 {
     struct health *h = arg;
+    struct watch *w = enter(h, id);
     uint64_t now = now_ms();
-    struct watch *w;
 
-    follow(h);
-    w = watches_find(&h->watches, id);
     if (w == NULL || !w->media.known)
         return;
     if (result->word == MEDIA_BAD && is_blind(h, begun_ms)) {
@@ -371,9 +380,7 @@ static void on_media(void *arg, uint32_t id, uint64_t begun_ms, const struct med
     }
     media_track_take(&w->media, &w->conf->media, result, now);
     machine_media(&w->machine, w->conf, now, w->media.down, result->why);
-    note(h, w, now);
-    arm(h);
-    publish(h);
+    leave(h, w, now);
 }
 
 static void on_room(void *arg)
@@ -498,10 +505,8 @@ static void view_media(const struct watch *w, uint64_t now, struct health_view *
 bool health_of(struct health *h, uint32_t id, struct health_view *ret)
 {
     uint64_t now = now_ms();
-    const struct watch *w;
+    const struct watch *w = enter(h, id);
 
-    follow(h);
-    w = watches_find(&h->watches, id);
     if (w == NULL)
         return false;
     ret->state = w->machine.state;
