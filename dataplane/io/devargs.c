@@ -29,6 +29,7 @@ enum {
     FRAME_COUNT_MAX = 16384,
     /* A pool never needs more than all rings of a queue, main's TAP and what is held. */
     MBUFS_MAX_A_QUEUE = 16384,
+    MBUFS_MAX_PCAP = 1 << 17, /* of a queue that plays a file again and again: it lies there whole */
     MBUFS_SHARED = 1024, /* TAP, caches, frames between main and workers */
 };
 
@@ -117,7 +118,8 @@ int io_devargs_sizes(const struct cfg_dataplane *cfg, uint32_t port, uint32_t mt
     const struct cfg_port *p = &cfg->ports[port];
     struct io_devargs_sizes sizes = {.data_room = data_room(p, mtu)};
     uint64_t least = (uint64_t)drivers[p->driver].mbufs_a_queue * cfg->n_workers + MBUFS_SHARED;
-    uint64_t most = (uint64_t)MBUFS_MAX_A_QUEUE * cfg->n_workers + MBUFS_SHARED;
+    uint64_t most_a_queue = p->driver == CFG_PCAP ? MBUFS_MAX_PCAP : MBUFS_MAX_A_QUEUE;
+    uint64_t most = most_a_queue * cfg->n_workers + MBUFS_SHARED;
     uint64_t room, mbufs;
 
     if (sizes.data_room == 0)
@@ -199,19 +201,22 @@ static int pcap_text(const struct cfg_dataplane *cfg, const struct cfg_port *por
     return length < IO_DEVARGS_TEXT_MAX ? 0 : -EINVAL;
 }
 
-/* memif: `SOCKET[,option…]`; null: options alone or nothing. */
-static int optional_text(const struct cfg_port *port, const char *name, char *ret_text)
+/* `SOCKET[,option…]` */
+static int memif_text(const struct cfg_port *port, const char *name, char *ret_text)
 {
-    bool memif = port->driver == CFG_MEMIF;
-    const char *device = port->device != NULL ? port->device : "";
     int length;
 
-    if (memif && (device[0] == 0 || device[0] == ','))
+    if (port->device[0] == 0 || port->device[0] == ',')
         return -EINVAL;
-    length = snprintf(ret_text, IO_DEVARGS_TEXT_MAX, "%s%s%s", name,
-                      memif ? ",socket=" : (strchr(device, '=') != NULL ? "," : ""),
-                      memif || strchr(device, '=') != NULL ? device : "");
+    length = snprintf(ret_text, IO_DEVARGS_TEXT_MAX, "%s,socket=%s", name, port->device);
     return length < IO_DEVARGS_TEXT_MAX ? 0 : -EINVAL;
+}
+
+/* Takes whatever is sent, and receives nothing: left alone the driver makes frames without end. */
+static int null_text(const struct cfg_port *port, const char *name, char *ret_text)
+{
+    snprintf(ret_text, IO_DEVARGS_TEXT_MAX, "%s,no-rx=1", name);
+    return port->device == NULL ? 0 : -EINVAL;
 }
 
 static int kernel_text(const struct cfg_dataplane *cfg, const struct cfg_port *port,
@@ -259,8 +264,10 @@ int io_devargs_device(const struct cfg_dataplane *cfg, uint32_t port, uint32_t d
                              p->name, p->device);
         break;
     case CFG_MEMIF:
+        error = memif_text(p, name, ret_text);
+        break;
     case CFG_NULL:
-        error = optional_text(p, name, ret_text);
+        error = null_text(p, name, ret_text);
         break;
     default:
         error = kernel_text(cfg, p, name, device, ret_text);

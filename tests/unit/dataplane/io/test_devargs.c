@@ -65,8 +65,8 @@ static void tells_each_driver(void **state)
         {CFG_PCAP, "a,b,c", 1, 0, 1, NULL},
         {CFG_PCAP, ",out.pcap", 1, 0, 1, NULL},
         {CFG_PCAP, "infinite_rx=1", 1, 0, 1, NULL},
-        {CFG_NULL, NULL, 2, 0, 1, "net_null_p0w0"},
-        {CFG_NULL, "size=64", 1, 0, 1, "net_null_p0w0,size=64"},
+        {CFG_NULL, NULL, 2, 0, 1, "net_null_p0w0,no-rx=1"},
+        {CFG_NULL, "size=64", 1, 0, 1, NULL},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -134,6 +134,7 @@ static void sizes_fit_driver_and_memory(void **state)
         {CFG_AF_XDP, 0, 1500, 8, 256, -ENOMEM},
         {CFG_PCI, 0, 9000, 2, 256, 0},
         {CFG_PCAP, 0, 65535, 1, 256, -EINVAL},
+        {CFG_PCAP, 0, 1500, 1, 1024, 0},
         {CFG_NULL, 0, 1500, 1, 32, 0},
     };
 
@@ -153,6 +154,8 @@ static void sizes_fit_driver_and_memory(void **state)
             continue;
         assert_true((uint64_t)sizes.mbufs * (192 + sizes.data_room) <= cfg.memory_bytes / 2);
         assert_true(sizes.data_room <= 65535);
+        if (cases[i].driver == CFG_PCAP) /* a file that is played again and again lies there */
+            assert_true(sizes.mbufs > 65536);
         if (cases[i].driver == CFG_AF_XDP) /* mempool object: less than a page */
             assert_true(sizes.data_room + 192 <= PAGE);
         if (cases[i].driver != CFG_AF_PACKET) {
@@ -190,16 +193,16 @@ static void tells_eal_of_memory(void **state)
         const char *line; /* NULL: refused */
     } cases[] = {
         {CFG_NULL, CFG_HUGEPAGES_AUTO, 0,
-         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
+         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0,no-rx=1"},
         {CFG_NULL, CFG_HUGEPAGES_AUTO, 255,
-         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
+         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0,no-rx=1"},
         {CFG_NULL, CFG_HUGEPAGES_AUTO, 256,
-         "--in-memory -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
+         "--in-memory -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0,no-rx=1"},
         {CFG_NULL, CFG_HUGEPAGES_ON, 256,
-         "--in-memory -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
+         "--in-memory -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0,no-rx=1"},
         {CFG_NULL, CFG_HUGEPAGES_ON, 255, NULL},
         {CFG_NULL, CFG_HUGEPAGES_OFF, 4096,
-         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0"},
+         "--no-huge --no-shconf -m 256 --no-pci --iova-mode=va --vdev net_null_p0w0,no-rx=1"},
         {CFG_PCI, CFG_HUGEPAGES_AUTO, 256, "--in-memory -m 256 -a 0000:03:00.0"},
         {CFG_PCI, CFG_HUGEPAGES_AUTO, 0, NULL},
         {CFG_PCI, CFG_HUGEPAGES_OFF, 256, NULL},
