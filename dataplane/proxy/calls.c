@@ -3,6 +3,9 @@
  * What requests and responses teach the call table, and what it says of a request (rule 4). The
  * transaction noted in an entry is the one that began it or the caller's last without a To-tag, so
  * that only its own final response ends a call: branches of a fork share the Call-ID.
+ *
+ * A call that a backend passes on comes past us twice. What the caller sent and was told decides:
+ * what the callee answers may never come to the caller, when the backend between them has died.
  */
 #include "dataplane/proxy/work.h"
 
@@ -144,6 +147,26 @@ static void begin_elsewhere(struct proxy_work *w, uint32_t transaction)
     put(w, w->out->backend, state, transaction);
 }
 
+static void end_call(struct proxy_work *w)
+{
+    if (is_call(w))
+        lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
+}
+
+static bool gives_up(const struct proxy_work *w)
+{
+    if (w->msg->method == SIP_BYE)
+        return w->msg->to_tag.length > 0;
+    return w->msg->method == SIP_CANCEL && w->call.state == LB_CALL_BEGUN &&
+           proxy_calls_is_transaction(w);
+}
+
+void proxy_calls_refused(struct proxy_work *w)
+{
+    if (w->known && gives_up(w) && !live_backend(w, w->call_backend))
+        end_call(w);
+}
+
 void proxy_calls_inward(struct proxy_work *w)
 {
     uint32_t transaction;
@@ -152,6 +175,9 @@ void proxy_calls_inward(struct proxy_work *w)
         inward_in_dialog(w);
         return;
     }
+    /* To whom a CANCEL goes instead of a backend that is down can only say that he knows no call. */
+    if (w->msg->method == SIP_CANCEL)
+        proxy_calls_refused(w);
     transaction = request_transaction(w);
     if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
         touch(w); /* a spiral: the entry is the outer transaction's */
@@ -163,6 +189,23 @@ void proxy_calls_inward(struct proxy_work *w)
         begin_again(w, transaction);
 }
 
+/* What a backend passes on of what we gave it: our Via is below its own. */
+static bool is_passed_on(const struct proxy_work *w)
+{
+    return proxy_own_vias(w) > 0;
+}
+
+/*
+ * No call begins. An ACK that is passed on is one to a 2xx, which went to the caller past another
+ * table than this one: control's, or another node's.
+ */
+static void outward_of_call(struct proxy_work *w)
+{
+    touch(w);
+    if (w->msg->method == SIP_ACK && w->call.state == LB_CALL_BEGUN && is_passed_on(w))
+        lb_call_change(w->in->calls, &w->call, LB_CALL_LIVE, w->in->now_s, w->in->counts);
+}
+
 void proxy_calls_outward(struct proxy_work *w)
 {
     enum lb_call_state state = state_of_request(w->msg);
@@ -170,14 +213,16 @@ void proxy_calls_outward(struct proxy_work *w)
 
     if (state == LB_CALL_FREE || state == LB_CALL_OTHER) {
         if (w->known)
-            touch(w);
+            outward_of_call(w);
         return;
     }
     over = w->known && (w->call.state == LB_CALL_ENDED || w->call.state == LB_CALL_OTHER) &&
            w->msg->to_tag.length == 0;
     /* Whose backend is down or gone is the sender's, who goes on with it. */
     orphan = w->known && !live_backend(w, w->call_backend);
-    if (!w->known || ((over || orphan) && w->call_backend != w->out->sender))
+    if (over && is_passed_on(w))
+        touch(w); /* sent again, since nobody answers, after the caller's end of it was over */
+    else if (!w->known || ((over || orphan) && w->call_backend != w->out->sender))
         put(w, w->out->sender, state, request_transaction(w));
     else if (over && w->call.transaction != request_transaction(w))
         begin_again(w, request_transaction(w));
@@ -255,10 +300,10 @@ static void register_succeeded(struct proxy_work *w)
         lb_call_change(w->in->calls, &w->call, LB_CALL_OTHER, w->in->now_s, w->in->counts);
 }
 
-static void end_call(struct proxy_work *w)
+/* The caller hears of a 2xx by what the backend makes of it, and that comes past us again. */
+static bool is_for_caller(const struct proxy_work *w, int32_t backend)
 {
-    if (is_call(w))
-        lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
+    return backend == LB_NO_BACKEND || backend != w->out->backend || proxy_own_vias(w) < 2;
 }
 
 /* What the pool that was entered learns from a success, and while it rings. True: that was all. */
@@ -266,7 +311,7 @@ static bool learn_progress(struct proxy_work *w, int32_t backend)
 {
     uint16_t status = w->msg->status;
 
-    if (w->msg->method == SIP_INVITE && status >= 200 && status < 300)
+    if (w->msg->method == SIP_INVITE && status >= 200 && status < 300 && is_for_caller(w, backend))
         invite_succeeded(w, backend);
     if (!w->known)
         return true;

@@ -46,8 +46,7 @@ static bool check_proxy_require(struct proxy_work *w)
     return true;
 }
 
-/* Our own Vias are spirals, and legal, until there are too many of them. */
-static bool check_loop(struct proxy_work *w)
+uint32_t proxy_own_vias(const struct proxy_work *w)
 {
     const struct sip_field *field = sip_msg_first(w->msg, SIP_VIA);
     struct sip_slice rest = w->msg->top_via.rest; /* the top one was read already */
@@ -62,7 +61,13 @@ static bool check_loop(struct proxy_work *w)
         if (field != NULL)
             rest = sip_msg_value(w->msg, field);
     }
-    return own > PROXY_OWN_VIAS_MAX ? proxy_refuse(w, PROXY_REPLY_482_LOOP) : true;
+    return own;
+}
+
+/* Our own Vias are spirals, and legal, until there are too many of them. */
+static bool check_loop(struct proxy_work *w)
+{
+    return proxy_own_vias(w) > PROXY_OWN_VIAS_MAX ? proxy_refuse(w, PROXY_REPLY_482_LOOP) : true;
 }
 
 bool proxy_check(struct proxy_work *w)

@@ -40,6 +40,7 @@ static bool send_to(struct proxy_work *w, int32_t backend, uint16_t port, enum p
 /* At once, and without Retry-After: it would keep the phone from us, who are well. */
 bool proxy_refuse_dialog(struct proxy_work *w)
 {
+    proxy_calls_refused(w);
     proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);
     w->out->retry_after_s = 0;
     return false;
@@ -206,8 +207,10 @@ static bool rules_4_to_7(struct proxy_work *w)
         rule = PROXY_RULE_TABLE;
         backend = rule_6_table(w);
     }
-    if (backend < 0)
+    if (backend < 0) {
+        proxy_calls_refused(w);
         return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND); /* rule 7 */
+    }
     return send_to(w, backend, w->backends[backend].port, rule);
 }
 

@@ -81,6 +81,8 @@ void proxy_reply_tag(const struct snapshot *s, const struct sip_msg *request,
 
 /* check.c */
 bool proxy_check(struct proxy_work *w); /* RFC 3261 §16.3 */
+/* How many Vias of a message are ours: so often it came past us, and a response will. */
+uint32_t proxy_own_vias(const struct proxy_work *w);
 /* Whether an option tag of Proxy-Require may pass; an empty element says nothing. */
 bool proxy_allows_extension(const struct snapshot *s, const struct snapshot_service *service,
                             struct sip_slice tag);
@@ -154,6 +156,8 @@ bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or cha
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
+/* A request that no backend gets: the caller is told so, and then a BYE or a CANCEL is the end. */
+void proxy_calls_refused(struct proxy_work *w);
 /* Mode direct, which sees what comes from outside only. The pool is entered. */
 void proxy_calls_direct_request(struct proxy_work *w);
 void proxy_calls_direct_response(struct proxy_work *w);

@@ -10,21 +10,9 @@
 #include <stdio.h>
 
 #include "dataplane/proxy/work.h"
-#include "tests/unit/dataplane/proxy/stage.h"
+#include "tests/unit/dataplane/proxy/message.h"
 
-#define VIP "192.0.2.10:5060"
-#define CALLER "203.0.113.5:5060"
-
-enum { NOT_KNOWN = -1, AT_2 = 1 };
-
-/* One message. `via` is the sender's branch; a response goes back on the Via of that request. */
-struct message {
-    const char *from;
-    const char *start; /* METHOD, or STATUS METHOD for a response */
-    const char *branch;
-    bool to_tag;
-    int state; /* enum lb_call_state after it, or NOT_KNOWN */
-};
+enum { NOT_KNOWN = MESSAGE_NOT_KNOWN, AT_2 = 1 };
 
 struct call_case {
     const char *name;
@@ -33,7 +21,7 @@ struct call_case {
 };
 
 #define K "10.0.0.12:5060"
-#define C CALLER
+#define C MESSAGE_CALLER
 
 static const struct call_case cases[] = {
     {"a call",
@@ -170,49 +158,6 @@ static const struct call_case cases[] = {
      0},
 };
 
-/* Header fields that the next message has beside its own; each ends with \n. */
-static const char *more_fields = "";
-
-static void forget(struct stage *stage)
-{
-    size_t bytes = lb_call_table_bytes(STAGE_CALLS);
-
-    memset(stage->calls, 0, bytes);
-    lb_call_table_init(stage->calls, STAGE_CALLS);
-}
-
-static void send_request(struct stage *stage, const struct message *m)
-{
-    char in[1024], name[32];
-    const char *via;
-
-    snprintf(in, sizeof(in),
-             "%s sip:x@198.51.100.9 SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s\n"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>%s\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
-             m->start, m->branch, m->to_tag ? ";tag=2" : "", m->start, more_fields);
-    stage_send(stage, m->from, VIP, in);
-    assert_int_equal(stage->output.verdict, PROXY_FORWARD);
-    via = strstr(stage->out, "Via: ") + 5;
-    snprintf(in, sizeof(in), "%.*s", (int)(strchr(via, '\r') - via), via);
-    snprintf(name, sizeof(name), "v%s", m->branch);
-    stage_set(stage, name, in);
-    snprintf(name, sizeof(name), "r%s", m->branch);
-    snprintf(in, sizeof(in), "%.*s", (int)strcspn(m->from, ":"), m->from);
-    stage_set(stage, name, in);
-}
-
-static void send_response(struct stage *stage, const struct message *m)
-{
-    char in[1024];
-
-    snprintf(in, sizeof(in),
-             "SIP/2.0 %.3s X\nVia: $(v%s)\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s;received=$(r%s)\n"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
-             m->start, m->branch, m->branch, m->branch, m->start + 4, more_fields);
-    stage_send(stage, m->from, VIP, in);
-    assert_int_equal(stage->output.verdict, PROXY_FORWARD);
-}
-
 static void check_known(struct stage *stage, const struct call_case *c, const struct message *m)
 {
     struct proxy_why why;
@@ -234,11 +179,11 @@ static void check_case(const struct call_case *c)
 
     for (const struct message *m = c->messages; m < c->messages + 8 && m->from != NULL; m++) {
         if (strcmp(m->from, "forget") == 0)
-            forget(stage);
+            message_forget(stage);
         else if (m->start[0] >= '0' && m->start[0] <= '9')
-            send_response(stage, m);
+            message_response(stage, m);
         else
-            send_request(stage, m);
+            message_request(stage, m);
         check_known(stage, c, m);
         stage->now_s++;
     }
@@ -271,7 +216,7 @@ static void test_why(void **state)
     assert_int_equal(why.rule, PROXY_RULE_TABLE);
     assert_int_equal(why.backend, why.table_backend);
     assert_int_equal(why.key_hash, why.hash);
-    send_request(stage, &invite);
+    message_request(stage, &invite);
     assert_int_equal(stage->output.backend, why.backend);
     assert_int_equal(proxy_call_hash(&stage->view, &stage->input), why.hash);
     proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
@@ -279,30 +224,12 @@ static void test_why(void **state)
     assert_int_equal(why.rule, PROXY_RULE_CALL);
     assert_int_equal(why.backend, stage->output.backend);
     stage_reload(stage, &by_from);
-    forget(stage);
+    message_forget(stage);
     proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
     assert_int_equal(why.rule, PROXY_RULE_NONE);
     assert_int_equal(why.backend, LB_NO_BACKEND);
     assert_int_equal(why.key_hash, 0);
     stage_free(stage);
-}
-
-static void put_at(struct stage *stage, const struct message *m, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (m[i].start[0] >= '0' && m[i].start[0] <= '9')
-            send_response(stage, &m[i]);
-        else
-            send_request(stage, &m[i]);
-    }
-}
-
-static struct proxy_why ask(struct stage *stage)
-{
-    struct proxy_why why;
-
-    proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
-    return why;
 }
 
 /* What is no call does not take a call's entry, when it has to go elsewhere with its Call-ID. */
@@ -317,14 +244,14 @@ static void test_call_keeps_its_entry(void **state)
         struct message other = {C, others[i], "5", false, 0};
         struct stage *stage = stage_new(&conf);
 
-        put_at(stage, call, 2);
+        message_play(stage, call, 2);
         conf.admin[AT_2] = LB_DRAINING;
         conf.health[0] = LB_UP;
         stage_reload(stage, &conf);
-        send_request(stage, &other);
+        message_request(stage, &other);
         assert_int_equal(stage->output.backend, 0);
-        assert_int_equal(ask(stage).call_backend, AT_2);
-        assert_int_equal(ask(stage).call.state, LB_CALL_LIVE);
+        assert_int_equal(message_ask(stage).call_backend, AT_2);
+        assert_int_equal(message_ask(stage).call.state, LB_CALL_LIVE);
         stage_free(stage);
     }
 }
@@ -337,35 +264,15 @@ static void test_ringing(void **state)
     struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
     struct stage *stage = stage_new(&conf);
 
-    put_at(stage, invite, 1);
+    message_play(stage, invite, 1);
     for (int i = 0; i < 5; i++) {
         stage->now_s += LB_CALL_BEGUN_S - 60;
-        put_at(stage, ring, 1);
+        message_play(stage, ring, 1);
     }
-    assert_true(ask(stage).in_table);
-    assert_int_equal(ask(stage).call.state, LB_CALL_BEGUN);
+    assert_true(message_ask(stage).in_table);
+    assert_int_equal(message_ask(stage).call.state, LB_CALL_BEGUN);
     stage->now_s += LB_CALL_BEGUN_S + 1;
-    assert_false(ask(stage).in_table);
-    stage_free(stage);
-}
-
-/* A backend goes on with the call of one that is down (shared dialogs): the call is its own now. */
-static void test_call_taken_over(void **state)
-{
-    static const struct message call[] = {{C, "INVITE", "1", false, 0},
-                                          {K, "200 INVITE", "1", true, 0}};
-    static const struct message mine[] = {{"10.0.0.11:5060", "INVITE", "7", true, 0}};
-    struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY},
-                              .share = LB_SHARE_DIALOGS};
-    struct stage *stage = stage_new(&conf);
-
-    put_at(stage, call, 2);
-    put_at(stage, mine, 1);
-    assert_int_equal(ask(stage).call_backend, AT_2);
-    conf.health[AT_2] = LB_DOWN;
-    stage_reload(stage, &conf);
-    put_at(stage, mine, 1);
-    assert_int_equal(ask(stage).call_backend, 0);
+    assert_false(message_ask(stage).in_table);
     stage_free(stage);
 }
 
@@ -381,14 +288,14 @@ static void test_challenge_window(void **state)
         struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
         struct stage *stage = stage_new(&conf);
 
-        put_at(stage, begin, 2);
+        message_play(stage, begin, 2);
         conf.health[AT_2] = LB_BUSY;
         conf.health[0] = LB_UP;
         stage_reload(stage, &conf);
         stage->now_s += 20;
-        put_at(stage, ack, 1);
+        message_play(stage, ack, 1);
         stage->now_s += 12 + late;
-        send_request(stage, &again);
+        message_request(stage, &again);
         assert_int_equal(stage->output.backend, late ? 0 : AT_2);
         stage_free(stage);
     }
@@ -508,21 +415,21 @@ static void play_registration(struct stage *stage, struct stage_conf *conf,
         conf->health[ELSEWHERE] = LB_UP;
         stage_reload(stage, conf);
     }
-    more_fields = step->extra;
+    message_fields = step->extra;
     if (step->start[0] >= '0' && step->start[0] <= '9') {
         message.from = from;
         message.to_tag = true;
-        send_response(stage, &message);
+        message_response(stage, &message);
     } else {
-        send_request(stage, &message);
+        message_request(stage, &message);
     }
-    more_fields = "";
+    message_fields = "";
 }
 
 static void check_registration(struct stage *stage, const struct registration_case *c,
                                const struct registration_step *step)
 {
-    struct proxy_why why = ask(stage);
+    struct proxy_why why = message_ask(stage);
 
     if (step->state == NOT_KNOWN)
         return;
@@ -574,15 +481,15 @@ static void test_refresh_goes_by_the_table(void **state)
         struct stage *stage = stage_new(&conf);
         struct proxy_why why;
 
-        more_fields = BOUND("600");
-        put_at(stage, begin, 2);
-        more_fields = "";
-        assert_int_equal(ask(stage).call.state, LB_CALL_REGISTRATION);
+        message_fields = BOUND("600");
+        message_play(stage, begin, 2);
+        message_fields = "";
+        assert_int_equal(message_ask(stage).call.state, LB_CALL_REGISTRATION);
         conf.health[other] = LB_UP;
         stage_reload(stage, &conf);
-        why = ask(stage);
+        why = message_ask(stage);
         assert_int_equal(why.rule, PROXY_RULE_TABLE);
-        send_request(stage, &refresh);
+        message_request(stage, &refresh);
         assert_int_equal(stage->output.backend, why.table_backend);
         moved += stage->output.backend != AT_2;
         stage_free(stage);
@@ -653,15 +560,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_call_keeps_its_entry),
-        cmocka_unit_test(test_ringing),
-        cmocka_unit_test(test_call_taken_over),
-        cmocka_unit_test(test_challenge_window),
-        cmocka_unit_test(test_registrations),
-        cmocka_unit_test(test_refresh_goes_by_the_table),
-        cmocka_unit_test(test_granted),
-        cmocka_unit_test(test_why),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_call_keeps_its_entry),
+        cmocka_unit_test(test_ringing),       cmocka_unit_test(test_challenge_window),
+        cmocka_unit_test(test_registrations), cmocka_unit_test(test_refresh_goes_by_the_table),
+        cmocka_unit_test(test_granted),       cmocka_unit_test(test_why),
         cmocka_unit_test(test_names),
     };
 
