@@ -282,6 +282,7 @@ static int check_service_names(const struct cfg *cfg, struct cfg_error *error)
 
     for (uint32_t i = 0; i < cfg->n_services; i++) {
         const struct cfg_service *service = &cfg->services[i];
+        uint32_t id = snapshot_service_id(sip_slice_of(service->name));
         uint32_t pool = 0;
 
         snprintf(base, sizeof(base), "services[%u]", i);
@@ -289,6 +290,10 @@ static int check_service_names(const struct cfg *cfg, struct cfg_error *error)
             if (same_text(service->name, cfg->services[j].name))
                 return check_refuse(error, base, "name", "two services are named `%s`",
                                     service->name);
+            if (id == snapshot_service_id(sip_slice_of(cfg->services[j].name)))
+                return check_refuse(error, base, "name",
+                                    "has the same id as service %s: rename one of them",
+                                    cfg->services[j].name);
         }
         while (pool < cfg->n_pools && !same_text(service->pool, cfg->pools[pool].name))
             pool++;

@@ -2,7 +2,8 @@
 /*
  * The layout of the memfd of counters that the data plane shares read-only with control. It
  * describes itself: names travel with the values, so that control shows counters that it does not
- * know. One writer for each block: block 0 is main's, block 1 + w is worker w's. Readers sum.
+ * know. One writer for each block: block 0 is main's, block 1 + w is worker w's. Readers sum, modulo
+ * 2^64: main takes what others counted out of a sum by adding its negative in its own block.
  */
 #ifndef TANDEM_CONFIG_COUNTERS_H
 #define TANDEM_CONFIG_COUNTERS_H
@@ -12,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COUNTERS_MAGIC = 0x54434e33, COUNTERS_NAME_MAX = 40 };   /* "TCN3" */
+enum { COUNTERS_MAGIC = 0x54434e34, COUNTERS_NAME_MAX = 40 };   /* "TCN4" */
 
 /* What is counted for each slot of the call table; by workers, where nothing else is said. New ones
  * join at the end: control keeps some of them by their place, and with the magic raised. */
@@ -34,6 +35,18 @@ enum counters_slot {
     COUNTERS_SLOT_COUNT,
 };
 
+/* What became of the messages of a service: of each, one of these. Their sum is its messages. By
+ * workers; main moves what a service counted when its slot goes to another. */
+enum counters_service {
+    COUNTERS_SERVICE_REQUESTS,     /* forwarded */
+    COUNTERS_SERVICE_RESPONSES,    /* forwarded */
+    COUNTERS_SERVICE_REPLIED,
+    COUNTERS_SERVICE_DROPPED,
+    COUNTERS_SERVICE_PUNTED,
+    COUNTERS_SERVICE_COUNT,
+    COUNTERS_SERVICE_WORDS = 8,    /* a cache line for each service */
+};
+
 struct counters_header {
     uint32_t magic;
     uint32_t n_blocks;             /* main and the workers */
@@ -45,14 +58,19 @@ struct counters_header {
     uint64_t slot_ids;             /* offset of uint32_t[n_slots]: backend id of each slot, 0: none */
     uint64_t blocks;               /* offset of block 0 */
     uint64_t block_stride;         /* bytes from one block to the next, a multiple of 64 */
-    /* In a block: uint64_t[n_counters], then at slot_values for each counters_slot uint64_t[n_slots]. */
-    uint64_t slot_values;          /* offset within a block */
+    /* In a block: uint64_t[n_counters], then at slot_values for each counters_slot uint64_t[n_slots],
+     * then at service_values for each of n_services uint64_t[COUNTERS_SERVICE_WORDS]. */
+    uint64_t slot_values;          /* offset within a block, and the next */
+    uint64_t service_values;
+    uint64_t service_ids;          /* offset of uint32_t[n_services]: service id of each, 0: none */
+    uint32_t n_services;           /* slots of services; the last is for those whose slot was given away */
+    uint32_t pad;
     uint64_t generation;           /* of the snapshot that all workers use */
     uint64_t start_s;              /* CLOCK_REALTIME seconds at start; the call table's second 0 */
     uint64_t start_mono_s;         /* CLOCK_MONOTONIC seconds at start, for the table's seen_s */
 };
 
-static_assert(sizeof(struct counters_header) == 96, "crosses a process");
+static_assert(sizeof(struct counters_header) == 120, "crosses a process");
 
 /* Bytes that a layout needs, and fills the header's offsets from its counts. */
 uint64_t counters_layout(struct counters_header *header);
@@ -67,6 +85,10 @@ static inline const char *counters_name(const struct counters_header *h, uint32_
 static inline uint32_t *counters_slot_ids(const struct counters_header *h)
 {
     return (uint32_t *)((char *)(uintptr_t)h + h->slot_ids);
+}
+static inline uint32_t *counters_service_ids(const struct counters_header *h)
+{
+    return (uint32_t *)((char *)(uintptr_t)h + h->service_ids);
 }
 /* Whether a counter's name ends in "cycles": it measures time, so that it never stands still. */
 bool counters_is_time(const struct counters_header *h, uint32_t counter);
@@ -83,8 +105,21 @@ static inline uint64_t *counters_slot_block(const struct counters_header *h, uin
            (size_t)what * h->n_slots;
 }
 
+/* The COUNTERS_SERVICE_COUNT values of a service's slot. */
+static inline uint64_t *counters_service_block(const struct counters_header *h, uint32_t block,
+                                               uint32_t slot)
+{
+    return (uint64_t *)((char *)counters_block(h, block) + h->service_values) +
+           (size_t)slot * COUNTERS_SERVICE_WORDS;
+}
+
+/* "forwarded_request", "replied"…: names in metrics and in `show`. */
+const char *counters_service_name(enum counters_service what);
+
 /* Sum of a counter, or of a slot's, over all blocks. */
 uint64_t counters_sum(const struct counters_header *h, uint32_t counter);
 uint64_t counters_slot_sum(const struct counters_header *h, uint32_t slot, enum counters_slot what);
+uint64_t counters_service_sum(const struct counters_header *h, uint32_t slot,
+                              enum counters_service what);
 
 #endif

@@ -17,6 +17,7 @@
 #define LIST_REQUIRED CYAML_FLAG_POINTER
 
 static_assert((int)SCHEMA_PROXY_REQUIRE_MAX == SNAPSHOT_PROXY_REQUIRE_MAX, "one limit");
+static_assert((int)SCHEMA_SERVICES_MAX == SNAPSHOT_SERVICES_MAX, "one limit");
 static_assert((int)SCHEMA_PREFIX_MAX == SNAPSHOT_DIALLED_MAX, "one limit");
 
 /* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true).

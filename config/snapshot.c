@@ -190,6 +190,11 @@ uint32_t snapshot_pool_id(struct sip_slice pool)
     return fold_id(lb_siphash24(&ID_KEY, pool.at, pool.length));
 }
 
+uint32_t snapshot_service_id(struct sip_slice service)
+{
+    return fold_id(lb_siphash24(&ID_KEY, service.at, service.length));
+}
+
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;

@@ -20,6 +20,7 @@ enum {
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
+    SNAPSHOT_SERVICES_MAX = 1024,
     SNAPSHOT_SERVICE_POOLS_MAX = 64,   /* a Call-ID may be looked up in each of them */
     SNAPSHOT_DIALLED_MAX = 32,         /* bytes of a match's dialled prefix */
     SNAPSHOT_CAPTURES_MAX = 8,         /* Call-IDs that are captured at once */
@@ -226,9 +227,11 @@ uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call
 /* Whether a message with this Call-ID (length 0: none) is captured. */
 bool snapshot_captures(const struct snapshot *s, struct sip_slice call_id);
 
-/* The id of a backend: a hash of pool and name under a fixed key; of a pool: of its name. Never 0. */
+/* The id of a backend: a hash of pool and name under a fixed key; of a pool or a service: of its
+ * name. Never 0. */
 uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
 uint32_t snapshot_pool_id(struct sip_slice pool);
+uint32_t snapshot_service_id(struct sip_slice service);
 
 /* Where the probe for an address begins in a by_address of n entries. */
 uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n);

@@ -59,6 +59,8 @@ static const char *check_head(const void *block, size_t size)
 
 static const char *check_arrays(const struct snapshot *s)
 {
+    if (s->services.n > SNAPSHOT_SERVICES_MAX)
+        return "too many services";
     if (!array_fits(s, s->services, sizeof(struct snapshot_service), 4))
         return "services leave the block";
     if (!array_fits(s, s->listeners, sizeof(struct snapshot_listener), 4))

@@ -101,7 +101,8 @@ static struct counters_header shape(uint32_t n_workers)
     return (struct counters_header){.magic = COUNTERS_MAGIC,
                                     .n_blocks = 1 + n_workers,
                                     .n_counters = COUNTER_COUNT,
-                                    .n_slots = COUNTERS_SLOTS};
+                                    .n_slots = COUNTERS_SLOTS,
+                                    .n_services = COUNTERS_SERVICES + 1};
 }
 
 uint64_t counters_bytes(uint32_t n_workers)

@@ -10,6 +10,8 @@
  *             = the sum of requests_* + the sum of responses_* + messages_unreadable
  *   forwarded = the sum of verdict_forwarded_*, replied of verdict_STATUS_*, dropped of
  *               verdict_drop_*, punted of verdict_punt_*
+ *   verdict_forwarded_request, verdict_forwarded_response, replied, dropped, punted = the sum of the
+ *               same over all slots of services, each
  *   forwarded + replied = sip_tx + sip_tx_drop + sip_mtu_drop + sip_no_route + sip_held
  *   punted    = punt_sent + punt_lost_room + punt_lost_ring + punt_lost_control
  *   sip_tx_drop = sip_tx_drop_room + sip_tx_drop_driver
@@ -92,6 +94,13 @@ enum counter {
 /* Slots of the call table: backends known at once, those that left and still have calls included.
  * A snapshot with more is refused; a configuration may name half as many. */
 enum { COUNTERS_SLOTS = 32768 };
+
+/* Slots of services: as many as two snapshots can have, the one in use and the next. Behind them one
+ * more, COUNTERS_SERVICE_GONE: what was counted in slots that were given to another service. */
+enum {
+    COUNTERS_SERVICES = 2 * SNAPSHOT_SERVICES_MAX,
+    COUNTERS_SERVICE_GONE = COUNTERS_SERVICES,
+};
 
 /* The counter of what a message is, as far as it could be read: the third law's. */
 enum counter counters_kind(const struct sip_msg *msg);

@@ -17,6 +17,7 @@
 
 #include "config/msg.h"
 #include "dataplane/lb/slots.h"
+#include "dataplane/services.h"
 
 enum {
     RETIRED_MAX = 64, /* replaced and still read: a worker has been away for long */
@@ -24,13 +25,14 @@ enum {
     GRACE_POLLS = 5000, /* half a second; after it the old one is left to publish_reap */
 };
 
-/* A mapped snapshot and how its backends map to slots. */
+/* A mapped snapshot and how its backends and services map to slots. */
 struct view {
     struct proxy_view proxy;
     void *block;
     size_t size;
     uint16_t *slot_of;
     int32_t *backend_of;
+    uint16_t *service_slots; /* [listeners.n] */
 };
 
 struct retired {
@@ -46,6 +48,7 @@ struct publish {
     /* Main's own: */
     struct counters_header *counters;
     struct lb_slots *slots;
+    struct services *services;
     struct heritage_block *heritage; /* until the first snapshot… */
     struct lb_call_table *calls;     /* …when it goes in here */
     uint32_t heritage_s;
@@ -61,6 +64,7 @@ static void view_free(struct view *view)
         munmap(view->block, view->size);
     free(view->slot_of);
     free(view->backend_of);
+    free(view->service_slots);
     free(view);
 }
 
@@ -73,8 +77,10 @@ struct publish *publish_new(uint32_t n_workers, struct counters_header *counters
         return NULL;
     p->counters = counters;
     p->slots = lb_slots_new(COUNTERS_SLOTS);
+    p->services = services_new(counters);
     p->rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
-    if (p->slots == NULL || p->rcu == NULL || rte_rcu_qsbr_init(p->rcu, n_workers) != 0) {
+    if (p->slots == NULL || p->services == NULL || p->rcu == NULL ||
+        rte_rcu_qsbr_init(p->rcu, n_workers) != 0) {
         publish_free(p);
         return NULL;
     }
@@ -95,6 +101,7 @@ void publish_free(struct publish *p)
     view_free(atomic_load(&p->view));
     io_fib_free(atomic_load(&p->fib));
     lb_slots_free(p->slots);
+    services_free(p->services);
     free(p->rcu);
     free(p);
 }
@@ -115,6 +122,7 @@ struct publish_current publish_read(const struct publish *p)
 
     return (struct publish_current){
         .view = view == NULL ? NULL : &view->proxy,
+        .service_slots = view == NULL ? NULL : view->service_slots,
         .fib = atomic_load_explicit(&p->fib, memory_order_acquire),
     };
 }
@@ -182,6 +190,18 @@ static int map_offer(int fd, uint64_t size, struct view *view, const char **ret_
     return snapshot_check(view->block, size, ret_reason);
 }
 
+/* Sees to it that the services will find slots. */
+static int make_room(struct publish *p, const struct view *view, const char **ret_reason)
+{
+    if (services_fit(p->services, view->block))
+        return 0;
+    *ret_reason = "a worker still reads older snapshots";
+    if (!wait_for_workers(p))
+        return -EBUSY;
+    services_reclaim(p->services);
+    return 0;
+}
+
 /* The last step that can fail: it changes the slots. */
 static int assign_slots(struct publish *p, struct view *view, const char **ret_reason)
 {
@@ -194,8 +214,10 @@ static int assign_slots(struct publish *p, struct view *view, const char **ret_r
 
     view->slot_of = calloc((size_t)n + 1, sizeof(*view->slot_of));
     view->backend_of = calloc(COUNTERS_SLOTS, sizeof(*view->backend_of));
+    view->service_slots = calloc((size_t)s->listeners.n + 1, sizeof(*view->service_slots));
     *ret_reason = "no memory";
-    if (ids == NULL || view->slot_of == NULL || view->backend_of == NULL)
+    if (ids == NULL || view->slot_of == NULL || view->backend_of == NULL ||
+        view->service_slots == NULL)
         goto out;
     for (uint32_t i = 0; i < n; i++)
         ids[i] = backends[i].id;
@@ -209,6 +231,7 @@ static int assign_slots(struct publish *p, struct view *view, const char **ret_r
         view->backend_of[view->slot_of[i]] = (int32_t)i;
         __atomic_store_n(&slot_ids[view->slot_of[i]], ids[i], __ATOMIC_RELAXED);
     }
+    services_assign(p->services, s, view->service_slots);
     view->proxy = (struct proxy_view){s, view->slot_of, view->backend_of, COUNTERS_SLOTS};
 out:
     free(ids);
@@ -261,7 +284,9 @@ int publish_snapshot(struct publish *p, int fd, uint64_t size, uint64_t generati
     *ret_reason = "a worker still reads older snapshots";
     if (p->n_retired >= RETIRED_MAX / 2 && !wait_for_workers(p))
         goto out;
-    error = assign_slots(p, view, ret_reason);
+    error = make_room(p, view, ret_reason);
+    if (error == 0)
+        error = assign_slots(p, view, ret_reason);
     if (error < 0)
         goto out;
     adopt_heritage(p, view);

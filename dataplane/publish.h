@@ -29,6 +29,7 @@ void publish_offline(struct publish *publish, uint32_t worker);
  * only before the first publish_fib. */
 struct publish_current {
     const struct proxy_view *view;
+    const uint16_t *service_slots; /* [listeners.n] of the view: where each one's service is counted */
     const struct io_fib *fib;
 };
 struct publish_current publish_read(const struct publish *publish);

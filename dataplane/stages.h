@@ -40,7 +40,8 @@ struct worker {
     struct io_tx *tx;
     struct io_reassembly *reassembly;
     uint64_t *counters;                     /* our block */
-    uint64_t *by_slot[COUNTERS_SLOT_COUNT]; /* of it */
+    uint64_t *by_slot[COUNTERS_SLOT_COUNT]; /* of it, and the next */
+    uint64_t *by_service;                   /* COUNTERS_SERVICE_WORDS for each slot */
     struct lb_call_counts call_counts;
     struct publish_current current;
     uint32_t n_jobs;

@@ -34,6 +34,7 @@ struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yie
     w->counters = counters_block(h, 1 + index);
     for (uint32_t what = 0; what < COUNTERS_SLOT_COUNT; what++)
         w->by_slot[what] = counters_slot_block(h, 1 + index, (enum counters_slot)what);
+    w->by_service = counters_service_block(h, 1 + index, 0);
     w->call_counts = counters_call_counts(h, 1 + index);
     w->tx = io_tx_new(shared->ports, shared->n_ports, index);
     w->reassembly = io_fragments_table(shared->fragments);
@@ -130,6 +131,22 @@ static void count_slot(struct worker *w, const struct job *job)
     }
 }
 
+/* Counts what became of a message of a service. */
+static void count_service(struct worker *w, const struct job *job)
+{
+    static const enum counters_service what_of[] = {
+        [PROXY_FORWARD] = COUNTERS_SERVICE_REQUESTS,
+        [PROXY_REPLY] = COUNTERS_SERVICE_REPLIED,
+        [PROXY_DROP] = COUNTERS_SERVICE_DROPPED,
+        [PROXY_PUNT] = COUNTERS_SERVICE_PUNTED,
+    };
+    uint16_t slot = w->current.service_slots[job->input.listener];
+    uint32_t what = job->output.reason == PROXY_FORWARDED_RESPONSE ? COUNTERS_SERVICE_RESPONSES
+                                                                   : what_of[job->output.verdict];
+
+    counters_add(&w->by_service[slot * COUNTERS_SERVICE_WORDS + what], 1);
+}
+
 static void route(struct worker *w)
 {
     static const enum counter counter_of[] = {
@@ -146,6 +163,7 @@ static void route(struct worker *w)
         worker_count(w, counters_kind(&job->msg), 1);
         worker_count(w, counter_of[job->output.verdict], 1);
         worker_count(w, COUNTER_VERDICTS + job->output.reason, 1);
+        count_service(w, job);
         count_slot(w, job);
     }
 }

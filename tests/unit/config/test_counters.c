@@ -4,12 +4,15 @@
 
 #include "config/counters.h"
 
-enum { BLOCKS = 3, COUNTERS = 5, SLOTS = 7 };
+enum { BLOCKS = 3, COUNTERS = 5, SLOTS = 7, SERVICES = 4 };
 
 static struct counters_header *layout_new(void)
 {
-    struct counters_header head = {
-        .magic = COUNTERS_MAGIC, .n_blocks = BLOCKS, .n_counters = COUNTERS, .n_slots = SLOTS};
+    struct counters_header head = {.magic = COUNTERS_MAGIC,
+                                   .n_blocks = BLOCKS,
+                                   .n_counters = COUNTERS,
+                                   .n_slots = SLOTS,
+                                   .n_services = SERVICES};
     uint64_t size = counters_layout(&head);
     struct counters_header *h = aligned_alloc(64, size);
 
@@ -53,7 +56,13 @@ static void test_sums(void **state)
                 counters_slot_block(h, b, (enum counters_slot)what)[i] =
                     (b + 1) * 1000 + (uint32_t)what * 10 + i;
         }
+        for (uint32_t i = 0; i < SERVICES; i++) {
+            for (uint32_t what = 0; what < COUNTERS_SERVICE_WORDS; what++)
+                counters_service_block(h, b, i)[what] = (b + 1) * 10000 + what * 10 + i;
+        }
     }
+    for (uint32_t i = 0; i < SERVICES; i++)
+        counters_service_ids(h)[i] = 0xffffffff;
     for (uint32_t i = 0; i < SLOTS; i++)
         counters_slot_ids(h)[i] = 0xffffffff;
     for (uint32_t i = 0; i < COUNTERS; i++)
@@ -63,6 +72,12 @@ static void test_sums(void **state)
             assert_int_equal(counters_slot_sum(h, i, (enum counters_slot)what),
                              6000 + 3 * ((uint32_t)what * 10 + i));
     }
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        for (uint32_t what = 0; what < COUNTERS_SERVICE_COUNT; what++)
+            assert_int_equal(counters_service_sum(h, i, (enum counters_service)what),
+                             60000 + 3 * (what * 10 + i));
+    }
+    assert_ptr_equal(counters_service_block(h, BLOCKS - 1, SERVICES), (char *)h + h->size);
     assert_string_equal(counters_name(h, 4), "counter_4");
     assert_int_equal(counters_check(h, h->size), 0);
     free(h);
@@ -79,6 +94,11 @@ static uint64_t read_all(const struct counters_header *h)
         sum += counters_slot_ids(h)[i];
         for (int what = 0; what < COUNTERS_SLOT_COUNT; what++)
             sum += counters_slot_sum(h, i, (enum counters_slot)what);
+    }
+    for (uint32_t i = 0; i < h->n_services; i++) {
+        sum += counters_service_ids(h)[i];
+        for (int what = 0; what < COUNTERS_SERVICE_COUNT; what++)
+            sum += counters_service_sum(h, i, (enum counters_service)what);
     }
     return sum;
 }

@@ -26,17 +26,14 @@ static const char *const HEAD = "node: lb1\n"
                                 "dataplane:\n"
                                 "  ports:\n"
                                 "    - {name: p, driver: af_packet, device: eth0, tap: tap0}\n"
-                                "services:\n"
-                                "  - name: calls\n"
-                                "    pool: proxies\n"
-                                "    listen:\n"
-                                "      - {transport: udp, address: 192.0.2.10, port: 5060}\n"
-                                "pools:\n"
-                                "  - name: proxies\n"
-                                "    backends:\n";
+                                "services:\n";
+static const char *const POOLS = "pools:\n"
+                                 "  - name: proxies\n"
+                                 "    backends:\n";
 
-/* A snapshot of the backends with these last digits, for free(). */
-static struct snapshot *compile(const char *digits, uint64_t generation)
+/* Of the n services whose names' numbers begin at `first`: a port each. */
+static struct snapshot *compile_services(uint32_t first, uint32_t n, const char *digits,
+                                         uint64_t generation)
 {
     char path[] = "/tmp/tandem-publish-XXXXXX";
     struct compile_secret secret = {
@@ -49,6 +46,13 @@ static struct snapshot *compile(const char *digits, uint64_t generation)
 
     assert_non_null(file);
     fputs(HEAD, file);
+    for (uint32_t i = 0; i < n; i++)
+        fprintf(file,
+                "  - name: calls%u\n"
+                "    pool: proxies\n"
+                "    listen: [{transport: udp, address: 192.0.2.10, port: %u}]\n",
+                first + i, 5060 + i);
+    fputs(POOLS, file);
     for (; *digits != '\0'; digits++)
         fprintf(file, "      - {name: b%c, address: 10.0.0.1%c, port: 5060}\n", *digits, *digits);
     fclose(file);
@@ -60,6 +64,12 @@ static struct snapshot *compile(const char *digits, uint64_t generation)
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
     cfg_free(cfg);
     return snapshot;
+}
+
+/* A snapshot of the backends with these last digits, for free(). */
+static struct snapshot *compile(const char *digits, uint64_t generation)
+{
+    return compile_services(0, 1, digits, generation);
 }
 
 /* What a test stands on: counters and a publish without workers online. */
@@ -224,6 +234,34 @@ static void test_slots_and_grace(void **state)
     stage_free(&stage);
 }
 
+/* A service's slot is given to no other while a worker may still count in it. */
+static void test_services_and_grace(void **state)
+{
+    struct stage stage = stage_new();
+    struct snapshot *snapshot;
+    uint16_t slot;
+
+    snapshot = compile_services(0, SNAPSHOT_SERVICES_MAX, "1", 1);
+    assert_int_equal(offer(&stage, snapshot, snapshot->size, 1), 0);
+    slot = publish_read(stage.publish).service_slots[0];
+    publish_online(stage.publish, 0); /* and reads that one */
+    snapshot = compile_services(SNAPSHOT_SERVICES_MAX, SNAPSHOT_SERVICES_MAX, "1", 2);
+    assert_int_equal(offer(&stage, snapshot, snapshot->size, 2), 0);
+    snapshot = compile_services(2 * SNAPSHOT_SERVICES_MAX, 1, "1", 3);
+    assert_int_equal(offer(&stage, snapshot, snapshot->size, 3), -EBUSY);
+    assert_int_equal(in_use(&stage)->generation, 2);
+    counters_service_block(stage.counters, 1, slot)[COUNTERS_SERVICE_DROPPED] = 9;
+
+    publish_quiescent(stage.publish, 0);
+    snapshot = compile_services(2 * SNAPSHOT_SERVICES_MAX, 1, "1", 3);
+    publish_offline(stage.publish, 0);
+    assert_int_equal(offer(&stage, snapshot, snapshot->size, 3), 0);
+    assert_int_equal(counters_service_sum(stage.counters, slot, COUNTERS_SERVICE_DROPPED), 0);
+    assert_int_equal(
+        counters_service_sum(stage.counters, COUNTERS_SERVICE_GONE, COUNTERS_SERVICE_DROPPED), 9);
+    stage_free(&stage);
+}
+
 /* While a worker is stuck, fibs are refused rather than the one that it reads freed. */
 static void test_stuck(void **state)
 {
@@ -292,8 +330,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),         cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_slots_and_grace), cmocka_unit_test(test_stuck),
-        cmocka_unit_test(test_grace),           cmocka_unit_test(test_counter_names),
+        cmocka_unit_test(test_slots_and_grace), cmocka_unit_test(test_services_and_grace),
+        cmocka_unit_test(test_stuck),           cmocka_unit_test(test_grace),
+        cmocka_unit_test(test_counter_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
