@@ -171,13 +171,13 @@ void proxy_calls_inward(struct proxy_work *w)
 {
     uint32_t transaction;
 
+    /* Another backend than the one that is down can only say that it knows no such call. */
+    if (w->msg->method == SIP_CANCEL)
+        proxy_calls_refused(w);
     if (w->msg->to_tag.length > 0) {
         inward_in_dialog(w);
         return;
     }
-    /* To whom a CANCEL goes instead of a backend that is down can only say that he knows no call. */
-    if (w->msg->method == SIP_CANCEL)
-        proxy_calls_refused(w);
     transaction = request_transaction(w);
     if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
         touch(w); /* a spiral: the entry is the outer transaction's */

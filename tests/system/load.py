@@ -12,7 +12,7 @@ import struct
 from collections import namedtuple
 
 from harness import seen
-from lab import wait_for
+from lab import LabError, wait_for
 from lab.sipp import SCENARIOS
 
 RATE, HOLD_MS = 200, 5000
@@ -45,10 +45,15 @@ class Load:
         wait_for(lambda: self.created() > 0, 10, "the first call")
 
     def impatient(self, name):
-        """The path of a scenario like that one whose calls fail sooner."""
+        """
+        The path of a scenario like that one whose calls fail sooner, also while they ring: SIPp
+        waits with the patience of the first answer that may come, an optional one.
+        """
         text = (SCENARIOS / f"{name}.xml").read_text(encoding="utf-8")
+        patience = f'timeout="{PATIENCE_MS}"'
+        text = text.replace('timeout="40000"', patience)
         path = self.lab.dir / f"{name}-impatient.xml"
-        path.write_text(text.replace('timeout="40000"', f'timeout="{PATIENCE_MS}"'))
+        path.write_text(re.sub(r'(<recv response="1\d\d" optional="true")', rf"\1 {patience}", text))
         return path
 
     def created(self):
@@ -65,6 +70,8 @@ class Load:
         said = self.client.errors(10**6)
         lost = set(GIVEN_UP.findall(said))
         unsettled = max(0, server.failed - result.failed)
+        if result.created != result.successful + result.failed:
+            raise LabError(f"calls that neither ended nor failed: {result}")
         return Outcome(result.created, result.successful, result.failed,
                        result.retransmissions + server.retransmissions, lost, unsettled,
                        f"{said[:1500]}\n{self.server.errors(10)[:1500]}")
