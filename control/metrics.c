@@ -11,6 +11,7 @@
 
 #include "control/metrics_counters.h"
 #include "control/metrics_text.h"
+#include "control/service_counts.h"
 #include "control/share.h"
 #include "control/totals.h"
 
@@ -23,6 +24,7 @@ struct source {
     const struct snapshot *s;
     const struct counters_header *counters; /* NULL: the data plane is absent */
     const struct totals *totals;
+    const struct service_counts *services;
     const uint32_t *entries; /* of each backend in its pool's table */
 };
 
@@ -150,6 +152,29 @@ static void write_services(struct metrics_text *text, const struct source *sourc
             {"mode", sip_slice_of(modes[service->mode])}};
 
         metrics_sample(text, labels, 3, 1);
+    }
+}
+
+/* What became of the messages of each service: those that have a slot in the data plane. */
+static void write_service_messages(struct metrics_text *text, const struct source *source)
+{
+    const struct snapshot *s = source->s;
+    uint64_t counts[COUNTERS_SERVICE_COUNT];
+
+    metrics_family(text, "tandem_service_messages_total", METRICS_COUNTER,
+                   "Datagrams to a service's listeners, by what became of them.");
+    for (uint32_t i = 0; i < s->services.n; i++) {
+        struct sip_slice name = snapshot_text(s, snapshot_services(s)[i].name);
+
+        if (!service_counts_of(source->services, name, counts))
+            continue;
+        for (int what = 0; what < COUNTERS_SERVICE_COUNT; what++) {
+            const struct metrics_label labels[] = {
+                {"service", name},
+                {"outcome", sip_slice_of(counters_service_name((enum counters_service)what))}};
+
+            metrics_sample(text, labels, 2, counts[what]);
+        }
     }
 }
 
@@ -376,8 +401,9 @@ static void write_media(struct metrics_text *text, const struct source *source)
 }
 
 static void (*const PARTS[])(struct metrics_text *text, const struct source *source) = {
-    write_control,  write_dataplane, write_snapshot, write_changes,   write_services, write_pools,
-    write_backends, write_totals,    write_outcomes, write_latencies, write_media,
+    write_control,          write_dataplane, write_snapshot, write_changes, write_services,
+    write_service_messages, write_pools,     write_backends, write_totals,  write_outcomes,
+    write_latencies,        write_media,
 };
 
 char *metrics_write(void *arg, size_t *ret_length)
@@ -385,18 +411,22 @@ char *metrics_write(void *arg, size_t *ret_length)
     const struct metrics_start *start = arg;
     struct counters_header *counters = link_counters(reload_link(start->reload));
     struct totals *totals = totals_new(reload_state(start->reload), counters);
+    struct service_counts *services = service_counts_new(counters);
     uint32_t *entries = share_entries(reload_snapshot(start->reload));
-    struct metrics_text *text = totals == NULL || entries == NULL ? NULL : metrics_text_new();
+    bool good = totals != NULL && services != NULL && entries != NULL;
+    struct metrics_text *text = good ? metrics_text_new() : NULL;
     const struct source source = {.start = start,
                                   .reload = start->reload,
                                   .s = reload_snapshot(start->reload),
                                   .counters = counters,
                                   .totals = totals,
+                                  .services = services,
                                   .entries = entries};
 
     for (size_t i = 0; text != NULL && i < sizeof(PARTS) / sizeof(PARTS[0]); i++)
         PARTS[i](text, &source);
     totals_free(totals);
+    service_counts_free(services);
     free(entries);
     free(counters);
     return text == NULL ? NULL : metrics_text_end(text, ret_length);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/service_counts.h"
 #include "control/share.h"
 #include "control/show_config.h"
 #include "control/totals.h"
@@ -176,14 +177,13 @@ static json_t *show_calls(const struct reload *reload)
 static bool blocks_agree(const struct counters_header *a, const struct counters_header *b,
                          uint32_t block)
 {
-    size_t slot_bytes = sizeof(uint64_t) * COUNTERS_SLOT_COUNT * a->n_slots;
-
     for (uint32_t i = 0; i < a->n_counters; i++) {
         if (!counters_is_time(a, i) && counters_block(a, block)[i] != counters_block(b, block)[i])
             return false;
     }
-    return memcmp(counters_slot_block(a, block, COUNTERS_SLOT_STARTED),
-                  counters_slot_block(b, block, COUNTERS_SLOT_STARTED), slot_bytes) == 0;
+    return memcmp((const char *)counters_block(a, block) + a->slot_values,
+                  (const char *)counters_block(b, block) + b->slot_values,
+                  a->block_stride - a->slot_values) == 0;
 }
 
 /* Whether two reads agree in all but time: nothing was in mid-step between them. */
@@ -238,6 +238,22 @@ static json_t *epoch_json(uint64_t epoch)
     return json_string(text);
 }
 
+/* What became of messages, over all services and those that are gone; empty without counters. */
+static json_t *all_services_json(const struct counters_header *counters)
+{
+    json_t *object = json_object();
+
+    for (int what = 0; counters != NULL && what < COUNTERS_SERVICE_COUNT; what++) {
+        uint64_t sum = 0;
+
+        for (uint32_t slot = 0; slot < counters->n_services; slot++)
+            sum += counters_service_sum(counters, slot, (enum counters_service)what);
+        json_object_set_new(object, counters_service_name((enum counters_service)what),
+                            count_json(sum));
+    }
+    return object;
+}
+
 static json_t *show_stats(const struct reload *reload)
 {
     json_t *answer = json_object(), *sums = json_object(), *workers = json_array();
@@ -257,6 +273,7 @@ static json_t *show_stats(const struct reload *reload)
     }
     json_object_set_new(answer, "stable", json_boolean(stable));
     json_object_set_new(answer, "counters", sums);
+    json_object_set_new(answer, "services", all_services_json(counters));
     json_object_set_new(answer, "workers", workers);
     free(counters);
     return answer;
@@ -318,14 +335,37 @@ static json_t *show_generation(const struct reload *reload)
     return answer;
 }
 
+/* How many messages a service had, and what became of them; null when it has no slot. */
+static void add_messages(json_t *service, const struct service_counts *counts)
+{
+    struct sip_slice name = sip_slice_of(json_string_value(json_object_get(service, "name")));
+    uint64_t values[COUNTERS_SERVICE_COUNT], sum = 0;
+    bool known = service_counts_of(counts, name, values);
+
+    for (int what = 0; known && what < COUNTERS_SERVICE_COUNT; what++)
+        sum += values[what];
+    json_object_set_new(service, "messages", known ? count_json(sum) : json_null());
+    for (int what = 0; what < COUNTERS_SERVICE_COUNT; what++)
+        json_object_set_new(service, counters_service_name((enum counters_service)what),
+                            known ? count_json(values[what]) : json_null());
+}
+
 /* With the node's state: each service's OPTIONS are answered by it. */
 static json_t *show_services(const struct reload *reload)
 {
     const char *state = reload_snapshot(reload)->draining ? "draining" : "up";
-    json_t *list = show_config_services(reload_cfg(reload)), *service;
+    struct counters_header *counters = link_counters(reload_link(reload));
+    struct service_counts *counts = service_counts_new(counters);
+    json_t *list = counts == NULL ? NULL : show_config_services(reload_cfg(reload)), *service;
     size_t i;
 
-    json_array_foreach(list, i, service) json_object_set_new(service, "state", json_string(state));
+    json_array_foreach(list, i, service)
+    {
+        json_object_set_new(service, "state", json_string(state));
+        add_messages(service, counts);
+    }
+    service_counts_free(counts);
+    free(counters);
     return list;
 }
 

@@ -16,7 +16,7 @@ const char args_usage[] =
     "  show backends     states, weights, expected shares and counts of all backends\n"
     "  show calls        calls in progress and totals, by backend (no Call-IDs: they are not "
     "kept)\n"
-    "  show services     listeners and policies\n"
+    "  show services     listeners, policies, messages and what became of them\n"
     "  show stats        the counters of the data plane, by worker\n"
     "  show names        next hops that are names: their targets, and for how long\n"
     "  show config       the running configuration, defaults filled in\n"

@@ -14,6 +14,11 @@ LAWS = [
     (["forwarded"], ["verdict_forwarded_*"]),
     (["dropped"], ["verdict_drop_*"]),
     (["punted"], ["verdict_punt_*"]),
+    (["services_forwarded_request"], ["verdict_forwarded_request"]),
+    (["services_forwarded_response"], ["verdict_forwarded_response"]),
+    (["services_replied"], ["replied"]),
+    (["services_dropped"], ["dropped"]),
+    (["services_punted"], ["punted"]),
     (["forwarded", "replied"],
      ["sip_tx", "sip_tx_drop", "sip_mtu_drop", "sip_no_route", "sip_held"]),
     (["punted"], ["punt_sent", "punt_lost_room", "punt_lost_ring", "punt_lost_control"]),
@@ -35,6 +40,9 @@ class Stats:
         self.epoch = said["epoch"]
         self.counters = {name: value for name, value in said["counters"].items()
                          if not name.endswith("cycles")}       # time, which never stands still
+        # What became of messages, summed over the services.
+        self.counters.update({f"services_{outcome}": value
+                              for outcome, value in said["services"].items()})
         self.stable = said["stable"]       # control's own two reads, a millisecond apart, agreed
 
     def __getitem__(self, name):

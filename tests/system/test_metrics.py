@@ -12,9 +12,13 @@ sys.dont_write_bytecode = True
 
 from harness import SystemTest, main, wait_for                    # noqa: E402
 from laws import settled                                          # noqa: E402
-from netns import tcp_connect                                     # noqa: E402
+from netns import tcp_connect, udp_socket                         # noqa: E402
+from sip import request                                           # noqa: E402
 
 PORT = 9060
+TRUNK_PORT = 5070
+STRANGER = "192.0.2.66"
+OUTCOMES = ("forwarded_request", "forwarded_response", "replied", "dropped", "punted")
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
@@ -26,6 +30,9 @@ class Metrics(SystemTest):
     def prepare(cls, lab):
         lab.config["control"]["metrics"] = f"127.0.0.1:{PORT}"
         lab.config["pools"][0]["health"] = {"probe": "options", "interval": "500ms"}
+        lab.config["services"].append({
+            "name": "trunk", "mode": "proxy", "pool": "proxies", "sources": ["203.0.113.0/24"],
+            "listen": [{"transport": "udp", "address": lab.vip, "port": TRUNK_PORT}]})
 
     def ask(self, request):
         """What is answered to some bytes: head and body."""
@@ -150,7 +157,65 @@ class Metrics(SystemTest):
             head, _ = self.ask(request)
             self.assertEqual(head.split()[1], status, request[:40])
 
-    def test_3_data_plane_goes_and_comes(self):
+    def by_service(self, samples):
+        """{service: {outcome: number of messages}}."""
+        found = {}
+        for name, labels, value in samples:
+            if name == "tandem_service_messages_total":
+                found.setdefault(labels["service"], {})[labels["outcome"]] = value
+        return found
+
+    def knock(self, requests, junk):
+        """So many of each to the trunk, from who may not use it: they are answered and dropped."""
+        lab = self.lab
+        with udp_socket(lab.namespace("stranger"), STRANGER) as asking:
+            asking.settimeout(3)
+            for number in range(junk):        # first: with the answers to what follows it was read
+                asking.sendto(b"\r\n\r\n", (lab.vip, TRUNK_PORT))
+            for number in range(requests):
+                asking.sendto(request("OPTIONS", "sip:bob@example.net", asking.getsockname(),
+                                      call_id=f"knock{number}"), (lab.vip, TRUNK_PORT))
+                self.assertIn(b" 403 ", asking.recv(65536).split(b"\r\n")[0])
+
+    def test_3_services(self):
+        """Reloads that put services in another order, take one away and back move no count."""
+        lab = self.lab
+        calls, trunk = lab.config["services"]
+        other = {"name": "a-third", "mode": "proxy", "pool": "proxies",
+                 "listen": [{"transport": "udp", "address": lab.vip, "port": 5080}]}
+        lab.host("stranger", STRANGER)
+        before, _, samples = self.still()
+        first = self.by_service(samples)
+        self.assertEqual(first["trunk"], dict.fromkeys(OUTCOMES, 0))
+        placed = self.place([("uac", "uas")], calls=200, rate=50, hold_ms=500, tag="services")
+        replied = dropped = 0
+        for number, services in enumerate(([trunk, calls], [other, calls, trunk], [other, calls],
+                                           [trunk, other, calls], [calls, trunk]), 1):
+            if trunk in lab.config["services"]:
+                self.knock(3 * number, number)
+                replied += 3 * number
+                dropped += number
+            lab.config["services"] = services
+            lab.reload()
+        placed.finish()
+        stats, _, samples = self.still()
+        now = self.by_service(samples)
+        self.check_promtool(self.fetch())
+        self.assertEqual(now["trunk"], {"forwarded_request": 0, "forwarded_response": 0,
+                                        "replied": replied, "dropped": dropped, "punted": 0})
+        self.assertEqual(sorted(now), ["calls", "trunk"])
+        self.assertEqual(stats["messages"] - before["messages"],
+                         sum(now["calls"].values()) - sum(first["calls"].values())
+                         + replied + dropped)
+        for service in lab.ctl("show", "services", json=True):
+            self.assertEqual({outcome: service[outcome] for outcome in OUTCOMES},
+                             now[service["name"]])
+            self.assertEqual(service["messages"], sum(now[service["name"]].values()))
+        text = lab.ctl("show", "services")[1]
+        self.say(text)
+        self.assertRegex(text, rf"trunk .* {replied + dropped} +0 +0 +{replied} +{dropped} +0 ")
+
+    def test_4_data_plane_goes_and_comes(self):
         """Absent, its numbers are missing; back, they begin at 0 in another epoch."""
         lab = self.lab
 
@@ -165,7 +230,7 @@ class Metrics(SystemTest):
         self.check_promtool(body)
         self.assertEqual(self.total(samples, "tandem_dataplane_connected"), 0)
         self.assertEqual(self.total(samples, "tandem_backend_weight"), 200)
-        for family in ("messages_total", "backend_calls", "dataplane_start_time_seconds"):
+        for family in ("messages_total", "service_messages_total", "backend_calls", "dataplane_start_time_seconds"):
             self.assertIsNone(self.total(samples, f"tandem_{family}"), family)
         lab.dataplane.start()
         lab.wait_acknowledged()

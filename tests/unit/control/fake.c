@@ -114,7 +114,8 @@ static void memory_make(struct fake *fake)
                                      .n_blocks = 1 + FAKE_WORKERS,
                                      .epoch = 7,
                                      .n_counters = FAKE_COUNTERS,
-                                     .n_slots = FAKE_SLOTS};
+                                     .n_slots = FAKE_SLOTS,
+                                     .n_services = FAKE_SERVICES};
     static const char *const names[FAKE_COUNTERS] = {"messages", "forwarded", "dropped", "busy_cycles"};
     struct timespec now;
     void *memory;

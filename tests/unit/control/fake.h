@@ -16,7 +16,7 @@
 #include "config/capture.h"
 #include "control/reload.h"
 
-enum { FAKE_SLOTS = 16, FAKE_WORKERS = 2, FAKE_COUNTERS = 4, FAKE_CALLS = 1024, FAKE_RING = 1 << 16 };
+enum { FAKE_SLOTS = 16, FAKE_SERVICES = 3, FAKE_WORKERS = 2, FAKE_COUNTERS = 4, FAKE_CALLS = 1024, FAKE_RING = 1 << 16 };
 
 struct fake {
     char dir[64];

@@ -17,7 +17,7 @@
 #define A "{name: a, address: 10.0.0.1, port: 5060, weight: 300}"
 #define B "{name: b, address: 10.0.0.2, port: 5060}"
 
-enum { SLOT_B = 5, FAMILIES_MAX = 128, SERIES_MAX = 1024 };
+enum { SLOT_B = 5, SLOT_S = 1, FAMILIES_MAX = 128, SERIES_MAX = 1024 };
 
 static const char *readme; /* the file */
 
@@ -306,6 +306,7 @@ static struct reload *connect_to(struct fake *fake)
     fake_start(fake);
     counters_slot_ids(fake->counters)[SLOT_B] =
         snapshot_backend_id(sip_slice_of("p"), sip_slice_of("b"));
+    counters_service_ids(fake->counters)[SLOT_S] = snapshot_service_id(sip_slice_of("s"));
     reload = fake_reload(fake, &ready);
     fake_until(fake, &ready, 1);
     return reload;
@@ -342,6 +343,8 @@ static void numbers_are_those_of_what_runs(void **context)
     counters_slot_block(fake.counters, 1, COUNTERS_SLOT_SUBSCRIPTIONS_STARTED)[SLOT_B] = 6;
     counters_slot_block(fake.counters, 2, COUNTERS_SLOT_REQUESTS)[SLOT_B] = 77;
     counters_block(fake.counters, 2)[0] = 300;
+    counters_service_block(fake.counters, 0, SLOT_S)[COUNTERS_SERVICE_REPLIED] = -(uint64_t)5;
+    counters_service_block(fake.counters, 2, SLOT_S)[COUNTERS_SERVICE_REPLIED] = 70;
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "b", LB_DRAINING).status, RELOAD_DONE);
     assert_int_equal(fake_ask(&fake, reload, PLAN_ADMIN, "x", LB_DRAINING).status, RELOAD_REFUSED);
     page_of(&page, reload, NULL);
@@ -350,6 +353,8 @@ static void numbers_are_those_of_what_runs(void **context)
     assert_value(&page, "tandem_dataplane_connected", "1");
     assert_value(&page, "tandem_dataplane_info{epoch=\"7\"}", "1");
     assert_value(&page, "tandem_messages_total{worker=\"1\"}", "300");
+    assert_value(&page, "tandem_service_messages_total{service=\"s\",outcome=\"replied\"}", "65");
+    assert_value(&page, "tandem_service_messages_total{service=\"s\",outcome=\"dropped\"}", "0");
     assert_value(&page, "tandem_service_info{service=\"s\",pool=\"p\",mode=\"proxy\"}", "1");
     assert_value(&page, "tandem_pool_available_backends{pool=\"p\"}", "1");
     assert_value(&page, "tandem_pool_backends{pool=\"p\",state=\"up\"}", "1");
@@ -399,6 +404,7 @@ static void absent_data_plane_is_no_zero(void **context)
     for (uint32_t i = 0; i < page.n_families; i++) {
         assert_string_not_equal(page.families[i].name, "tandem_messages_total");
         assert_string_not_equal(page.families[i].name, "tandem_backend_calls");
+        assert_string_not_equal(page.families[i].name, "tandem_service_messages_total");
         assert_string_not_equal(page.families[i].name, "tandem_dataplane_start_time_seconds");
     }
     free(page.text);

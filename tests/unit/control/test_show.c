@@ -16,7 +16,7 @@
 #define A "{name: a, address: 10.0.0.1, port: 5060, weight: 300}"
 #define B "{name: b, address: 10.0.0.2, port: 5060}"
 
-enum { SLOT_B = 5 };
+enum { SLOT_B = 5, SLOT_S = 1 };
 
 static void count(struct fake *fake, enum counters_slot what, uint32_t block, uint64_t value)
 {
@@ -136,6 +136,43 @@ static void slot_given_to_another_backend_starts_at_zero(void **context)
         reload = fake_reload(&fake, &ready);
         fake_until(&fake, &ready, 1);
     }
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
+static void services_say_what_became_of_their_messages(void **context)
+{
+    struct fake fake;
+    struct reload *reload = connected(&fake);
+    json_t *list, *service, *stats, *sums;
+
+    (void)context;
+    list = show_answer(reload, "services");
+    service = json_array_get(list, 0);
+    assert_true(json_is_null(json_object_get(service, "messages"))); /* no slot */
+    assert_true(json_is_null(json_object_get(service, "dropped")));
+    json_decref(list);
+    counters_service_ids(fake.counters)[SLOT_S] = snapshot_service_id(sip_slice_of("s"));
+    counters_service_block(fake.counters, 1, SLOT_S)[COUNTERS_SERVICE_REQUESTS] = 100;
+    counters_service_block(fake.counters, 2, SLOT_S)[COUNTERS_SERVICE_REQUESTS] = 20;
+    counters_service_block(fake.counters, 0, SLOT_S)[COUNTERS_SERVICE_REQUESTS] = -(uint64_t)3;
+    counters_service_block(fake.counters, 2, SLOT_S)[COUNTERS_SERVICE_RESPONSES] = 4000;
+    counters_service_block(fake.counters, 1, SLOT_S)[COUNTERS_SERVICE_PUNTED] = 50000;
+    counters_service_block(fake.counters, 0, FAKE_SERVICES - 1)[COUNTERS_SERVICE_REQUESTS] = 3;
+    list = show_answer(reload, "services");
+    service = json_array_get(list, 0);
+    assert_string_equal(text(service, "name"), "s");
+    assert_int_equal(number(service, "forwarded_request"), 117);
+    assert_int_equal(number(service, "forwarded_response"), 4000);
+    assert_int_equal(number(service, "replied"), 0);
+    assert_int_equal(number(service, "punted"), 50000);
+    assert_int_equal(number(service, "messages"), 54117);
+    json_decref(list);
+    stats = show_answer(reload, "stats");
+    sums = json_object_get(stats, "services");
+    assert_int_equal(number(sums, "forwarded_request"), 120);
+    assert_int_equal(number(sums, "punted"), 50000);
+    json_decref(stats);
     reload_free(reload);
     fake_teardown(&fake);
 }
@@ -286,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_have_states_shares_and_counts),
         cmocka_unit_test(slot_given_to_another_backend_starts_at_zero),
+        cmocka_unit_test(services_say_what_became_of_their_messages),
         cmocka_unit_test(stats_are_summed_and_known_to_be_still),
         cmocka_unit_test(stats_are_still_while_time_passes),
         cmocka_unit_test(generation_says_who_is_there),
