@@ -32,6 +32,8 @@ struct health {
     uint64_t generation; /* of what is followed; 0: nothing */
     struct traffic traffic;
     struct loop_event *timer; /* the next of wakes */
+    uint64_t timer_ms;        /* when it should fire; UINT64_MAX: it does not run */
+    bool slept;               /* it was late the last time */
     struct loop_event *tick;  /* of the traffic */
     struct loop_event *pause; /* after a live change was asked for */
     struct loop_event *saving;
@@ -168,8 +170,12 @@ static void arm(struct health *h)
 
     if (!heap_first(&h->wakes, &index, &when))
         return;
-    when = when > now + HEALTH_TICK_MS ? when - now : HEALTH_TICK_MS;
-    loop_timer_start(h->timer, when < HEALTH_AGAIN_MS ? (uint32_t)when : HEALTH_AGAIN_MS);
+    when = when > now + HEALTH_TICK_MS ? when : now + HEALTH_TICK_MS;
+    when = when < now + HEALTH_AGAIN_MS ? when : now + HEALTH_AGAIN_MS;
+    if (when >= h->timer_ms) /* events do not put it off */
+        return;
+    h->timer_ms = when;
+    loop_timer_start(h->timer, (uint32_t)(when - now));
 }
 
 static void on_outcome(void *arg, const struct reload_outcome *outcome)
@@ -237,7 +243,7 @@ static void send_probe(struct health *h, struct watch *w, uint64_t now)
 {
     int status = prober_send(h->prober, w->id, &w->addr, w->conf->timeout_ms);
 
-    machine_probe_sent(&w->machine, w->conf, now);
+    (status == 0 ? machine_probe_sent : machine_probe_unsent)(&w->machine, w->conf, now);
     /* Once for all of them; before the data plane came its addresses may be missing. */
     if (status != 0 && !h->complained && link_hello(reload_link(h->reload)) != NULL) {
         log_error("probes cannot be sent: %s: is node_address an address of a port?",
@@ -245,26 +251,6 @@ static void send_probe(struct health *h, struct watch *w, uint64_t now)
         h->complained = true;
     }
     w->send_error = -status;
-}
-
-/* All whose time has come. */
-static void on_timer(void *arg)
-{
-    struct health *h = arg;
-    uint64_t when, now = now_ms();
-    uint32_t index;
-
-    follow(h);
-    while (heap_first(&h->wakes, &index, &when) && when <= now) {
-        struct watch *w = &h->watches.all[index];
-
-        machine_advance(&w->machine, w->conf, now);
-        if (machine_probe_due(&w->machine, w->conf, now))
-            send_probe(h, w, now);
-        note(h, w, now);
-    }
-    arm(h);
-    publish(h);
 }
 
 /*
@@ -280,6 +266,35 @@ static bool is_blind(struct health *h, uint64_t sent_ms)
         h->sight_ms = now_ms() + HEALTH_BLIND_MS;
     }
     return hello == NULL || sent_ms < h->sight_ms;
+}
+
+/* All whose time has come. */
+static void on_timer(void *arg)
+{
+    struct health *h = arg;
+    uint64_t when, now = now_ms();
+    uint32_t index;
+
+    h->slept = !h->slept && now > h->timer_ms + HEALTH_SLEPT_MS;
+    h->timer_ms = UINT64_MAX;
+    if (h->slept) { /* whoever answered meanwhile is heard first */
+        arm(h);
+        return;
+    }
+    follow(h);
+    while (heap_first(&h->wakes, &index, &when) && when <= now) {
+        struct watch *w = &h->watches.all[index];
+
+        machine_advance(&w->machine, w->conf, now);
+        if (machine_may_doubt(&w->machine, now) && !is_blind(h, w->machine.row_ms) &&
+            watches_may_leave(&h->watches, w))
+            machine_doubt(&w->machine, w->conf, now);
+        if (machine_probe_due(&w->machine, w->conf, now))
+            send_probe(h, w, now);
+        note(h, w, now);
+    }
+    arm(h);
+    publish(h);
 }
 
 /* The backend that an event is about; NULL: it is not watched. */
@@ -440,6 +455,7 @@ struct health *health_new(struct loop *loop, struct reload *reload)
         return NULL;
     h->loop = loop;
     h->reload = reload;
+    h->timer_ms = UINT64_MAX;
     h->prober = prober_new(loop, &conf);
     h->media = media_new(loop, &media);
     h->timer = loop_timer_new(loop, on_timer, h);

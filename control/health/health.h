@@ -14,6 +14,7 @@
 
 enum {
     HEALTH_TICK_MS = 10,              /* probes that are due are sent together */
+    HEALTH_SLEPT_MS = 50,             /* we were so late ourselves: answers may be waiting */
     HEALTH_PAUSE_MS = 100,            /* between two snapshots for the sake of health… */
     HEALTH_WEIGHT_PAUSE_MS = 500,     /* …or when only a slow start went on */
     HEALTH_AGAIN_MS = 1000,           /* after a refusal */

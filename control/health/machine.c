@@ -40,28 +40,28 @@ static uint64_t own_moment(const struct machine *m, const struct cfg_health *con
 }
 
 /* Whether the next probe decides something: it may go, or it may be back. */
-static bool in_doubt(const struct machine *m)
+static bool is_undecided(const struct machine *m)
 {
     if (m->down)
         return m->successes > 0 && hold_ms(m) == 0;
-    return m->failures > 0;
+    return m->failures > 0 || m->doubted_ms != 0;
 }
 
 static uint64_t next_probe(const struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
 {
-    if (in_doubt(m))
+    if (is_undecided(m))
         return greater(m->sent_ms + conf->fast_interval_ms, now_ms);
     return own_moment(m, conf, now_ms);
 }
 
-/* The state out of the four facts. */
+/* The state out of the five facts. */
 static void settle(struct machine *m, uint64_t now_ms)
 {
     uint8_t state = LB_UP;
 
     if (m->down || m->deaf)
         state = LB_DOWN;
-    else if (m->shedding || m->eject_until_ms != 0)
+    else if (m->shedding || m->eject_until_ms != 0 || m->doubted_ms != 0)
         state = LB_BUSY;
     if (state == LB_UP && m->ramp_for_ms > 0 && m->ramp_ms == 0)
         m->ramp_ms = now_ms;
@@ -71,20 +71,35 @@ static void settle(struct machine *m, uint64_t now_ms)
     m->since_ms = now_ms;
 }
 
+/* Whether something was so long ago, or never, that it counts no more. */
+static bool is_forgotten(uint64_t at_ms, uint64_t now_ms)
+{
+    return at_ms == 0 || now_ms - at_ms >= MACHINE_FLAP_MS;
+}
+
 /* It went, by its own fault: its return will be slow, and not at once if it flaps. */
 static void went(struct machine *m, uint64_t now_ms, uint32_t ramp_for_ms)
 {
-    if (m->returned_ms == 0 || now_ms - m->returned_ms >= MACHINE_FLAP_MS)
+    if (is_forgotten(m->returned_ms, now_ms))
         m->flaps = 0;
     m->flaps++;
     m->ramp_ms = 0;
     m->ramp_for_ms = ramp_for_ms;
 }
 
+/* No probe is missing any more. */
+static void end_row(struct machine *m)
+{
+    m->row = 0;
+    m->late_ms = 0;
+    m->doubted_ms = 0;
+}
+
 static void fall(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
 {
     if (m->down)
         return;
+    end_row(m);
     if (m->eject_until_ms == 0 && !m->deaf)
         went(m, now_ms, conf->slow_start_ms);
     m->down = true;
@@ -108,7 +123,8 @@ static void failed(struct machine *m, const struct cfg_health *conf, uint64_t no
     m->successes = 0;
     m->well = false;
     m->failure = (uint8_t)how;
-    if (how == MACHINE_REFUSED || m->failures >= conf->fall || m->eject_until_ms != 0)
+    if (how == MACHINE_REFUSED || m->eject_until_ms != 0 ||
+        (m->failures >= conf->fall && sent_ms >= m->doubted_ms))
         fall(m, conf, now_ms);
     m->next_ms = next_probe(m, conf, now_ms);
     machine_advance(m, conf, now_ms);
@@ -156,15 +172,38 @@ void machine_init(struct machine *m, uint32_t id, const struct cfg_health *conf,
     m->next_ms = own_moment(m, conf, now_ms);
 }
 
+/* Whether it would be doubted, if it were late. */
+static bool is_doubtful(const struct machine *m, uint64_t now_ms)
+{
+    return m->latency_us > 0 && m->doubted_ms == 0 && is_forgotten(m->returned_ms, now_ms) &&
+           is_forgotten(m->wronged_ms, now_ms);
+}
+
 void machine_probe_sent(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
 {
-    uint64_t late_ms = greater(conf->fast_interval_ms, m->latency_us / 1000 * 4);
+    bool doubtful = is_doubtful(m, now_ms);
+    uint64_t late_ms = greater(conf->fast_interval_ms / (doubtful ? MACHINE_LATE_SHARE : 1),
+                               (uint64_t)m->latency_us * MACHINE_LATE_TIMES / 1000);
 
     m->sent_ms = now_ms;
     m->next_ms = next_probe(m, conf, now_ms);
-    /* One that is late is asked again before the first probe's time is over. */
-    if (!m->down && !in_doubt(m))
-        m->next_ms = smaller(m->next_ms, now_ms + late_ms);
+    if (m->down)
+        return;
+    if (m->row == 0)
+        m->row_ms = now_ms;
+    if (m->row < UINT32_MAX)
+        m->row++;
+    if (m->row == conf->fall && doubtful)
+        m->late_ms = now_ms + late_ms;
+    m->next_ms = smaller(m->next_ms, now_ms + (m->row == 1 ? late_ms : conf->fast_interval_ms));
+}
+
+void machine_probe_unsent(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
+{
+    m->sent_ms = now_ms;
+    m->row = 0;
+    m->late_ms = 0;
+    m->next_ms = next_probe(m, conf, now_ms);
 }
 
 void machine_answered(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
@@ -173,6 +212,9 @@ void machine_answered(struct machine *m, const struct cfg_health *conf, uint64_t
     if (sent_ms < m->answered_ms)
         return;
     m->answered_ms = sent_ms;
+    if (m->doubted_ms != 0)
+        m->wronged_ms = now_ms;
+    end_row(m);
     if (m->latency_us == 0)
         m->latency_us = answer->latency_us;
     else
@@ -228,6 +270,17 @@ void machine_eject(struct machine *m, const struct cfg_health *conf, uint64_t no
     machine_advance(m, conf, now_ms);
 }
 
+bool machine_may_doubt(const struct machine *m, uint64_t now_ms)
+{
+    return m->late_ms != 0 && now_ms >= m->late_ms && m->doubted_ms == 0;
+}
+
+void machine_doubt(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
+{
+    m->doubted_ms = now_ms;
+    machine_advance(m, conf, now_ms);
+}
+
 void machine_media(struct machine *m, const struct cfg_health *conf, uint64_t now_ms, bool deaf,
                    const char *why)
 {
@@ -254,6 +307,7 @@ void machine_advance(struct machine *m, const struct cfg_health *conf, uint64_t 
     if (conf->probe == CFG_PROBE_NONE) { /* nobody would ever take these back */
         m->down = false;
         m->shedding = false;
+        end_row(m);
     } else if (m->next_ms > now_ms + conf->interval_ms) { /* it was shortened */
         m->next_ms = own_moment(m, conf, now_ms);
     }
@@ -274,6 +328,8 @@ uint64_t machine_wake_ms(const struct machine *m, const struct cfg_health *conf,
 {
     uint64_t wake = conf->probe == CFG_PROBE_NONE ? UINT64_MAX : m->next_ms;
 
+    if (m->late_ms > now_ms)
+        wake = smaller(wake, m->late_ms);
     if (m->eject_until_ms != 0)
         wake = smaller(wake, m->eject_until_ms);
     if (m->shedding && m->well)

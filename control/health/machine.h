@@ -4,14 +4,20 @@
  * and when the next probe is due. Pure: times are parameters, milliseconds of a clock that never
  * goes back. It must not know sockets, nor how an operator's word is combined with it.
  *
- * Four facts are kept apart, the worst of them counts:
+ * Five facts are kept apart, the worst of them counts:
  *   down      probes: `fall` in a row failed, or one was refused at once; back after `rise`
  *   shedding  the backend's own word: 503, Retry-After, or the configured header → busy
  *   deaf      media: probe calls are answered and nobody hears anything → down
+ *   doubted   the last `fall` probes are late, though none of them needs to be over → busy until it
+ *             answers (then as if nothing had been), or one sent after that fails, too (down)
  *   ejected   passive detection took it out for a while → busy, and one failed probe is enough then
  *
  * Flaps are damped: who went down again less than MACHINE_FLAP_MS after it had come back must
- * answer without a break for MACHINE_HOLD_MS, twice that the next time, and so on.
+ * answer without a break for MACHINE_HOLD_MS, twice that the next time, and so on. Nor is it
+ * doubted in that time, nor whoever was doubted wrongly: their probes' own time is waited for.
+ *
+ * A probe is late after half of fast_interval (all of it, for who is not doubted), or four times
+ * what answers take, if that is longer. One that is late is followed by others, each fast_interval.
  */
 #ifndef TANDEM_CONTROL_HEALTH_MACHINE_H
 #define TANDEM_CONTROL_HEALTH_MACHINE_H
@@ -23,6 +29,8 @@
 
 enum {
     MACHINE_FLAP_MS = 60000,          /* up for so long: what was before is forgotten */
+    MACHINE_LATE_SHARE = 2,           /* of fast_interval: half of it is late… */
+    MACHINE_LATE_TIMES = 4,           /* …or so many times the latency */
     MACHINE_HOLD_MS = 10000,          /* of the second time */
     MACHINE_HOLD_MAX_MS = 60000,
     MACHINE_BUSY_MAX_MS = 600000,     /* a longer Retry-After is not believed */
@@ -52,6 +60,12 @@ struct machine {
     uint32_t flaps;                   /* times it went, and had not been back for long */
     uint64_t returned_ms;             /* when it came back last; 0: it never went */
     uint32_t latency_us;              /* moving average of answers; 0: none yet */
+    uint32_t row;                     /* probes sent since its last answer, while it was not down */
+    uint64_t row_ms;                  /* when the first of them was sent */
+    uint64_t late_ms;                 /* when the fall-th of them is late; 0: there are less,
+                                         or it may not be doubted */
+    uint64_t doubted_ms;              /* in doubt since; 0: it is not */
+    uint64_t wronged_ms;              /* when an answer ended a doubt last; 0: never */
     /* The backend's own word. */
     bool shedding;
     bool well;                        /* its last answer was an accepted one */
@@ -68,7 +82,7 @@ struct machine {
 /* What is kept of it over a restart: times are CLOCK_REALTIME milliseconds. */
 struct machine_memory {
     uint32_t id;
-    bool down;
+    bool down, doubted;
     uint32_t flaps;
     uint64_t since_ms;
     uint64_t returned_ms;             /* 0: it never went */
@@ -100,6 +114,8 @@ void machine_remember(const struct machine *machine, uint64_t now_ms, uint64_t w
 
 /* Events. sent_ms is when the probe was sent: what is older than an answer counts no more. */
 void machine_probe_sent(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
+/* The one that was due could not be sent, which says nothing. */
+void machine_probe_unsent(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
 void machine_answered(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                       uint64_t sent_ms, const struct machine_answer *answer);
 void machine_timed_out(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
@@ -113,13 +129,20 @@ void machine_suspect(struct machine *machine, const struct cfg_health *conf, uin
 /* Passive detection takes it out for a while; why is copied. */
 void machine_eject(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                    uint32_t for_ms, const char *why);
+/* machine_may_doubt held, and whoever called it believes it. */
+void machine_doubt(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
 /* Several probe calls in a row found no media (why is copied), or found it again. */
 void machine_media(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms, bool deaf,
                    const char *why);
-/* Time passed. Every other call but machine_probe_sent does this too. */
+/* Time passed. Every other call but those about a probe's sending does this too. */
 void machine_advance(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
 
-/* When machine_advance has something to do next, or a probe is due; UINT64_MAX: never. */
+/* Whether its last `fall` probes are late, of one that may be doubted: it answered before, and none
+ * of the above speaks against it. */
+bool machine_may_doubt(const struct machine *machine, uint64_t now_ms);
+
+/* When machine_advance has something to do next, machine_may_doubt may become true, or a probe is
+ * due; UINT64_MAX: never. */
 uint64_t machine_wake_ms(const struct machine *machine, const struct cfg_health *conf,
                          uint64_t now_ms);
 bool machine_probe_due(const struct machine *machine, const struct cfg_health *conf,

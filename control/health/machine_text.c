@@ -61,6 +61,16 @@ static void down_print(const struct machine *m, const struct cfg_health *conf, u
                  m->failures == 1 ? "" : "s", since);
 }
 
+static void doubt_print(const struct machine *m, char *ret_text)
+{
+    if (m->row == 0)
+        snprintf(ret_text, MACHINE_REASON_MAX, "in doubt since before control started");
+    else
+        snprintf(ret_text, MACHINE_REASON_MAX,
+                 "in doubt: no answer to its last %u probes, usually within %.1f ms", m->row,
+                 (m->latency_us + 99) / 100 / 10.0); /* rounded up: it is within */
+}
+
 static void busy_print(const struct machine *m, uint64_t now_ms, char *ret_text)
 {
     const char *why = m->eject_until_ms != 0 ? m->eject_why : m->busy_why;
@@ -81,6 +91,8 @@ void machine_reason(const struct machine *m, const struct cfg_health *conf, uint
     ret_text[0] = '\0';
     if (m->state == LB_DOWN) {
         down_print(m, conf, now_ms, wall_ms, ret_text);
+    } else if (m->doubted_ms != 0 && m->eject_until_ms == 0) {
+        doubt_print(m, ret_text);
     } else if (m->state == LB_BUSY) {
         busy_print(m, now_ms, ret_text);
     } else if (m->failures > 0) {
@@ -113,6 +125,7 @@ void machine_remember(const struct machine *m, uint64_t now_ms, uint64_t wall_ms
     memset(ret, 0, sizeof(*ret));
     ret->id = m->id;
     ret->down = m->down;
+    ret->doubted = m->doubted_ms != 0;
     ret->flaps = m->flaps;
     ret->since_ms = moved(m->since_ms, now_ms, wall_ms);
     ret->returned_ms = moved(m->returned_ms, now_ms, wall_ms);
@@ -148,6 +161,7 @@ void machine_inherit(struct machine *m, const struct machine_memory *memory,
     m->since_ms = been(memory->since_ms, wall_ms, now_ms);
     m->returned_ms = been(memory->returned_ms, wall_ms, now_ms);
     m->down = memory->down;
+    m->doubted_ms = memory->doubted && !m->down ? now_ms : 0;
     m->shedding = memory->busy_until_ms != 0;
     m->busy_until_ms = to_come(memory->busy_until_ms, wall_ms, now_ms, MACHINE_BUSY_MAX_MS);
     if (m->shedding && m->busy_until_ms == 0)
@@ -160,9 +174,11 @@ void machine_inherit(struct machine *m, const struct machine_memory *memory,
     m->deaf = memory->deaf_why[0] != '\0';
     memcpy(m->deaf_why, memory->deaf_why, sizeof(m->deaf_why));
     m->deaf_why[MACHINE_WHY_MAX - 1] = '\0';
-    m->state = m->down || m->deaf                      ? LB_DOWN
-               : m->shedding || m->eject_until_ms != 0 ? LB_BUSY
-                                                       : LB_UP;
+    m->state = LB_UP;
+    if (m->down || m->deaf)
+        m->state = LB_DOWN;
+    else if (m->shedding || m->eject_until_ms != 0 || m->doubted_ms != 0)
+        m->state = LB_BUSY;
     memcpy(m->busy_why, memory->busy_why, sizeof(m->busy_why));
     memcpy(m->eject_why, memory->eject_why, sizeof(m->eject_why));
     m->busy_why[MACHINE_WHY_MAX - 1] = m->eject_why[MACHINE_WHY_MAX - 1] = '\0';

@@ -17,13 +17,14 @@
 static json_t *one_json(const struct machine_memory *m)
 {
     /* Milliseconds of the wall clock are far below 2^53, where JSON's numbers end. */
-    return json_pack(
-        "{s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:s%, s:s%, s:s}", "id", (json_int_t)m->id,
-        "down", m->down, "flaps", (int)m->flaps, "since_ms", (json_int_t)m->since_ms, "returned_ms",
-        (json_int_t)m->returned_ms, "busy_until_ms", (json_int_t)m->busy_until_ms, "eject_until_ms",
-        (json_int_t)m->eject_until_ms, "ramp_ms", (json_int_t)m->ramp_ms, "ramp_for_ms",
-        (int)m->ramp_for_ms, "busy_why", m->busy_why, strlen(m->busy_why), "eject_why",
-        m->eject_why, strlen(m->eject_why), "deaf_why", m->deaf_why);
+    return json_pack("{s:I, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:s%, s:s%, s:s}", "id",
+                     (json_int_t)m->id, "down", m->down, "doubted", m->doubted, "flaps",
+                     (int)m->flaps, "since_ms", (json_int_t)m->since_ms, "returned_ms",
+                     (json_int_t)m->returned_ms, "busy_until_ms", (json_int_t)m->busy_until_ms,
+                     "eject_until_ms", (json_int_t)m->eject_until_ms, "ramp_ms",
+                     (json_int_t)m->ramp_ms, "ramp_for_ms", (int)m->ramp_for_ms, "busy_why",
+                     m->busy_why, strlen(m->busy_why), "eject_why", m->eject_why,
+                     strlen(m->eject_why), "deaf_why", m->deaf_why);
 }
 
 static int write_file(const char *file, const char *text)
@@ -68,19 +69,20 @@ int memory_save(const char *file, const struct machine_memory *memories, uint32_
 static int one_read(json_t *object, struct machine_memory *ret)
 {
     json_int_t id, since, returned, busy, eject, ramp;
-    const char *busy_why, *eject_why, *deaf_why = ""; /* the last one: younger than some files */
-    int down, flaps, ramp_for;
+    const char *busy_why, *eject_why, *deaf_why = ""; /* the last one, and doubted, are */
+    int down, doubted = 0, flaps, ramp_for;           /* younger than some files */
 
-    if (json_unpack(object, "{s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s, s?s}", "id",
-                    &id, "down", &down, "flaps", &flaps, "since_ms", &since, "returned_ms",
+    if (json_unpack(object, "{s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s, s?s, s?b}",
+                    "id", &id, "down", &down, "flaps", &flaps, "since_ms", &since, "returned_ms",
                     &returned, "busy_until_ms", &busy, "eject_until_ms", &eject, "ramp_ms", &ramp,
                     "ramp_for_ms", &ramp_for, "busy_why", &busy_why, "eject_why", &eject_why,
-                    "deaf_why", &deaf_why) != 0 ||
+                    "deaf_why", &deaf_why, "doubted", &doubted) != 0 ||
         id <= 0 || id > UINT32_MAX || flaps < 0 || since < 0 || returned < 0 || busy < 0 ||
         eject < 0 || ramp < 0 || ramp_for < 0)
         return -EBADMSG;
     *ret = (struct machine_memory){.id = (uint32_t)id,
                                    .down = down != 0,
+                                   .doubted = doubted != 0,
                                    .flaps = (uint32_t)flaps,
                                    .since_ms = (uint64_t)since,
                                    .returned_ms = (uint64_t)returned,

@@ -164,6 +164,11 @@ static void judge(struct outlier_member *member, const struct outlier_counts *al
         member->for_ms = ejection_ms(o, now_ms);
 }
 
+bool outlier_may_leave(uint64_t n_out, uint32_t n, const struct cfg_health *conf)
+{
+    return n_out * 100 <= (uint64_t)conf->eject_max_percent * n;
+}
+
 void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_health *conf,
                   uint64_t now_ms)
 {
@@ -181,7 +186,7 @@ void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_h
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        bool may_eject = (n_out + 1) * 100 <= (uint64_t)conf->eject_max_percent * n;
+        bool may_eject = outlier_may_leave(n_out + 1, n, conf);
 
         if (members[i].out)
             continue;

@@ -68,6 +68,9 @@ struct outlier_member {
     char why[OUTLIER_WHY_MAX];
 };
 
+/* Whether n_out of n may be out, for one of them to be taken out on a suspicion. */
+bool outlier_may_leave(uint64_t n_out, uint32_t n, const struct cfg_health *conf);
+
 /* Judges the n members of a pool, all of them in the same order of time: ticks of OUTLIER_TICK_MS
  * or longer. One that is out begins anew when it is in again. */
 void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_health *conf,

@@ -79,7 +79,7 @@ static void judge(struct traffic *t, struct watches *watches, const uint32_t *in
 
         memset(m, 0, sizeof(*m));
         m->outlier = &w->outlier;
-        m->out = !w->offered || w->machine.state != LB_UP;
+        m->out = watch_is_out(w);
         read_counts(w, link, &m->counts);
     }
     outlier_tick(t->members, n, watches->all[indices[0]].conf, now_ms);

@@ -87,6 +87,24 @@ static bool follow_in_place(struct watches *watches, const struct cfg *cfg,
     return true;
 }
 
+bool watch_is_out(const struct watch *w)
+{
+    return !w->offered || w->machine.state != LB_UP;
+}
+
+bool watches_may_leave(const struct watches *watches, const struct watch *w)
+{
+    uint32_t n = 0, n_out = watch_is_out(w) ? 0 : 1;
+
+    for (uint32_t i = 0; i < watches->n; i++) {
+        if (watches->all[i].pool != w->pool)
+            continue;
+        n++;
+        n_out += watch_is_out(&watches->all[i]);
+    }
+    return outlier_may_leave(n_out, n, w->conf);
+}
+
 static int by_pool(const void *left, const void *right, void *context)
 {
     const struct watch *all = context;

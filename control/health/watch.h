@@ -56,6 +56,12 @@ int watches_follow(struct watches *watches, const struct cfg *cfg, const struct 
                    const struct watch_memory *memory, uint64_t now_ms, uint64_t wall_ms);
 void watches_done(struct watches *watches);
 
+/* Whether an operator's word or what was observed keeps it from new calls. */
+bool watch_is_out(const struct watch *watch);
+
+/* Whether one may be taken out on a suspicion, as many of its pool as are out already. */
+bool watches_may_leave(const struct watches *watches, const struct watch *watch);
+
 /* NULL: it is not watched. */
 struct watch *watches_find(const struct watches *watches, uint32_t id);
 

@@ -3,7 +3,9 @@
 Backends that die, come back, shed and flap, found by probes and by their traffic. New requests go
 by at once: OPTIONS from one phone, a fresh Call-ID each, which the backends answer themselves.
 """
+import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -17,6 +19,7 @@ from sip import Message, Peer, response                           # noqa: E402
 AGENT = "10.0.0.50"
 PROBE = "<sip:tandem@"             # in the From of control's probes
 TIMERS = {"interval": "500ms", "fast_interval": "100ms", "timeout": "400ms", "slow_start": "4s"}
+DEFAULTS = {"interval": "1s", "fast_interval": "200ms", "timeout": "800ms", "slow_start": "4s"}
 BY_PROBES_S, BY_TRAFFIC_S = 1.5, 0.5
 IN_HAND_S = 0.3                    # how long a busy machine may leave a request unanswered
 
@@ -138,8 +141,13 @@ class Health(SystemTest):
         super().tearDown()
 
     def configure(self, agent=False, **health):
-        """The three Kamailios, and the agent if wanted, and what `health:` says besides."""
+        """
+        The three Kamailios, and the agent if wanted, and what `health:` says besides. What was
+        known of them is forgotten: who was down or doubted shortly before is treated otherwise.
+        """
         pool = self.lab.config["pools"][0]
+        if pool.pop("health", None):
+            self.lab.reload()
         pool["health"] = {**TIMERS, **health}
         pool["backends"] = [self.lab.backend_entry(name) for name in self.lab.backends]
         if agent:
@@ -211,22 +219,72 @@ class Health(SystemTest):
                            "'{ type filter hook prerouting priority -300; policy drop; }'"
                            if silent else "nft delete table inet gone")
 
+    def after_a_probe(self, name, seconds):
+        """So long after a probe came to a backend whose health has the default timers."""
+        backend = self.lab.backends[name]
+        last = max(message.time for message in backend.messages()
+                   if message.ruri == f"sip:{backend.address}:5060")
+        time.sleep((last + seconds - time.time()) % 1.0)
+
     def test_2_silently_gone(self):
-        """The host is gone: by probes alone, then by its traffic."""
-        for passive, limit, states in ((False, BY_PROBES_S, ["down"]),
-                                       (True, BY_TRAFFIC_S, ["busy", "down"])):
-            with self.subTest(passive=passive):
-                self.configure(passive=passive)
-                stream, before = Stream(self.lab, 200), len(self.lines("kam2"))
+        """
+        The host is gone: by probes alone, with default timers at the worst moment, just after one,
+        and with shorter ones; then by its traffic. First it takes no new calls, then it is down.
+        """
+        for name, timers, passive, limit in (("kam2", DEFAULTS, False, BY_PROBES_S),
+                                             ("kam3", TIMERS, False, BY_PROBES_S),
+                                             ("kam1", TIMERS, True, BY_TRAFFIC_S)):
+            with self.subTest(name, passive=passive):
+                self.configure(**timers, passive=passive)
+                stream, before = Stream(self.lab, 200), len(self.lines(name))
                 time.sleep(1.5)
+                self.after_a_probe(name, 0.01)
                 gone = time.monotonic()
-                self.silence("kam2", True)
-                self.wait_state("kam2", "down")
+                self.silence(name, True)
+                reason = self.wait_state(name, "busy")["reason"]
+                self.wait_state(name, "down")
                 time.sleep(0.5)
-                changes = self.lines("kam2")[before:]
-                self.silence("kam2", False)
-                self.found(stream, gone, limit, f"silently gone, passive: {passive}")
-                self.assertEqual(changes, states)
+                changes = self.lines(name)[before:]
+                self.silence(name, False)
+                self.found(stream, gone, limit, f"silently gone, probes each {timers['interval']}, "
+                           f"passive: {passive} ({reason})")
+                self.assertEqual(changes, ["busy", "down"])
+                self.all_in()
+
+    def freeze(self, name, frozen):
+        """All of its processes stop, or go on."""
+        os.killpg(self.lab.backends[name].process.child.pid,
+                  signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def test_8_frozen_for_a_moment(self):
+        """600 ms without an answer to anything: in doubt, and back with its first answer."""
+        self.configure(**DEFAULTS, passive=False)
+        stream, before = Stream(self.lab, 200), len(self.lines("kam3"))
+        time.sleep(2)
+        self.after_a_probe("kam3", 0.98)
+        frozen = time.monotonic()
+        self.freeze("kam3", True)
+        try:
+            reason = self.wait_state("kam3", "busy", 0.6)["reason"]
+            doubted = time.monotonic()
+            time.sleep(max(0, frozen + 0.6 - doubted))
+        finally:
+            self.freeze("kam3", False)
+        thawed = time.monotonic()
+        shown = self.wait_state("kam3", "up", 1)
+        back = time.monotonic()
+        time.sleep(1)
+        stream.stop()
+        self.say(f"frozen for {thawed - frozen:.2f} s: {reason}, after {doubted - frozen:.2f} s; up "
+                 f"{back - thawed:.2f} s after its end; {len(stream.unanswered())} of "
+                 f"{len(stream.sent)} requests lost")
+        self.assertIn("in doubt: no answer to its last", reason)
+        self.assertEqual(self.lines("kam3")[before:], ["busy", "up"])
+        self.assertEqual(shown["slow_start"], 1.0)
+        self.assertLess(back - thawed, 0.3)
+        self.assertEqual(stream.unanswered(), [])
+        self.assertEqual(set(stream.statuses()), {200})
+        self.assertEqual(stream.by(doubted + 0.05, thawed)["kam3"], 0)
 
     def test_3_all_down(self):
         """503 and Retry-After at once; it recovers by itself."""

@@ -291,8 +291,35 @@ static void a_silent_one_is_down(void **context)
     scene_make(&s, HEALTH);
     see(&s);
     s.backends[2].status = NULL;
+    assert_true(until_state(&s, 2, LB_BUSY) < 1000); /* first nobody new is sent there */
+    assert_memory_equal(view(&s, 2).reason, "in doubt: no answer to its last ", 32);
     assert_true(until_state(&s, 2, LB_DOWN) < 1500);
     assert_non_null(strstr(view(&s, 2).reason, "without answer since"));
+    scene_done(&s);
+}
+
+/* When all of them are late, it is hardly their fault, and nobody would be left. */
+static void no_more_than_half_are_doubted(void **context)
+{
+    uint32_t n_busy = 0, n_down = 0;
+    struct scene s;
+
+    (void)context;
+    scene_make(&s, "{interval: 100ms, fast_interval: 50ms, timeout: 800ms}");
+    see(&s);
+    for (uint32_t i = 0; i < BACKENDS; i++)
+        s.backends[i].status = NULL;
+    for (int round = 0; round < 60; round++) {
+        run(&s, 10);
+        n_busy = n_down = 0;
+        for (uint32_t i = 0; i < BACKENDS; i++) {
+            n_busy += view(&s, i).state == LB_BUSY;
+            n_down += view(&s, i).state == LB_DOWN;
+        }
+        assert_true(n_busy <= BACKENDS / 2);
+        assert_int_equal(n_down, 0);
+    }
+    assert_int_equal(n_busy, BACKENDS / 2);
     scene_done(&s);
 }
 
@@ -534,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_pool_without_health_is_not_probed),
         cmocka_unit_test(a_dead_one_is_down_and_comes_back_slowly),
         cmocka_unit_test(a_silent_one_is_down),
+        cmocka_unit_test(no_more_than_half_are_doubted),
         cmocka_unit_test(one_that_sheds_is_busy),
         cmocka_unit_test(a_restart_of_control_offers_no_other_state),
         cmocka_unit_test(what_is_known_stays_over_reloads_and_goes_with_the_backend),

@@ -40,6 +40,7 @@ static void assert_same(const struct machine_memory *a, const struct machine_mem
 {
     assert_int_equal(a->id, b->id);
     assert_int_equal(a->down, b->down);
+    assert_int_equal(a->doubted, b->doubted);
     assert_int_equal(a->flaps, b->flaps);
     assert_int_equal(a->since_ms, b->since_ms);
     assert_int_equal(a->returned_ms, b->returned_ms);
@@ -56,6 +57,7 @@ static void comes_back_as_it_was(void **context)
 {
     struct machine_memory one = {.id = UINT32_MAX,
                                  .down = true,
+                                 .doubted = true,
                                  .flaps = 3,
                                  .since_ms = UINT64_C(1790000000001),
                                  .returned_ms = 7,
