@@ -185,8 +185,11 @@ class Backend:
         return rpc(self.dir, self.name, method, *params)
 
     def mood(self, mood):
-        """well | shedding (503 and Retry-After: 5 to OPTIONS and new INVITEs) | deaf (to those)."""
-        self.rpc("pv.shvSet", "mood", "int", ("well", "shedding", "deaf").index(mood))
+        """
+        well | shedding (503 and Retry-After: 5 to OPTIONS and new INVITEs) | deaf (to those INVITEs)
+        | full (503 and Retry-After: 5 to those INVITEs only)
+        """
+        self.rpc("pv.shvSet", "mood", "int", ("well", "shedding", "deaf", "full").index(mood))
 
     def registered(self):
         """Number of contacts it knows, its own and those shared by the others."""

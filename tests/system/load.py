@@ -5,8 +5,11 @@ callers and callees by SIPp's words, at the backends by their logs, on the wire 
 
 Both drivers bore 200 calls a second of 5 s over four Kamailios on two CPUs with none failed, so
 that is the rate everywhere; nothing is measured first.
+
+    TANDEM_SIX      1: everybody talks IPv6
 """
 import math
+import os
 import re
 import struct
 from collections import namedtuple
@@ -16,6 +19,8 @@ from lab import LabError, wait_for
 from lab.sipp import SCENARIOS
 
 RATE, HOLD_MS = 200, 5000
+SIX = os.environ.get("TANDEM_SIX") == "1"
+LAB = {"backends": 4, "ipv6": SIX, "backends6": SIX}     # the laboratory's options
 USERS = 10
 FOREVER_S = 3600                   # SIPp wants a number of calls
 PATIENCE_MS = 12000                # what a caller waits for an answer, instead of 40 s
@@ -36,11 +41,12 @@ class Load:
         self.test, self.lab, self.tag, self.rate = test, test.lab, tag, rate
         self.hold_s = hold_ms / 1000
         names = [f"{tag}u{user}" for user in range(USERS)]
-        self.lab.register("callee", names, port=port)
-        self.server = self.lab.sipp("callee", self.impatient("uas"), port=port)
+        callee = test.address("callee")
+        self.lab.register("callee", names, port=port, address=callee)
+        self.server = self.lab.sipp("callee", self.impatient("uas"), port=port, address=callee)
         self.client = self.lab.sipp(
             "caller", self.impatient("uac"), calls=rate * FOREVER_S, rate=rate, users=names,
-            hold_ms=hold_ms, port=port + 1, limit=rate * 40,
+            hold_ms=hold_ms, port=port + 1, limit=rate * 40, address=test.address("caller"),
             call_id=f"%u-{tag}-load-{self.lab.next_number()}@caller")
         wait_for(lambda: self.created() > 0, 10, "the first call")
 
@@ -53,7 +59,8 @@ class Load:
         patience = f'timeout="{PATIENCE_MS}"'
         text = text.replace('timeout="40000"', patience)
         path = self.lab.dir / f"{name}-impatient.xml"
-        path.write_text(re.sub(r'(<recv response="1\d\d" optional="true")', rf"\1 {patience}", text))
+        ringing = re.compile(r'<recv response="1\d\d" optional="true"')
+        path.write_text(ringing.sub(rf"\g<0> {patience}", text))
         return path
 
     def created(self):
@@ -79,6 +86,11 @@ class Load:
     def seen(self):
         """Call-ID → {backend's name: its Messages}."""
         return seen(self.lab, lambda call_id: f"-{self.tag}-load-" in call_id)
+
+
+def probed_from(lab):
+    """The configuration's node_address, of the backends' family."""
+    return lab.inside6 if SIX else lab.inside
 
 
 def repeats(by_call):
@@ -127,10 +139,10 @@ class Wire:
     def __init__(self, lab, address, method="INVITE"):
         self.path = lab.dir / f"wire-{lab.next_number()}.pcap"
         device = f"appliance-port{lab.ports - 1}"[:15]
-        word = "0x" + method[:4].encode().hex()
+        begin = "ip6[48:4]" if ":" in address else "udp[8:4]"
         self.process = lab.popen("switch", "tcpdump", "-i", device, "-Z", "root", "-U", "-n",
                                  "-w", self.path, f"udp and dst host {address} and "
-                                 f"udp[8:4] = {word}")
+                                 f"{begin} = 0x{method[:4].encode().hex()}")
 
     def __enter__(self):
         self.process.wait_line("listening on", 10)

@@ -8,6 +8,7 @@ thousand reloads.
     TANDEM_LONG     1: all of it, at length: 20,000 calls after a kill, a thousand reloads,
                     Kamailio's dispatcher in Tandem's place, and what test_health does with
                     OPTIONS: a host that probes find silent, a minute of flapping
+    TANDEM_SIX      1: over IPv6, without the dispatcher
 """
 import os
 import sys
@@ -19,7 +20,7 @@ sys.dont_write_bytecode = True
 
 from harness import DRIVER, SystemTest, main, wait_for            # noqa: E402
 from lab.dispatcher import Dispatcher                             # noqa: E402
-from load import RATE, Load, Story, Wire, spread                  # noqa: E402
+from load import HOLD_MS, LAB, SIX, Load, Story, Wire, probed_from, spread   # noqa: E402
 
 LONG = os.environ.get("TANDEM_LONG") == "1"
 DEAD_S = 105 if LONG else 4        # how long a killed backend stays away
@@ -27,16 +28,23 @@ SLOW_S = 6 if LONG else 4          # its slow start
 FLAPPING_S = 60
 RELOADS = 1000 if LONG else 300
 VICTIM = "kam2"
-DRAINED = "kam4"                   # which never died: nothing is left of calls that failed
 PROBES_S, PASSIVE_S = 1.5, 0.5     # until new calls avoid a dead backend
 GRACE_S = 0.05                     # what was on its way to it, and never logged
-FIGURES = {}                       # of kill -9, who: {what: figure}, for the table
+KILLED, SILENT = "is killed", "is silently gone"
+FIGURES = {}                       # of the dispatcher, event: {what: figure}, for the table
 
 
 class Kill(SystemTest):
     """What becomes of calls when VICTIM, one of four, is gone."""
 
-    options = {"backends": 4, "ipv6": False}
+    options, six = LAB, SIX
+
+    def stop_wire(self, name=VICTIM, up=False):
+        """The host's plug is pulled, or put back: nobody says that it is gone."""
+        self.lab.net.ip("switch", "link", "set", f"{name}-eth0", "up" if up else "down")
+
+    def wire(self):
+        return Wire(self.lab, self.address(VICTIM))
 
     def stories(self, load):
         return {call: Story(found) for call, found in load.seen().items()}
@@ -91,29 +99,41 @@ class Kill(SystemTest):
         return bool(story.at("200", "INVITE", when)) and not story.at("ACK", "ACK", when)
 
 
-@unittest.skipUnless(LONG, "TANDEM_LONG is not set")
+@unittest.skipUnless(LONG and not SIX, "TANDEM_LONG is not set, or TANDEM_SIX is")
 class ByDispatcher(Kill):
     """Kamailio's dispatcher in Tandem's place, for the table: its failures are none of ours."""
 
     options = {**Kill.options, "tandem": False}
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dispatcher = Dispatcher(cls.lab).start()
+
     def tearDown(self):
         self.assertTrue(self.dispatcher.process.running(), "the dispatcher died")
 
-    def test_killed(self):
-        lab = self.lab
-        type(self).dispatcher = Dispatcher(lab).start()
-        load = Load(self, "killed")
-        with Wire(lab, lab.backends[VICTIM].address) as wire:
+    def outage(self, event, tag, away_s, go, back, **options):
+        load = Load(self, tag, **options)
+        with self.wire() as wire:
             time.sleep(6)
-            lab.backends[VICTIM].kill9()
+            go()
             when = time.time()
-            time.sleep(DEAD_S)
+            time.sleep(away_s)
             until = time.time()
-            lab.backends[VICTIM].start()
+            back()
             time.sleep(3)
-            FIGURES["dispatcher"], *_ = self.figures(load, wire, when, until)
-        self.say(f"dispatcher: {FIGURES['dispatcher']}")
+            FIGURES[event], *_ = self.figures(load, wire, when, until)
+        self.say(f"{VICTIM} {event}, dispatcher: {FIGURES[event]}")
+        wait_for(lambda: self.dispatcher.states()[VICTIM] == "AP", 30, f"{VICTIM} to be active")
+
+    def test_1_killed(self):
+        victim = self.lab.backends[VICTIM]
+        self.outage(KILLED, "killed", DEAD_S, victim.kill9, victim.start)
+
+    def test_2_silent(self):
+        self.outage(SILENT, "silent", 6, self.stop_wire, lambda: self.stop_wire(up=True),
+                    hold_ms=3000)
 
 
 class Outage(Kill):
@@ -122,6 +142,7 @@ class Outage(Kill):
     @classmethod
     def prepare(cls, lab):
         lab.config["pools"][0] |= {"share": "dialogs", "health": {"slow_start": "2s"}}
+        lab.config["node_address"] = probed_from(lab)
 
     def setUp(self):
         """What was observed before is forgotten: one that went again would stay away longer."""
@@ -157,14 +178,10 @@ class Outage(Kill):
         wait_for(lambda: self.backend(name)["state"] == state, timeout, f"{name} to be {state}")
         return time.time() - begun
 
-    def stop_wire(self, name=VICTIM, up=False):
-        """The host's plug is pulled, or put back: nobody says that it is gone."""
-        self.lab.net.ip("switch", "link", "set", f"{name}-eth0", "up" if up else "down")
-
-    def judge(self, load, wire, when, until, limit_s, table=None):
+    def judge(self, load, wire, when, until, limit_s, event):
         """The table of figures() must be as the contract says; (Outcome, {Call-ID: Story})."""
         figures, outcome, stories, busy = self.figures(load, wire, when, until)
-        self.show({"Tandem": figures, **(table or {})})
+        self.show(event, {"Tandem": figures, "dispatcher": FIGURES.get(event)})
         self.assertGreater(figures["dialogs there"], 20, "there was nothing to lose")
         self.assertLess(figures["the last one after so many ms"], limit_s * 1000)
         self.assertEqual(outcome.failed, len(outcome.lost), outcome.errors)
@@ -174,10 +191,13 @@ class Outage(Kill):
         self.assertEqual(figures["of these ended at another"], figures["dialogs there"])
         self.assertEqual(figures["of these moved"], 0)
         self.assertLess(figures["percent from even"], figures["limit for so few"])
+        wait_for(lambda: self.backend()["calls"] == 0, 5, "no call to be counted there any more")
         return outcome, stories
 
-    def show(self, table):
-        self.say(f"{VICTIM + ' is gone, ' + DRIVER:42}" + "".join(f"{who:>18}" for who in table))
+    def show(self, event, table):
+        table = {who: figures for who, figures in table.items() if figures}
+        head = f"{VICTIM} {event}, {DRIVER}{', IPv6' if SIX else ''}"
+        self.say(f"{head:42}" + "".join(f"{who:>18}" for who in table))
         for what in table["Tandem"]:
             self.say(f"{what:42}" + "".join(f"{figures[what]:>18}" for figures in table.values()))
 
@@ -212,7 +232,7 @@ class Outage(Kill):
         lab = self.lab
         self.health(passive=False, slow_start=f"{SLOW_S}s")
         load = Load(self, "killed")
-        with Wire(lab, lab.backends[VICTIM].address) as wire:
+        with self.wire() as wire:
             time.sleep(6)
             lab.backends[VICTIM].kill9()
             when = time.time()
@@ -224,7 +244,7 @@ class Outage(Kill):
             lab.backends[VICTIM].start()
             steps = self.ramp(25)
             time.sleep(1)
-            outcome, stories = self.judge(load, wire, when, until, PROBES_S, FIGURES)
+            outcome, stories = self.judge(load, wire, when, until, PROBES_S, KILLED)
         self.say(f"back: {steps}")
         self.assertGreaterEqual(len(steps), 5)
         weights = [weight for _, weight, _ in steps]
@@ -244,7 +264,7 @@ class Outage(Kill):
         lab = self.lab
         self.health(interval="60s")
         load = Load(self, "vanished", hold_ms=3000)
-        with Wire(lab, lab.backends[VICTIM].address) as wire:
+        with self.wire() as wire:
             time.sleep(5)
             self.stop_wire()
             when = time.time()
@@ -254,7 +274,7 @@ class Outage(Kill):
             until = time.time()
             self.stop_wire(up=True)
             self.health()
-            self.judge(load, wire, when, until, PASSIVE_S)
+            self.judge(load, wire, when, until, PASSIVE_S, SILENT)
 
     @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
     def test_3_vanished_found_by_probes(self):
@@ -262,7 +282,7 @@ class Outage(Kill):
         lab = self.lab
         self.health(passive=False, interval="500ms", timeout="500ms")
         load = Load(self, "silent", hold_ms=3000)
-        with Wire(lab, lab.backends[VICTIM].address) as wire:
+        with self.wire() as wire:
             time.sleep(5)
             self.stop_wire()
             when = time.time()
@@ -271,7 +291,7 @@ class Outage(Kill):
             time.sleep(3)
             until = time.time()
             self.stop_wire(up=True)
-            self.judge(load, wire, when, until, PROBES_S)
+            self.judge(load, wire, when, until, PROBES_S, SILENT)
 
     def changes(self, since):
         """What control's log says of VICTIM since then (a length of the log)."""
@@ -284,7 +304,7 @@ class Outage(Kill):
         lab = self.lab
         before = len(lab.control.log(True))
         load = Load(self, "flaps", hold_ms=2000)
-        with Wire(lab, lab.backends[VICTIM].address) as wire:
+        with self.wire() as wire:
             time.sleep(3)
             begun = time.time()
             while time.time() < begun + FLAPPING_S:
@@ -323,33 +343,52 @@ class Outage(Kill):
         touched = {call for call, story in stories.items() if VICTIM in story.where}
         self.assertEqual(outcome.lost - touched, set(), outcome.errors)
 
-    def test_6_sheds(self):
-        """503 and Retry-After: 5 for a moment: no new calls for 5 s, its dialogs go on."""
-        lab = self.lab
-        load = Load(self, "sheds", hold_ms=2500)
-        time.sleep(4)
+    def shed(self, mood, limit_s, hold_ms=HOLD_MS):
+        """
+        503 and Retry-After: 5 from VICTIM, in that mood until this is noticed, within limit_s: no
+        new calls for 5 s, its dialogs go on. Why it was busy.
+        """
+        lab, victim = self.lab, self.lab.backends[VICTIM]
+        load = Load(self, mood, hold_ms=hold_ms)
+        time.sleep(6)
         when = time.time()
-        lab.backends[VICTIM].mood("shedding")
-        noticed = self.wait_state("busy", 5)
-        reason = self.backend()["reason"]
-        lab.backends[VICTIM].mood("well")
-        took = noticed + self.wait_state("up", 15)
+        victim.mood(mood)
+        self.wait_state("busy", limit_s)
+        busy, reason = time.time(), self.backend()["reason"]
+        victim.mood("well")
+        self.wait_state("up", 30)
+        up = time.time()
         time.sleep(1)
         outcome = load.end()
         stories = self.stories(load)
-        begun = sorted(story.begun for story in stories.values() if story.first == VICTIM)
-        gap, at = max((b - a, a) for a, b in zip(begun, begun[1:]))
-        refused = {call for call, story in stories.items() if story.first == VICTIM
-                   and when - 0.1 < story.begun < at + 0.01 and not story.at("200", "INVITE")}
-        on = sum(1 for story in stories.values() if story.first == VICTIM
-                 and story.begun < when and story.at("BYE", "BYE") == VICTIM)
-        self.say(f"busy after {noticed:.2f} s ({reason}), up again after {took:.2f} s; no new "
-                 f"calls for {gap:.2f} s; {on} of its calls went on; {len(refused)} were refused "
-                 f"before it was known; {outcome.failed} of {outcome.placed} failed")
-        self.assertGreater(gap, 4.9)
-        self.assertLess(gap, 8)
+        own = {call: story for call, story in stories.items() if story.first == VICTIM}
+        refused = {call for call, story in own.items() if story.at("503", "INVITE") or
+                   (when - GRACE_S < story.begun < busy + GRACE_S
+                    and not story.at("200", "INVITE"))}
+        late = [story for story in own.values() if busy + GRACE_S < story.begun < up - GRACE_S]
+        on = {call: story for call, story in own.items() if story.at("200", "INVITE", busy)
+              and not story.at("BYE", "BYE", busy)}
+        ended = sum(1 for story in on.values() if story.at("200", "BYE") == VICTIM)
+        self.say(f"{mood}: busy after {busy - when:.2f} s ({reason}), for {up - busy:.2f} s, "
+                 f"{len(late)} new calls meanwhile; {len(on)} dialogs there then, {ended} of them "
+                 f"ended there; {len(refused)} calls were refused before it was known; "
+                 f"{outcome.failed} of {outcome.placed} failed")
+        self.assertGreater(up - busy, 4.8)
+        self.assertEqual(late, [])
+        self.assertGreater(len(on), 20, "there was nothing to go on")
+        self.assertEqual(ended, len(on))
         self.assertEqual(outcome.lost - refused, set(), outcome.errors)
         self.assertEqual([s for s in stories.values() if len(s.where) > 1], [])
+        return reason
+
+    def test_6_sheds(self):
+        """It says so to probes, too."""
+        self.assertIn("Retry-After 5 s", self.shed("shedding", 2))
+
+    @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
+    def test_6_sheds_calls_only(self):
+        """OPTIONS are answered with 200: its traffic tells, in time."""
+        self.shed("full", 15, hold_ms=10000)
 
     def test_7_control_dies_in_a_drain(self):
         """kill -9 of control during `drain --wait`: no new calls there meanwhile; it goes on."""
@@ -357,26 +396,26 @@ class Outage(Kill):
         load = Load(self, "drain", hold_ms=5000 if LONG else 3000)
         time.sleep(6 if LONG else 4)
         ctl = lab.popen("appliance", lab.build / "control/tandemctl", "--socket",
-                        lab.control_socket, "drain", DRAINED, "--wait", "--calls-only",
+                        lab.control_socket, "drain", VICTIM, "--wait", "--calls-only",
                         "--timeout", "30s")
-        wait_for(lambda: self.backend(DRAINED)["state"] == "draining", 5, "the drain to begin")
+        wait_for(lambda: self.backend(VICTIM)["state"] == "draining", 5, "the drain to begin")
         drained = time.time()
         lab.control.kill9()
         time.sleep(2)
         lab.control.start()
         lab.wait_acknowledged()
-        self.assertEqual(self.backend(DRAINED)["state"], "draining")
+        self.assertEqual(self.backend(VICTIM)["state"], "draining")
         status = ctl.wait(30)
         empty = time.time()
-        left = self.backend(DRAINED)["calls"]
+        left = self.backend(VICTIM)["calls"]
         self.say(f"drain --wait: status {status}, {empty - drained:.1f} s, {left} calls left: "
                  f"{ctl.log().strip().splitlines()[-1]}")
-        lab.ctl("enable", DRAINED)
+        lab.ctl("enable", VICTIM)
         outcome = load.end()
         stories = self.stories(load)
         late = [s for s in stories.values()
-                if s.first == DRAINED and drained + 0.2 < s.begun < empty]
-        went_on = sum(1 for s in stories.values() if s.first == DRAINED and s.begun < drained
+                if s.first == VICTIM and drained + 0.2 < s.begun < empty]
+        went_on = sum(1 for s in stories.values() if s.first == VICTIM and s.begun < drained
                       and s.messages[-1][0] > drained)
         moved = sum(1 for s in stories.values() if len(s.where) > 1)
         self.say(f"{outcome.placed} calls, {outcome.failed} failed; {len(late)} new ones there "

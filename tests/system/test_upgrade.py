@@ -5,16 +5,18 @@ No call may fail, and no answered request may be sent again because of it. The s
 Kamailio's dispatcher in Tandem's place: same hosts, same calls, by an operator who is as careful.
 
     TANDEM_ROUNDS   how often all backends are upgraded (1), after a baseline that grows with it
+    TANDEM_SIX      1: over IPv6, without the dispatcher
 """
 import os
 import sys
 import time
+import unittest
 
 sys.dont_write_bytecode = True
 
 from harness import DRIVER, LabError, SystemTest, main, wait_for  # noqa: E402
 from lab.dispatcher import Dispatcher                             # noqa: E402
-from load import HOLD_MS, RATE, Load, Story, repeats              # noqa: E402
+from load import HOLD_MS, LAB, RATE, SIX, Load, Story, probed_from, repeats   # noqa: E402
 
 ROUNDS = int(os.environ.get("TANDEM_ROUNDS", "1"))
 BASELINE_S = 10 * ROUNDS
@@ -24,7 +26,7 @@ FIGURES = {}                       # who: {what: figure}, for the table
 class Upgrade(SystemTest):
     """What both do; out() and back() are the operator's."""
 
-    options = {"backends": 4, "ipv6": False}
+    options, six = LAB, SIX
     who = None
 
     def upgrade(self):
@@ -79,6 +81,7 @@ class Upgrade(SystemTest):
         return name, out, stopped, back
 
 
+@unittest.skipIf(SIX, "over IPv6 nothing is compared")
 class ByDispatcher(Upgrade):
     """Kamailio's dispatcher. The operator knows how long calls last, and waits for so long."""
 
@@ -116,6 +119,7 @@ class ByTandem(Upgrade):
     @classmethod
     def prepare(cls, lab):
         lab.config["pools"][0]["health"] = {"interval": "1s", "slow_start": "2s"}
+        lab.config["node_address"] = probed_from(lab)
 
     def out(self, name):
         status, said, errors = self.lab.ctl("drain", name, "--wait", "--calls-only",
@@ -145,7 +149,8 @@ class ByTandem(Upgrade):
 
     def table(self):
         columns = [who for who in ("Tandem", "dispatcher") if who in FIGURES]
-        self.say(f"{'rolling upgrade, ' + DRIVER:44}" + "".join(f"{who:>14}" for who in columns))
+        event = f"rolling upgrade, {DRIVER}{', IPv6' if SIX else ''}"
+        self.say(f"{event:44}" + "".join(f"{who:>14}" for who in columns))
         for what in FIGURES["Tandem"]:
             cells = [FIGURES[who].get(what, "") for who in columns]
             self.say(f"{what:44}" + "".join(f"{cell:>14}" for cell in cells))
