@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Shell functions for config/quickstart and tests/run: which Debian 12 packages each needs, how to
-# install those that are missing and how to build. Sourced by bash with `root` set to the project's
-# root and `program` to the caller's name; they know nothing of what is run afterwards. A fresh
-# machine has none of these packages, not even Python, and maybe no sudo.
+# Shell functions for config/quickstart, tests/run and perf/run: which Debian 12 packages each needs,
+# how to install those that are missing and how to build. Sourced by bash with `root` set to the
+# project's root and `program` to the caller's name; they know nothing of what is run afterwards. A
+# fresh machine has none of these packages, not even Python, and maybe no sudo.
 
 # What builds the project.
 packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
@@ -18,6 +18,9 @@ packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
 # files of what was seen there, a DNS server, an echo.
 packages_tests=(clang prometheus nftables iputils-ping tcpdump tshark kamailio-presence-modules knot
     baresip-core)
+
+# What perf/run measures against, and draws with.
+packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk gnuplot-nox valgrind)
 
 # What tests/run --fuzz builds with: the compiler, its fuzzing engine and sanitizers, and what turns
 # their addresses into lines.
