@@ -82,7 +82,7 @@ static bool read_v4(const uint8_t *ip, uint32_t length, struct io_icmp *ret)
         return false;
     ret->kind = IO_ICMP_UNREACHABLE;
     ret->from = sip_ip_from_v4(ip + 12);
-    return sum_end(sum_add(0, ip, header)) == 0 && sum_end(sum_add(0, icmp, total - header)) == 0 &&
+    return sum_end(sum_add(0, ip, header)) == 0 && sum_end(io_sum_add(0, icmp, total - header)) == 0 &&
            read_quoted_v4(icmp + ICMP_BYTES, total - header - ICMP_BYTES, ret);
 }
 

@@ -8,17 +8,24 @@
 
 #include <string.h>
 
+#include "dataplane/io/sum.h"
 #include "dataplane/sip/ip.h"
 
 enum {
     ETHERTYPE_IPV4 = 0x0800,
     ETHERTYPE_IPV6 = 0x86dd,
+    PROTOCOL_HOP_BY_HOP = 0,
     PROTOCOL_ICMP = 1,
     PROTOCOL_IPV4 = 4, /* inside IP */
     PROTOCOL_UDP = 17,
     PROTOCOL_IPV6 = 41,
+    PROTOCOL_ROUTING = 43,
     PROTOCOL_FRAGMENT = 44,
+    PROTOCOL_ESP = 50,
+    PROTOCOL_AH = 51,
     PROTOCOL_ICMPV6 = 58,
+    PROTOCOL_OPTIONS = 60,
+    PROTOCOL_MOBILITY = 135,
     IPV4_MORE_FRAGMENTS = 0x2000,
     IPV4_OFFSET_MASK = 0x1fff,
     IPV6_FRAGMENT_BYTES = 8,
@@ -40,7 +47,30 @@ static inline void store16(uint8_t *at, uint32_t value)
     at[1] = (uint8_t)value;
 }
 
-/* Adds to a ones' complement sum in the order of the bytes in memory (RFC 1071 §2.B). */
+static inline void store32(uint8_t *at, uint32_t value)
+{
+    store16(at, value >> 16);
+    store16(at + 2, value);
+}
+
+/* Whether an IPv6 header's next one is an extension header. */
+static inline bool is_extension(uint8_t protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_HOP_BY_HOP:
+    case PROTOCOL_ROUTING:
+    case PROTOCOL_FRAGMENT:
+    case PROTOCOL_OPTIONS:
+    case PROTOCOL_ESP:
+    case PROTOCOL_AH:
+    case PROTOCOL_MOBILITY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* As io_sum_add, of a few bytes. */
 static inline uint64_t sum_add(uint64_t sum, const uint8_t *at, uint32_t length)
 {
     uint32_t word;
@@ -80,23 +110,34 @@ static inline void store_sum(uint8_t *at, uint64_t sum)
     memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* The sum over pseudo header, header and payload (RFC 768, RFC 8200 §8.1). */
+/* A number as its two bytes in the packet count in such a sum. */
+static inline uint64_t sum_of(uint32_t number)
+{
+    uint8_t bytes[2];
+    uint16_t half;
+
+    store16(bytes, number);
+    memcpy(&half, bytes, sizeof(half));
+    return half;
+}
+
+/* The sum over a pseudo header (RFC 768, RFC 8200 §8.1), to which `length` bytes are added. */
+static inline uint64_t pseudo_sum(uint8_t protocol, const struct sip_ip *src,
+                                  const struct sip_ip *dst, uint32_t length)
+{
+    uint64_t sum = sum_of(protocol) + sum_of(length);
+
+    if (sip_ip_is_v4(dst))
+        return sum_add(sum_add(sum, sip_ip_v4_bytes(src), 4), sip_ip_v4_bytes(dst), 4);
+    sum = sum_add(sum, src->bytes, sizeof(src->bytes));
+    return sum_add(sum, dst->bytes, sizeof(dst->bytes));
+}
+
+/* The sum over pseudo header, header and payload. */
 static inline uint64_t transport_sum(uint8_t protocol, const struct sip_ip *src,
                                      const struct sip_ip *dst, const uint8_t *at, uint32_t length)
 {
-    uint8_t tail[4] = {0, protocol, 0, 0};
-    uint64_t sum;
-
-    store16(&tail[2], length);
-    sum = sum_add(0, tail, sizeof(tail));
-    if (sip_ip_is_v4(dst)) {
-        sum = sum_add(sum, sip_ip_v4_bytes(src), 4);
-        sum = sum_add(sum, sip_ip_v4_bytes(dst), 4);
-    } else {
-        sum = sum_add(sum, src->bytes, sizeof(src->bytes));
-        sum = sum_add(sum, dst->bytes, sizeof(dst->bytes));
-    }
-    return sum_add(sum, at, length);
+    return io_sum_add(pseudo_sum(protocol, src, dst, length), at, length);
 }
 
 #endif
