@@ -44,6 +44,7 @@ struct worker {
     uint64_t *by_service;                   /* COUNTERS_SERVICE_WORDS for each slot */
     struct lb_call_counts call_counts;
     struct publish_current current;
+    struct io_fib_recent recent; /* ways in its fib */
     uint32_t n_jobs;
     struct job jobs[IO_BURST];
     char reply[REPLY_MAX];

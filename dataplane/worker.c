@@ -70,13 +70,13 @@ static uint32_t receive(struct worker *w, uint8_t port, struct rte_mbuf **ret_mb
 
 /* Whether this frame may come from a backend. Where both sides share the port, routes are asked for
  * backends' addresses alone. */
-static bool is_inside(const struct worker *w, uint8_t port, const struct io_frame *frame)
+static bool is_inside(struct worker *w, uint8_t port, const struct io_frame *frame)
 {
     const struct io_port *ports = w->shared->ports;
 
     return (ports[port].cfg->zone != CFG_ZONE_BOTH ||
             snapshot_is_backend_address(w->current.view->snapshot, &frame->src.ip)) &&
-           zone_believes(ports, port, w->current.fib, &frame->src.ip, frame->src_mac);
+           zone_believes(ports, port, w->current.fib, &w->recent, &frame->src.ip, frame->src_mac);
 }
 
 static void parse(struct worker *w, uint8_t port)
@@ -269,7 +269,7 @@ static enum proxy_means means_of(const struct job *job)
 }
 
 /* Where a job's frame leaves. False: no route. */
-static bool find_way(const struct worker *w, struct job *job, struct io_next_hop *ret)
+static bool find_way(struct worker *w, struct job *job, struct io_next_hop *ret)
 {
     const struct proxy_flow *to = &job->output.to;
     enum proxy_means means = means_of(job);
@@ -282,7 +282,7 @@ static bool find_way(const struct worker *w, struct job *job, struct io_next_hop
         return false;
     /* A gateway would go by the datagram's destination, the virtual address, and send it back. */
     job->target = (struct io_fib_target){.ip = to->peer.ip, .neighbour = means == PROXY_BY_MAC};
-    result = io_fib_reach(w->current.fib, &job->target, ret);
+    result = io_fib_reach(w->current.fib, &w->recent, &job->target, ret);
     job->out_port = ret->port;
     job->found = result == IO_FIB_FOUND;
     return result != IO_FIB_NO_ROUTE;

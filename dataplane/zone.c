@@ -7,7 +7,7 @@
 #include <string.h>
 
 bool zone_believes(const struct io_port *ports, uint8_t port, const struct io_fib *fib,
-                   const struct sip_ip *source, const uint8_t mac[6])
+                   struct io_fib_recent *recent, const struct sip_ip *source, const uint8_t mac[6])
 {
     struct io_next_hop hop;
 
@@ -19,6 +19,6 @@ bool zone_believes(const struct io_port *ports, uint8_t port, const struct io_fi
     case CFG_ZONE_BOTH:
         break;
     }
-    return fib != NULL && io_fib_lookup(fib, source, &hop) == IO_FIB_FOUND && hop.port == port &&
-           memcmp(hop.mac, mac, sizeof(hop.mac)) == 0;
+    return fib != NULL && io_fib_lookup_recent(fib, recent, source, &hop) == IO_FIB_FOUND &&
+           hop.port == port && memcmp(hop.mac, mac, sizeof(hop.mac)) == 0;
 }

@@ -7,6 +7,8 @@
  */
 #include "dataplane/io/fib.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 enum { V4_LENGTH = 96, LENGTHS = 129 };
 
 struct io_fib {
+    uint64_t serial;          /* no other fib of this process has it */
     uint8_t lengths[LENGTHS]; /* that occur, the longest first */
     uint32_t n_lengths;
     uint32_t route_mask; /* slots - 1 */
@@ -42,13 +45,21 @@ static uint32_t hash(const struct sip_ip *ip, uint8_t salt)
     return (uint32_t)mix(mix(halves[0] + salt) + halves[1]);
 }
 
+/* The first `bits` of eight bytes, as they lie in memory. */
+static uint64_t mask(uint32_t bits)
+{
+    return bits == 0 ? 0 : htobe64(UINT64_MAX << (64 - bits));
+}
+
 static struct sip_ip masked(const struct sip_ip *ip, uint8_t length)
 {
-    struct sip_ip result = {{0}};
+    struct sip_ip result;
+    uint64_t halves[2];
 
-    memcpy(result.bytes, ip->bytes, length / 8);
-    if (length % 8 != 0)
-        result.bytes[length / 8] = (uint8_t)(ip->bytes[length / 8] & (0xff00 >> (length % 8)));
+    memcpy(halves, ip->bytes, sizeof(halves));
+    halves[0] &= mask(length < 64 ? length : 64);
+    halves[1] &= mask(length < 64 ? 0 : length - 64u);
+    memcpy(result.bytes, halves, sizeof(halves));
     return result;
 }
 
@@ -86,8 +97,11 @@ static uint32_t slots(uint32_t n)
 
 static struct io_fib *allocate(uint32_t n_routes, uint32_t n_neighbours)
 {
+    static atomic_uint_fast64_t serials;
     struct io_fib *fib = calloc(1, sizeof(*fib));
 
+    if (fib != NULL)
+        fib->serial = atomic_fetch_add(&serials, 1) + 1;
     if (fib == NULL || n_routes > UINT32_MAX / 4 || n_neighbours > UINT32_MAX / 4)
         goto out;
     fib->route_mask = slots(n_routes) - 1;
@@ -168,40 +182,90 @@ static const struct io_fib_route *find_route(const struct io_fib *fib,
     return NULL;
 }
 
-enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
+/* The route to a destination, NULL when there is none, and the slot of its neighbour. */
+static struct io_fib_way find_way(const struct io_fib *fib, const struct sip_ip *destination)
+{
+    struct io_fib_way way = {.destination = *destination,
+                             .route = find_route(fib, destination)};
+
+    if (way.route != NULL && !way.route->broadcast)
+        way.neighbour = neighbour_slot(
+            fib, way.route->port, way.route->on_link ? destination : &way.route->gateway);
+    return way;
+}
+
+/* Multiplicative hashing of the last four bytes: hosts of one network differ there. */
+static uint32_t recent_place(const struct sip_ip *destination)
+{
+    uint32_t last;
+
+    memcpy(&last, destination->bytes + sizeof(destination->bytes) - sizeof(last), sizeof(last));
+    return (last * 2654435769u) >> 24;
+}
+
+static_assert(IO_FIB_RECENT == 1 << 8, "the high bits of recent_place");
+
+/* The same by what is remembered, or remembering it. */
+static struct io_fib_way find_recent(const struct io_fib *fib, struct io_fib_recent *recent,
+                                     const struct sip_ip *destination)
+{
+    struct io_fib_way *way = &recent->ways[recent_place(destination)];
+
+    if (recent->serial != fib->serial) {
+        memset(recent, 0, sizeof(*recent));
+        recent->serial = fib->serial;
+    }
+    if (way->route == NULL || !sip_ip_equal(&way->destination, destination))
+        *way = find_way(fib, destination);
+    return *way;
+}
+
+/* Where frames for a way's destination leave. */
+static enum io_fib_result follow(const struct io_fib *fib, const struct io_fib_way *way,
                                  struct io_next_hop *ret)
 {
-    const struct io_fib_route *route = find_route(fib, destination);
-    const struct io_fib_neighbour *neighbour;
-    uint32_t slot;
+    const struct io_fib_neighbour *neighbour = &fib->neighbours[way->neighbour];
 
-    if (route == NULL)
+    if (way->route == NULL)
         return IO_FIB_NO_ROUTE;
     memset(ret, 0, sizeof(*ret));
-    ret->port = route->port;
-    ret->ip = route->on_link ? *destination : route->gateway;
-    if (route->broadcast) {
+    ret->port = way->route->port;
+    ret->ip = way->route->on_link ? way->destination : way->route->gateway;
+    if (way->route->broadcast) {
         memset(ret->mac, 0xff, sizeof(ret->mac));
         return IO_FIB_FOUND;
     }
-    slot = neighbour_slot(fib, ret->port, &ret->ip);
-    neighbour = &fib->neighbours[slot];
     if (neighbour->port == EMPTY)
         return IO_FIB_UNRESOLVED;
     /* Read first: the mark is mostly there, and a write would take the line from other workers. */
-    if (atomic_load_explicit(&fib->used[slot], memory_order_relaxed) == 0)
-        atomic_store_explicit(&fib->used[slot], 1, memory_order_relaxed);
+    if (atomic_load_explicit(&fib->used[way->neighbour], memory_order_relaxed) == 0)
+        atomic_store_explicit(&fib->used[way->neighbour], 1, memory_order_relaxed);
     if (!neighbour->resolved)
         return IO_FIB_UNRESOLVED;
     memcpy(ret->mac, neighbour->mac, sizeof(ret->mac));
     return IO_FIB_FOUND;
 }
 
-enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
-                                struct io_next_hop *ret)
+enum io_fib_result io_fib_lookup_recent(const struct io_fib *fib, struct io_fib_recent *recent,
+                                        const struct sip_ip *destination, struct io_next_hop *ret)
+{
+    struct io_fib_way way =
+        recent != NULL ? find_recent(fib, recent, destination) : find_way(fib, destination);
+
+    return follow(fib, &way, ret);
+}
+
+enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
+                                 struct io_next_hop *ret)
+{
+    return io_fib_lookup_recent(fib, NULL, destination, ret);
+}
+
+enum io_fib_result io_fib_reach(const struct io_fib *fib, struct io_fib_recent *recent,
+                                const struct io_fib_target *target, struct io_next_hop *ret)
 {
     struct io_next_hop hop;
-    enum io_fib_result result = io_fib_lookup(fib, &target->ip, &hop);
+    enum io_fib_result result = io_fib_lookup_recent(fib, recent, &target->ip, &hop);
 
     if (result == IO_FIB_NO_ROUTE || (target->neighbour && !sip_ip_equal(&hop.ip, &target->ip)))
         return IO_FIB_NO_ROUTE;

@@ -128,13 +128,13 @@ static void reaches_neighbours(void **state)
         struct io_next_hop hop = {.port = 99};
 
         print_message("%s\n", cases[i].destination);
-        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].neighbour);
+        assert_int_equal(io_fib_reach(fib, NULL, &target, &hop), cases[i].neighbour);
         if (cases[i].neighbour == IO_FIB_NO_ROUTE)
             assert_int_equal(hop.port, 99);
         else
             assert_true(sip_ip_equal(&hop.ip, &target.ip));
         target.neighbour = false;
-        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].other);
+        assert_int_equal(io_fib_reach(fib, NULL, &target, &hop), cases[i].other);
     }
     io_fib_free(fib);
 }
@@ -248,10 +248,12 @@ static void agrees_with_a_plain_search(void **state)
 {
     enum { ROUTES = 1000, LOOKUPS = 4000 };
     struct io_fib_route *routes = calloc(ROUTES, sizeof(*routes));
+    struct io_fib_recent *recent = calloc(1, sizeof(*recent));
     struct io_fib *fib;
     uint32_t found = 0;
 
     assert_non_null(routes);
+    assert_non_null(recent);
     for (uint32_t i = 0; i < ROUTES; i++) {
         /* Few values of each byte, so that prefixes nest. */
         uint8_t bytes[4] = {10, (uint8_t)(random_number() % 8),
@@ -270,18 +272,54 @@ static void agrees_with_a_plain_search(void **state)
                             (uint8_t)random_number()};
         struct sip_ip destination = sip_ip_from_v4(bytes);
         const struct io_fib_route *expected = plain_search(routes, ROUTES, &destination);
-        struct io_next_hop hop;
+        struct io_next_hop hop, again;
         enum io_fib_result result = io_fib_lookup(fib, &destination, &hop);
 
         assert_int_equal(result, expected == NULL ? IO_FIB_NO_ROUTE : IO_FIB_UNRESOLVED);
+        for (int turn = 0; turn < 2; turn++)
+            assert_int_equal(io_fib_lookup_recent(fib, recent, &destination, &again), result);
         if (expected == NULL)
             continue;
         assert_int_equal(hop.port, expected->port);
+        assert_int_equal(again.port, hop.port);
+        assert_true(sip_ip_equal(&again.ip, &hop.ip));
         found++;
     }
     assert_in_range(found, LOOKUPS / 10, LOOKUPS - LOOKUPS / 10);
     io_fib_free(fib);
+    free(recent);
     free(routes);
+}
+
+/* What was looked up in one fib is not believed of another, at whatever address that lies; marks
+ * are set for what is remembered, too. */
+static void remembers_one_fib(void **state)
+{
+    const struct io_fib_route routes[] = {route("192.0.2.0", 24, 1, NULL, 0),
+                                          route("0.0.0.0", 0, 2, "198.51.100.1", 0)};
+    const struct io_fib_neighbour neighbours[] = {neighbour("192.0.2.5", 1, 5),
+                                                  neighbour("198.51.100.1", 2, 9)};
+    struct io_fib_recent *recent = calloc(1, sizeof(*recent));
+    struct sip_ip near = ip("192.0.2.5");
+
+    assert_non_null(recent);
+    for (int i = 0; i < 50; i++) { /* freed memory is likely to be had again */
+        bool both = i % 2 == 0;
+        struct io_fib *fib = both ? io_fib_new(routes, 2, neighbours, 2)
+                                  : io_fib_new(routes + 1, 1, neighbours + 1, 1);
+        struct visits visits = {0};
+        struct io_next_hop hop;
+
+        for (uint32_t turn = 1; turn <= 2; turn++) {
+            assert_int_equal(io_fib_lookup_recent(fib, recent, &near, &hop), IO_FIB_FOUND);
+            assert_int_equal(hop.port, both ? 1 : 2);
+            assert_int_equal(hop.mac[5], both ? 5 : 9);
+            io_fib_used(fib, visit, &visits);
+            assert_int_equal(visits.n, turn);
+        }
+        io_fib_free(fib);
+    }
+    free(recent);
 }
 
 int main(void)
@@ -293,6 +331,7 @@ int main(void)
         cmocka_unit_test(ipv6_default_leaves_ipv4_alone),
         cmocka_unit_test(marks_what_was_used_once),
         cmocka_unit_test(agrees_with_a_plain_search),
+        cmocka_unit_test(remembers_one_fib),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
