@@ -37,22 +37,24 @@ static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *fr
     return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
 }
 
-int32_t worker_find_listener(const struct worker *w, const struct sip_addr *dst)
+int32_t worker_find_listener(struct worker *w, const struct sip_addr *dst)
 {
+    if (w->listener >= 0 && sip_addr_equal(&w->listens, dst))
+        return w->listener;
     if (w->current.view == NULL)
         return -1;
-    return snapshot_find_listener(w->current.view->snapshot, SIP_TRANSPORT_UDP, dst);
+    w->listens = *dst;
+    w->listener = snapshot_find_listener(w->current.view->snapshot, SIP_TRANSPORT_UDP, dst);
+    return w->listener;
 }
 
-void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *bytes,
-                    const struct io_frame *frame, int32_t listener)
+void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *bytes, int32_t listener)
 {
-    struct job *job = &w->jobs[w->n_jobs++];
+    struct job *job = worker_next_job(w);
 
-    worker_count(w, COUNTER_MESSAGES, 1);
+    w->n_jobs++;
     job->mbuf = mbuf;
-    job->text = (const char *)bytes + frame->payload;
-    job->frame = *frame;
+    job->text = (const char *)bytes + job->frame.payload;
     job->input.listener = (uint32_t)listener;
 }
 
@@ -69,7 +71,7 @@ static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
     else if (!checksum_good(mbuf, frame))
         worker_drop(w, mbuf, COUNTER_DROP_FRAME_CHECKSUM);
     else
-        worker_add_job(w, mbuf, rte_pktmbuf_mtod(mbuf, const uint8_t *), frame, listener);
+        worker_add_job(w, mbuf, rte_pktmbuf_mtod(mbuf, const uint8_t *), listener);
     return false;
 }
 
@@ -104,13 +106,13 @@ static bool straighten(struct rte_mbuf **mbuf)
 /* Disposes of a frame; true when it is the kernel's. */
 static bool classify_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf)
 {
-    struct io_frame frame;
+    struct io_frame *frame = &worker_next_job(w)->frame;
 
-    switch (io_frame_parse(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, &frame)) {
+    switch (io_frame_parse(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, frame)) {
     case IO_FRAME_UDP:
-        return classify_udp(w, port, mbuf, &frame);
+        return classify_udp(w, port, mbuf, frame);
     case IO_FRAME_FRAGMENT:
-        return classify_fragment(w, port, mbuf, &frame);
+        return classify_fragment(w, port, mbuf, frame);
     case IO_FRAME_TRUNCATED:
         worker_drop(w, mbuf, COUNTER_DROP_FRAME_TRUNCATED);
         return false;

@@ -9,14 +9,13 @@
 static struct rte_mbuf *packet_received(struct worker *w, struct job *job, uint8_t port,
                                         uint32_t room)
 {
-    const struct io_payload_pools pools = worker_pools(w, port);
     struct rte_mbuf *mbuf = job->mbuf, *copy;
 
     rte_pktmbuf_adj(mbuf, job->frame.ip); /* a tag of VLAN 0 goes with the Ethernet header */
     rte_pktmbuf_trim(mbuf, (uint16_t)(mbuf->data_len - job->frame.packet));
     if (rte_pktmbuf_headroom(mbuf) >= room && job->frame.packet + room <= IO_FRAME_MAX)
         return mbuf;
-    copy = io_payload_new(&pools, room, rte_pktmbuf_mtod(mbuf, const char *), job->frame.packet);
+    copy = io_payload_new(&w->pools[port], room, rte_pktmbuf_mtod(mbuf, const char *), job->frame.packet);
     rte_pktmbuf_free(mbuf);
     return copy;
 }
@@ -26,10 +25,9 @@ static struct rte_mbuf *packet_received(struct worker *w, struct job *job, uint8
 static struct rte_mbuf *packet_anew(struct worker *w, struct job *job, uint8_t port, uint32_t room)
 {
     static const uint8_t none[6]; /* of the Ethernet header, which goes again */
-    const struct io_payload_pools pools = worker_pools(w, port);
     const struct io_frame *frame = &job->frame;
     uint32_t headers = io_frame_headers(&frame->dst.ip);
-    struct rte_mbuf *mbuf = io_payload_new(&pools, room + headers, job->text, frame->length);
+    struct rte_mbuf *mbuf = io_payload_new(&w->pools[port], room + headers, job->text, frame->length);
 
     rte_pktmbuf_free(job->mbuf);
     if (mbuf == NULL)
@@ -54,8 +52,9 @@ static void wrap(struct worker *w, struct job *job, uint32_t room, const struct 
         io_frame_wrap(bytes, mac, hop->mac);
 }
 
-void worker_make_direct(struct worker *w, struct job *job, const struct io_next_hop *hop)
+void worker_make_direct(struct worker *w, struct job *job)
 {
+    const struct io_next_hop *hop = &job->hop;
     bool tunnel = job->output.means == PROXY_BY_TUNNEL;
     uint32_t room = tunnel ? io_frame_tunnel_headers(&job->target.ip) : IO_ETHER_BYTES;
     uint16_t mtu = w->shared->ports[hop->port].mtu;

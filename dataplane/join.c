@@ -10,10 +10,9 @@
 /* What was joined and is no message: the kernel's, in one frame, which main cuts again. */
 static void joined_to_kernel(struct worker *w, uint8_t port, const struct io_frame *frame)
 {
-    const struct io_payload_pools pools = worker_pools(w, port);
     uint32_t headers = io_frame_headers(&frame->dst.ip);
     struct rte_mbuf *mbuf =
-        io_payload_new(&pools, headers, (const char *)w->datagram + frame->payload, frame->length);
+        io_payload_new(&w->pools[port], headers, (const char *)w->datagram + frame->payload, frame->length);
 
     if (mbuf == NULL) {
         worker_count(w, COUNTER_DROP_FRAME_ROOM, 1);
@@ -46,7 +45,8 @@ static void run_joined(struct worker *w, uint8_t port, struct io_frame *frame, u
         joined_to_kernel(w, port, frame);
         return;
     }
-    worker_add_job(w, NULL, w->datagram, frame, listener);
+    worker_next_job(w)->frame = *frame;
+    worker_add_job(w, NULL, w->datagram, listener);
     worker_run_jobs(w, port);
 }
 

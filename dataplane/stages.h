@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of a worker share: its state, a message on its way, and the stages that each
- * offers the others. For classify.c, join.c, direct.c, capture.c and
- * worker.c alone.
+ * offers the others. For classify.c, join.c, forward.c, direct.c,
+ * capture.c and worker.c alone.
  */
 #ifndef TANDEM_STAGES_H
 #define TANDEM_STAGES_H
@@ -16,18 +16,20 @@
 
 enum { REPLY_MAX = IO_FRAME_MAX - IO_HEADERS_MAX };
 
-/* One message on its way through the stages. */
+/* One message on its way through the stages: what each message needs in front, what few of them
+ * reach behind. */
 struct job {
     struct rte_mbuf *mbuf; /* that it lies in; NULL: it was joined, and lies in the worker */
     const char *text;      /* of the message; frame.length bytes */
     struct io_frame frame;
-    struct sip_msg msg;
     struct proxy_input input;
-    struct proxy_output output;
-    uint8_t out_port;            /* by which the frame leaves that was made of it */
+    struct io_fib_target target; /* to whom the frame leaves that was made of it… */
+    struct io_next_hop hop;      /* …by which port and to which MAC… */
+    bool found;                  /* …if that is known */
+    bool leaves;                 /* there is such a frame */
     uint64_t call;               /* its Call-ID's snapshot_call_hash, while it is captured */
-    bool found;                  /* and whether its neighbour's MAC is known */
-    struct io_fib_target target; /* to whom */
+    struct sip_msg msg;
+    struct proxy_output output;
 };
 
 struct worker {
@@ -45,6 +47,9 @@ struct worker {
     struct lb_call_counts call_counts;
     struct publish_current current;
     struct io_fib_recent recent; /* ways in its fib */
+    int32_t listener;            /* found last in this turn, or -1… */
+    struct sip_addr listens;     /* …at this address */
+    struct io_payload_pools pools[IO_PORTS_MAX]; /* by the port that a message leaves by */
     uint32_t n_jobs;
     struct job jobs[IO_BURST];
     char reply[REPLY_MAX];
@@ -71,25 +76,24 @@ static inline uint16_t worker_ip_id(struct worker *w)
     return id;
 }
 
-/* Where messages that leave by a port get their buffers. */
-static inline struct io_payload_pools worker_pools(const struct worker *w, uint8_t port)
-{
-    return (struct io_payload_pools){w->shared->ports[port].pool,
-                                     io_fragments_pool(w->shared->fragments)};
-}
-
 /* Classify: makes jobs of messages, anew, and gives the kernel and the owners of fragments what is
  * theirs. Takes over the frames that a port received. */
 void worker_classify(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
 
 /* The listener of a datagram's destination in the snapshot that this turn uses, or -1; -1 also
  * before the first snapshot. */
-int32_t worker_find_listener(const struct worker *worker, const struct sip_addr *dst);
+int32_t worker_find_listener(struct worker *worker, const struct sip_addr *dst);
 
-/* Adds a job: a datagram to a listener, whose checksum holds, in a frame (mbuf, or NULL) that
- * begins at `bytes`. */
+/* The place of the next job, which worker_add_job makes one. */
+static inline struct job *worker_next_job(struct worker *w)
+{
+    return &w->jobs[w->n_jobs];
+}
+
+/* Adds the next job: a datagram to a listener, whose checksum holds, in a frame (mbuf, or NULL)
+ * that begins at `bytes`, and is described in the job already. */
 void worker_add_job(struct worker *worker, struct rte_mbuf *mbuf, const uint8_t *bytes,
-                    const struct io_frame *frame, int32_t listener);
+                    int32_t listener);
 
 /* Takes over frames that are the kernel's. */
 void worker_give_kernel(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
@@ -114,11 +118,14 @@ bool worker_capture_came(struct worker *worker, struct job *job, uint8_t port, u
 /* Copies the frame that was made of it. */
 void worker_capture_leaves(struct worker *worker, const struct job *job, uint64_t now_ns);
 
-/* Mode direct: puts the frame that goes by a hop to the job's target in the place of the job's
- * mbuf; NULL there: no mbuf takes it. */
-void worker_make_direct(struct worker *worker, struct job *job, const struct io_next_hop *hop);
+/* Mode direct: puts the frame that goes by the job's hop to its target in the place of its mbuf;
+ * NULL there: no mbuf takes it. */
+void worker_make_direct(struct worker *worker, struct job *job);
 
 /* Parse, route, rewrite: what classify made of a port's frames. */
 void worker_run_jobs(struct worker *worker, uint8_t port);
+
+/* Sends a frame; what is SIP's is cut where the port, or what is known of an IPv6 path, asks it. */
+void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind);
 
 #endif
