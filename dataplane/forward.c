@@ -28,20 +28,21 @@ static bool is_inside(struct worker *w, uint8_t port, const struct io_frame *fra
 static void parse(struct worker *w, uint8_t port)
 {
     uint32_t now_s = atomic_load_explicit(&w->shared->now_s, memory_order_relaxed);
+    const struct proxy_input *inputs[IO_BURST];
+    struct proxy_prepared *prepared[IO_BURST];
 
     for (uint32_t i = 0; i < w->n_jobs; i++) {
         struct job *job = &w->jobs[i];
-        uint64_t hash;
 
         sip_msg_index(job->text, job->frame.length, &job->msg);
         job->input.from = (struct proxy_flow){
             .local = job->frame.dst, .peer = job->frame.src, .transport = SIP_TRANSPORT_UDP};
         job->input.inside = is_inside(w, port, &job->frame);
         job->input.now_s = now_s;
-        hash = proxy_call_hash(w->current.view, &job->input);
-        if (hash != 0)
-            lb_call_prefetch(w->shared->calls, hash);
+        job->input.prepared = prepared[i] = &job->prepared;
+        inputs[i] = &job->input;
     }
+    proxy_prepare(w->current.view, inputs, w->n_jobs, prepared);
 }
 
 /* ---- Route ---- */

@@ -29,6 +29,7 @@ struct job {
     bool leaves;                 /* there is such a frame */
     uint64_t call;               /* its Call-ID's snapshot_call_hash, while it is captured */
     struct sip_msg msg;
+    struct proxy_prepared prepared;
     struct proxy_output output;
 };
 

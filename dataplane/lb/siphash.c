@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SipHash-c-d as in Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), §2. Input is
- * read as little-endian 64-bit words; it must not know what is hashed.
+ * read as little-endian 64-bit words; it must not know what is hashed. Several at a time are
+ * siphash_lanes.c's.
  */
-#include "dataplane/lb/siphash.h"
-
-#include <endian.h>
-#include <string.h>
+#include "dataplane/lb/siphash_round.h"
 
 /* The paper's initial constants, "somepseudorandomlygeneratedbytes". */
 static const uint64_t init_0 = 0x736f6d6570736575u;
 static const uint64_t init_1 = 0x646f72616e646f6du;
 static const uint64_t init_2 = 0x6c7967656e657261u;
 static const uint64_t init_3 = 0x7465646279746573u;
-
-static inline uint64_t rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static inline uint64_t load_le64(const uint8_t *p)
-{
-    uint64_t word;
-
-    memcpy(&word, p, sizeof word);
-    return le64toh(word);
-}
 
 /* The last 0 to 7 bytes before `end` as a little-endian number; `length` is all there is before it.
  */
@@ -36,69 +21,57 @@ static inline uint64_t load_tail(const uint8_t *end, size_t n, size_t length)
     if (n == 0)
         return 0;
     if (length >= 8)
-        return load_le64(end - 8) >> (64 - 8 * n);
+        return siphash_load(end - 8) >> (64 - 8 * n);
     for (size_t i = n; i > 0; i--)
         tail = tail << 8 | end[(ptrdiff_t)i - 1 - (ptrdiff_t)n];
     return tail;
 }
 
-static inline void sip_rounds(struct lb_siphash *h, unsigned rounds)
+/* The four words of the state; by value, so that they stay in registers. */
+struct state {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline struct state start(const struct lb_key *key)
 {
-    for (unsigned i = 0; i < rounds; i++) {
-        h->v0 += h->v1;
-        h->v2 += h->v3;
-        h->v1 = rotate(h->v1, 13) ^ h->v0;
-        h->v3 = rotate(h->v3, 16) ^ h->v2;
-        h->v0 = rotate(h->v0, 32);
-        h->v2 += h->v1;
-        h->v0 += h->v3;
-        h->v1 = rotate(h->v1, 17) ^ h->v2;
-        h->v3 = rotate(h->v3, 21) ^ h->v0;
-        h->v2 = rotate(h->v2, 32);
-    }
+    return (struct state){key->k0 ^ init_0, key->k1 ^ init_1, key->k0 ^ init_2, key->k1 ^ init_3};
 }
 
-static inline void compress(struct lb_siphash *h, uint64_t word, unsigned c)
+static inline __attribute__((always_inline)) struct state compress(struct state s, uint64_t word,
+                                                                   unsigned c)
 {
-    h->v3 ^= word;
-    sip_rounds(h, c);
-    h->v0 ^= word;
+    s.v3 ^= word;
+    for (unsigned i = 0; i < c; i++)
+        SIPHASH_ROUND(s.v0, s.v1, s.v2, s.v3);
+    s.v0 ^= word;
+    return s;
 }
 
-/* The last word is the tail with the length's low byte on top (§2.2). */
-static inline uint64_t finish(struct lb_siphash *h, unsigned c, unsigned d)
+static inline __attribute__((always_inline)) uint64_t finish(struct state s, unsigned d)
 {
-    compress(h, h->tail | h->length << 56, c);
-    h->v2 ^= 0xff;
-    sip_rounds(h, d);
-    return h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+    s.v2 ^= 0xff;
+    for (unsigned i = 0; i < d; i++)
+        SIPHASH_ROUND(s.v0, s.v1, s.v2, s.v3);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-static inline struct lb_siphash start(const struct lb_key *key, uint8_t c, uint8_t d)
+/* Always inline: the rounds are constants where it is called, so that their loops unroll. */
+static inline __attribute__((always_inline)) struct state
+compress_words(struct state s, const uint8_t *p, size_t words, unsigned c)
 {
-    return (struct lb_siphash){
-        .v0 = key->k0 ^ init_0,
-        .v1 = key->k1 ^ init_1,
-        .v2 = key->k0 ^ init_2,
-        .v3 = key->k1 ^ init_3,
-        .c = c,
-        .d = d,
-    };
+    for (; words > 0; words--, p += 8)
+        s = compress(s, siphash_load(p), c);
+    return s;
 }
 
-/* One shot: the rounds are constants here, so that the loops unroll and the state stays in
- * registers. */
 static inline __attribute__((always_inline)) uint64_t
 hash_all(const struct lb_key *key, const void *data, size_t length, unsigned c, unsigned d)
 {
-    struct lb_siphash h = start(key, (uint8_t)c, (uint8_t)d);
-    const uint8_t *p = data;
+    const uint8_t *p = data, *rest = length < 8 ? p : p + length / 8 * 8;
+    struct state s = compress_words(start(key), p, length / 8, c);
+    uint64_t tail = load_tail(length % 8 != 0 ? rest + length % 8 : rest, length % 8, length);
 
-    for (size_t words = length / 8; words > 0; words--, p += 8)
-        compress(&h, load_le64(p), c);
-    h.tail = load_tail(length % 8 != 0 ? p + length % 8 : p, length % 8, length);
-    h.length = length;
-    return finish(&h, c, d);
+    return finish(compress(s, tail | (uint64_t)length << 56, c), d);
 }
 
 uint64_t lb_siphash13(const struct lb_key *key, const void *data, size_t length)
@@ -111,33 +84,58 @@ uint64_t lb_siphash24(const struct lb_key *key, const void *data, size_t length)
     return hash_all(key, data, length, 2, 4);
 }
 
+/* Field by field: the bytes stay as they are until some are held. */
+static void init(struct lb_siphash *h, const struct lb_key *key, uint8_t c, uint8_t d)
+{
+    struct state s = start(key);
+
+    h->v0 = s.v0;
+    h->v1 = s.v1;
+    h->v2 = s.v2;
+    h->v3 = s.v3;
+    h->hashed = 0;
+    h->held = 0;
+    h->c = c;
+    h->d = d;
+}
+
 void lb_siphash13_init(struct lb_siphash *h, const struct lb_key *key)
 {
-    *h = start(key, 1, 3);
+    init(h, key, 1, 3);
 }
 
 void lb_siphash24_init(struct lb_siphash *h, const struct lb_key *key)
 {
-    *h = start(key, 2, 4);
+    init(h, key, 2, 4);
 }
 
-void lb_siphash_add(struct lb_siphash *h, const void *data, size_t length)
+static struct state state_of(const struct lb_siphash *h)
+{
+    return (struct state){h->v0, h->v1, h->v2, h->v3};
+}
+
+void lb_siphash_spill(struct lb_siphash *h, const void *data, size_t length)
 {
     const uint8_t *p = data;
-    unsigned held = h->length % 8;
-    size_t left = length;
 
-    h->length += length;
-    if (held != 0) {
-        for (; held < 8 && left > 0; left--)
-            h->tail |= (uint64_t)*p++ << (8 * held++);
-        if (held < 8)
-            return;
-        compress(h, h->tail, h->c);
+    while (length > 0) {
+        size_t part = LB_SIPHASH_HELD - h->held < length ? LB_SIPHASH_HELD - h->held : length;
+
+        memcpy(h->bytes + h->held, p, part);
+        h->held += (uint32_t)part;
+        p += part;
+        length -= part;
+        if (h->held == LB_SIPHASH_HELD && length > 0) {
+            struct state s = compress_words(state_of(h), h->bytes, LB_SIPHASH_HELD / 8, h->c);
+
+            h->v0 = s.v0;
+            h->v1 = s.v1;
+            h->v2 = s.v2;
+            h->v3 = s.v3;
+            h->hashed += LB_SIPHASH_HELD;
+            h->held = 0;
+        }
     }
-    for (; left >= 8; left -= 8, p += 8)
-        compress(h, load_le64(p), h->c);
-    h->tail = load_tail(left != 0 ? p + left : p, left, left);
 }
 
 void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t length)
@@ -150,7 +148,11 @@ void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t lengt
 
 uint64_t lb_siphash_end(struct lb_siphash *h)
 {
-    return finish(h, h->c, h->d);
+    uint32_t words = siphash_close(h);
+
+    if (h->c == 1)
+        return finish(compress_words(state_of(h), h->bytes, words, 1), 3);
+    return finish(compress_words(state_of(h), h->bytes, words, 2), 4);
 }
 
 /* One half of a derived key: the PRF of label and half, which no field of messages can imitate

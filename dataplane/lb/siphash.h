@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct lb_key {
     uint64_t k0, k1;
@@ -16,20 +17,44 @@ struct lb_key {
 uint64_t lb_siphash13(const struct lb_key *key, const void *data, size_t length);
 uint64_t lb_siphash24(const struct lb_key *key, const void *data, size_t length);
 
+/* Bytes that are gathered before any is hashed; what is longer is hashed as they fill up. */
+enum { LB_SIPHASH_HELD = 248 };
+
 /* The same in pieces: the result is that of the concatenated input. Lives on the stack. */
 struct lb_siphash {
     uint64_t v0, v1, v2, v3;
-    uint64_t tail; /* bytes that do not fill a word yet */
-    uint64_t length;
-    uint8_t c, d; /* rounds */
+    uint64_t hashed; /* bytes that are in the state above */
+    uint32_t held;   /* bytes that wait below */
+    uint8_t c, d;    /* rounds */
+    uint8_t bytes[LB_SIPHASH_HELD + 8];
 };
 
 void lb_siphash13_init(struct lb_siphash *h, const struct lb_key *key);
 void lb_siphash24_init(struct lb_siphash *h, const struct lb_key *key);
-void lb_siphash_add(struct lb_siphash *h, const void *data, size_t length);
+
+/* For lb_siphash_add: a piece that does not fit. */
+void lb_siphash_spill(struct lb_siphash *h, const void *data, size_t length);
+
+/* Inline: most pieces have a few bytes, and their number is known where they are added. */
+static inline void lb_siphash_add(struct lb_siphash *h, const void *data, size_t length)
+{
+    if (length > LB_SIPHASH_HELD - h->held) {
+        lb_siphash_spill(h, data, length);
+    } else if (length > 0) {
+        memcpy(h->bytes + h->held, data, length);
+        h->held += (uint32_t)length;
+    }
+}
+
 /* Adds the length of a field before its bytes, so that ("ab","c") and ("a","bc") differ. */
 void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t length);
+
+/* Each is ended once, by one of the two. */
 uint64_t lb_siphash_end(struct lb_siphash *h);
+
+/* n of the same rounds at once, each in a lane of the machine's vectors where it has them:
+ * ret[i] is lb_siphash_end(hashes[i]). */
+void lb_siphash_end_all(struct lb_siphash *const *hashes, uint32_t n, uint64_t *ret);
 
 /* A key for one purpose, derived from a root key and a label; by SipHash-2-4 as the PRF. */
 struct lb_key lb_key_derive(const struct lb_key *root, const char *label);

@@ -26,21 +26,23 @@ void proxy_enter_pool(struct proxy_work *w, uint32_t pool)
         return;
     w->pool = entered;
     w->pool_index = pool;
-    w->call_hash = proxy_hash(w->s, entered->id, w->msg->call_id);
+    w->call_hash = pool == w->prepared->pool ? w->prepared->call_hash
+                                             : proxy_hash(w->s, entered->id, w->msg->call_id);
     w->call_backend = LB_NO_BACKEND;
     w->known = lb_call_find(w->in->calls, w->call_hash, w->in->now_s, &w->call);
     if (w->known)
         w->call_backend = backend_of_slot(w, w->call.slot);
 }
 
-static uint32_t request_transaction(const struct proxy_work *w)
+/* As the call table notes it. */
+static uint32_t transaction_of(const struct proxy_work *w)
 {
-    return proxy_transaction(w->s, w->msg, w->msg->top_via.branch);
+    return (uint32_t)w->prepared->transaction & 0xffffff;
 }
 
 bool proxy_calls_is_transaction(const struct proxy_work *w)
 {
-    return w->known && w->call.transaction == request_transaction(w);
+    return w->known && w->call.transaction == transaction_of(w);
 }
 
 bool proxy_calls_stays(const struct proxy_work *w)
@@ -133,7 +135,7 @@ static void inward_in_dialog(struct proxy_work *w)
     if (w->known && live_backend(w, w->call_backend))
         touch(w);
     else
-        put(w, w->out->backend, state_of_request(w->msg), request_transaction(w));
+        put(w, w->out->backend, state_of_request(w->msg), transaction_of(w));
 }
 
 /* A transaction that goes to another backend than the one that has the Call-ID. */
@@ -178,7 +180,7 @@ void proxy_calls_inward(struct proxy_work *w)
         inward_in_dialog(w);
         return;
     }
-    transaction = request_transaction(w);
+    transaction = transaction_of(w);
     if (w->known && w->out->sender != LB_NO_BACKEND && live_backend(w, w->call_backend))
         touch(w); /* a spiral: the entry is the outer transaction's */
     else if (!w->known || w->call_backend != w->out->backend)
@@ -223,9 +225,9 @@ void proxy_calls_outward(struct proxy_work *w)
     if (over && is_passed_on(w))
         touch(w); /* sent again, since nobody answers, after the caller's end of it was over */
     else if (!w->known || ((over || orphan) && w->call_backend != w->out->sender))
-        put(w, w->out->sender, state, request_transaction(w));
-    else if (over && w->call.transaction != request_transaction(w))
-        begin_again(w, request_transaction(w));
+        put(w, w->out->sender, state, transaction_of(w));
+    else if (over && w->call.transaction != transaction_of(w))
+        begin_again(w, transaction_of(w));
     else
         touch(w);
 }
@@ -332,7 +334,7 @@ static bool may_grant(const struct proxy_work *w, int32_t backend)
 }
 
 /* What a response says of the call in the pool of a backend that is at one of its ends. */
-static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch)
+static void learn(struct proxy_work *w, int32_t backend)
 {
     bool fails;
 
@@ -342,7 +344,7 @@ static void learn(struct proxy_work *w, int32_t backend, struct sip_slice branch
     fails = w->msg->status >= 300 && w->msg->method != SIP_CANCEL;
     if (!fails && !may_grant(w, backend))
         return;
-    if (w->call.transaction != proxy_transaction(w->s, w->msg, branch))
+    if (w->call.transaction != transaction_of(w))
         return;
     if (fails)
         transaction_failed(w);
@@ -356,17 +358,17 @@ static bool says_nothing(const struct sip_msg *response)
     return response->status < 200 && (response->method != SIP_INVITE || response->status == 100);
 }
 
-void proxy_calls_response(struct proxy_work *w, struct sip_slice branch)
+void proxy_calls_response(struct proxy_work *w)
 {
     int32_t sender = w->out->sender, backend = w->out->backend;
 
     if (says_nothing(w->msg))
         return;
-    learn(w, sender != LB_NO_BACKEND ? sender : backend, branch);
+    learn(w, sender != LB_NO_BACKEND ? sender : backend);
     /* Between backends of two pools, each pool has the call. */
     if (sender != LB_NO_BACKEND && backend != LB_NO_BACKEND &&
         w->backends[sender].pool != w->backends[backend].pool)
-        learn(w, backend, branch);
+        learn(w, backend);
 }
 
 /*

@@ -49,25 +49,44 @@ static bool check_proxy_require(struct proxy_work *w)
 uint32_t proxy_own_vias(const struct proxy_work *w)
 {
     const struct sip_field *field = sip_msg_first(w->msg, SIP_VIA);
-    struct sip_slice rest = w->msg->top_via.rest; /* the top one was read already */
-    uint32_t own = proxy_via_is_ours(w->s, &w->msg->top_via);
+    uint32_t own = 0;
 
-    while (field != NULL) {
+    for (; field != NULL; field = sip_msg_next(w->msg, field)) {
+        struct sip_slice rest = sip_msg_value(w->msg, field), value;
         struct sip_via via;
 
         for (; rest.length > 0 && sip_via_parse(rest, &via) == 0; rest = via.rest)
-            own += proxy_via_is_ours(w->s, &via);
-        field = sip_msg_next(w->msg, field);
-        if (field != NULL)
-            rest = sip_msg_value(w->msg, field);
+            own += proxy_via_is_ours(w->s, &via, &value);
     }
     return own;
 }
 
-/* Our own Vias are spirals, and legal, until there are too many of them. */
+/* Whether there may be more than PROXY_OWN_VIAS_MAX Vias: fields, and commas in them. */
+static bool may_be_many(const struct sip_msg *msg)
+{
+    const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
+    uint32_t most = 0;
+
+    for (; field != NULL; field = sip_msg_next(msg, field)) {
+        struct sip_slice value = sip_msg_value(msg, field);
+        const char *at = value.at, *end = value.at + value.length;
+
+        most++;
+        while (most <= PROXY_OWN_VIAS_MAX && (at = memchr(at, ',', (size_t)(end - at))) != NULL) {
+            most++;
+            at++;
+        }
+    }
+    return most > PROXY_OWN_VIAS_MAX;
+}
+
+/* Our own Vias are spirals, and legal, until there are too many of them. They are read only where
+ * there are that many of anybody's. */
 static bool check_loop(struct proxy_work *w)
 {
-    return proxy_own_vias(w) > PROXY_OWN_VIAS_MAX ? proxy_refuse(w, PROXY_REPLY_482_LOOP) : true;
+    if (may_be_many(w->msg) && proxy_own_vias(w) > PROXY_OWN_VIAS_MAX)
+        return proxy_refuse(w, PROXY_REPLY_482_LOOP);
+    return true;
 }
 
 bool proxy_check(struct proxy_work *w)

@@ -6,42 +6,36 @@
 #include "dataplane/proxy/seal.h"
 #include "dataplane/proxy/work.h"
 
-static struct lb_siphash begin(const struct snapshot *s, uint32_t pool_id)
+static void begin(const struct snapshot *s, uint32_t pool_id, struct lb_siphash *ret)
 {
-    struct lb_siphash h;
+    lb_siphash13_init(ret, &s->hash_key);
+    lb_siphash_add(ret, &pool_id, sizeof(pool_id));
+}
 
-    lb_siphash13_init(&h, &s->hash_key);
-    lb_siphash_add(&h, &pool_id, sizeof(pool_id));
-    return h;
+void proxy_hash_call(const struct snapshot *s, uint32_t pool_id, struct sip_slice call_id,
+                     struct lb_siphash *ret)
+{
+    begin(s, pool_id, ret);
+    lb_siphash_add_field(ret, call_id.at, call_id.length);
 }
 
 uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text)
 {
-    struct lb_siphash h = begin(s, pool_id);
+    struct lb_siphash h;
 
-    lb_siphash_add_field(&h, text.at, text.length);
+    proxy_hash_call(s, pool_id, text, &h);
     return lb_siphash_end(&h);
-}
-
-uint64_t proxy_call_hash(const struct proxy_view *view, const struct proxy_input *input)
-{
-    const struct snapshot *s = view->snapshot;
-    const struct snapshot_service *service =
-        &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
-
-    if (input->msg->call_id.length == 0)
-        return 0;
-    return proxy_hash(s, snapshot_pools(s)[service->pool].id, input->msg->call_id);
 }
 
 /* user@lower-case-host; port, parameters and tags are left out. False: the text is no URI. */
 static bool hash_uri(const struct proxy_work *w, struct sip_slice text, uint64_t *ret)
 {
-    struct lb_siphash h = begin(w->s, w->pool->id);
+    struct lb_siphash h;
     struct sip_uri uri;
 
     if (sip_uri_parse(text, &uri) != 0)
         return false;
+    begin(w->s, w->pool->id, &h);
     lb_siphash_add_field(&h, uri.user.at, uri.user.length);
     proxy_seal_add_host(&h, uri.host);
     *ret = lb_siphash_end(&h);
@@ -92,15 +86,14 @@ uint64_t proxy_key(const struct proxy_work *w)
     return w->call_hash;
 }
 
-uint32_t proxy_transaction(const struct snapshot *s, const struct sip_msg *msg,
-                           struct sip_slice branch)
+void proxy_hash_transaction(const struct snapshot *s, const struct sip_msg *msg,
+                            struct sip_slice branch, struct lb_siphash *ret)
 {
     uint8_t method = msg->method == SIP_ACK || msg->method == SIP_CANCEL ? SIP_INVITE : msg->method;
-    struct lb_siphash h = begin(s, method);
 
+    begin(s, method, ret);
     if (method == SIP_METHOD_UNKNOWN)
-        lb_siphash_add_field(&h, msg->method_text.at, msg->method_text.length);
-    lb_siphash_add_field(&h, branch.at, branch.length);
-    lb_siphash_add(&h, &msg->cseq, sizeof(msg->cseq));
-    return (uint32_t)lb_siphash_end(&h) & 0xffffff;
+        lb_siphash_add_field(ret, msg->method_text.at, msg->method_text.length);
+    lb_siphash_add_field(ret, branch.at, branch.length);
+    lb_siphash_add(ret, &msg->cseq, sizeof(msg->cseq));
 }

@@ -117,7 +117,8 @@ static void refuse_malformed(struct proxy_work *w)
 }
 
 static void init(struct proxy_work *w, const struct proxy_view *view,
-                 const struct proxy_input *input, struct proxy_output *out)
+                 const struct proxy_input *input, const struct proxy_prepared *prepared,
+                 struct proxy_output *out)
 {
     const struct snapshot *s = view->snapshot;
 
@@ -128,6 +129,7 @@ static void init(struct proxy_work *w, const struct proxy_view *view,
     w->view = view;
     w->s = s;
     w->in = input;
+    w->prepared = prepared;
     w->msg = input->msg;
     w->service = &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
     w->backends = snapshot_backends(s);
@@ -146,15 +148,19 @@ static void end_headers(struct proxy_work *w)
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
                   struct proxy_output *ret)
 {
+    const struct proxy_prepared *prepared = input->prepared;
+    struct proxy_prepared own, *at_own = &own;
     struct proxy_work w;
 
-    init(&w, view, input, ret);
+    if (prepared == NULL) {
+        proxy_prepare(view, &input, 1, &at_own);
+        prepared = &own;
+    }
+    init(&w, view, input, prepared, ret);
     memset(ret, 0, offsetof(struct proxy_output, edit));
     sip_edit_init(&ret->edit);
     ret->backend = LB_NO_BACKEND;
-    ret->sender = input->inside && w.service->mode == SNAPSHOT_MODE_PROXY
-                      ? proxy_backend_at(&w, &input->from.peer)
-                      : LB_NO_BACKEND;
+    ret->sender = prepared->sender;
     if (input->msg->error != SIP_OK)
         refuse_malformed(&w);
     else if (w.service->mode == SNAPSHOT_MODE_DIRECT)

@@ -15,15 +15,12 @@ void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service 
 {
     const struct sip_via *via = &in->msg->top_via;
     bool rport = via->rport_param.length > 0 || (outside && service->nat == SNAPSHOT_NAT_ALWAYS);
-    struct sip_ip host;
 
-    memset(ret, 0, sizeof(*ret));
-    ret->sent_by_host = via->host;
-    ret->sent_by_port = proxy_via_port(via);
-    if (rport)
-        ret->rport = in->from.peer.port;
+    proxy_via_sent_by(via, ret);
+    ret->rport = rport ? in->from.peer.port : 0;
+    memset(&ret->received, 0, sizeof(ret->received));
     /* RFC 3581 §4: with rport received is set even when it equals sent-by; §18.2.1 otherwise. */
-    if (rport || sip_ip_parse(via->host, &host) != 0 || !sip_ip_equal(&host, &in->from.peer.ip))
+    if (rport || !ret->sent_by_is_ip || !sip_ip_equal(&ret->sent_by_ip, &in->from.peer.ip))
         ret->received = in->from.peer.ip;
 }
 
@@ -164,13 +161,11 @@ static void put_path(struct proxy_work *w)
 bool proxy_rewrite(struct proxy_work *w)
 {
     struct sip_edit *edit = &w->out->edit;
-    struct proxy_next_via next;
 
     proxy_strict_next_hop(w);
     proxy_put_request_uri(w);
-    proxy_fill_via(w->in, w->service, w->out->sender == LB_NO_BACKEND, &next);
     sip_edit_splice(edit, w->msg->headers, 0);
-    proxy_via_put(edit, w->s, w->msg, &w->in->from, &w->out->to, &next);
+    proxy_via_put(edit, &w->out->to, w->prepared->branch, &w->prepared->seal);
     put_record_routes(w);
     put_path(w);
     if (w->msg->max_forwards < 0) {
@@ -178,7 +173,7 @@ bool proxy_rewrite(struct proxy_work *w)
         sip_edit_put_number(edit, MAX_FORWARDS);
         sip_edit_put_text(edit, "\r\n");
     }
-    put_received_and_rport(w, &next);
+    put_received_and_rport(w, &w->prepared->next);
     put_max_forwards(w);
     proxy_put_routes(w);
     return edit->overflow ? proxy_drop(w, PROXY_DROP_TOO_MANY_EDITS) : true;

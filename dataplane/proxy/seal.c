@@ -2,37 +2,7 @@
 /* Signed records as text: bytes, base64url, keys. Knows neither tokens nor Vias. */
 #include "dataplane/proxy/seal.h"
 
-#include <assert.h>
 #include <errno.h>
-
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-void proxy_seal_put(struct proxy_seal *seal, uint64_t number, uint32_t bytes)
-{
-    assert(seal->length + bytes <= PROXY_SEAL_BYTES_MAX);
-    for (uint32_t i = bytes; i-- > 0;)
-        seal->bytes[seal->length++] = (uint8_t)(number >> (8 * i));
-}
-
-void proxy_seal_put_ip(struct proxy_seal *seal, const struct sip_ip *ip)
-{
-    uint32_t skip = sip_ip_is_v4(ip) ? 12 : 0;
-
-    assert(seal->length + 16 - skip <= PROXY_SEAL_BYTES_MAX);
-    memcpy(seal->bytes + seal->length, ip->bytes + skip, 16 - skip);
-    seal->length += 16 - skip;
-}
-
-uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes)
-{
-    uint64_t number = 0;
-
-    if (bytes > seal->length - seal->at)
-        return 0;
-    for (uint32_t i = 0; i < bytes; i++)
-        number = number << 8 | seal->bytes[seal->at++];
-    return number;
-}
 
 struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4)
 {
@@ -46,55 +16,74 @@ struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4)
     return ip;
 }
 
-uint32_t proxy_seal_print(const struct proxy_seal *seal, char *ret_text)
-{
-    uint32_t length = 0, bits = 0, held = 0;
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    for (uint32_t i = 0; i < seal->length; i++) {
-        held = held << 8 | seal->bytes[i];
-        for (bits += 8; bits >= 6; bits -= 6)
-            ret_text[length++] = digits[held >> (bits - 6) & 63];
+/* What a digit stands for, and 1 more; 0: no digit. */
+static const uint8_t values[256] = {
+    ['A'] = 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,         12,         13,
+    14,         15, 16, 17, 18, 19, 20, 21, 22, 23, 24,         25,         26,
+    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37,         38,         39,
+    40,         41, 42, 43, 44, 45, 46, 47, 48, 49, 50,         51,         52,
+    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['-'] = 63, ['_'] = 64,
+};
+
+enum { STEP_BYTES = 6, STEP_DIGITS = 8 }; /* of 48 bits */
+
+uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text)
+{
+    uint32_t length = (seal->length * 4 + 2) / 3;
+    uint64_t bits = 0;
+
+    memcpy(seal->bytes + seal->length, &bits, sizeof(bits));
+    for (uint32_t at = 0; at < seal->length; at += STEP_BYTES) {
+        memcpy(&bits, seal->bytes + at, sizeof(bits));
+        bits = be64toh(bits);
+        for (uint32_t i = 0; i < STEP_DIGITS; i++, bits <<= 6)
+            *ret_text++ = digits[bits >> 58];
     }
-    if (bits > 0)
-        ret_text[length++] = digits[held << (6 - bits) & 63];
     return length;
 }
 
-static int digit_value(char c)
+/* Cuts up to eight digits off; their bits from the highest on. False: one is none. */
+static inline bool take_digits(struct sip_slice *text, uint64_t *ret_bits)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-')
-        return 62;
-    return c == '_' ? 63 : -1;
+    uint32_t n = text->length < STEP_DIGITS ? text->length : STEP_DIGITS, wrong = 0;
+    uint64_t bits = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t value = values[(uint8_t)text->at[i]] - 1u;
+
+        wrong |= value;
+        bits |= (uint64_t)(value & 63) << (58 - 6 * i);
+    }
+    text->at += n;
+    text->length -= n;
+    *ret_bits = bits;
+    return wrong < 64;
 }
 
 int proxy_seal_parse(struct sip_slice text, struct proxy_seal *ret)
 {
-    struct proxy_seal seal = {0};
-    uint32_t bits = 0, held = 0;
+    uint32_t length = text.length / 4 * 3 + text.length % 4 * 6 / 8, at = 0;
+    struct proxy_seal seal;
+    uint64_t bits = 0;
 
-    if ((uint64_t)text.length * 6 / 8 > PROXY_SEAL_BYTES_MAX)
+    /* A digit alone is no byte. */
+    if (length > PROXY_SEAL_BYTES_MAX || text.length % 4 == 1)
         return -EINVAL;
-    for (uint32_t i = 0; i < text.length; i++) {
-        int value = digit_value(text.at[i]);
+    for (; text.length > 0; at += STEP_BYTES) {
+        uint64_t word;
 
-        if (value < 0)
+        if (!take_digits(&text, &bits))
             return -EINVAL;
-        held = held << 6 | (uint32_t)value;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            seal.bytes[seal.length++] = (uint8_t)(held >> bits);
-        }
+        word = htobe64(bits);
+        memcpy(seal.bytes + at, &word, sizeof(word));
     }
-    /* Left-over bits must be fewer than a digit's, and 0, or two texts would mean one record. */
-    if (bits >= 6 || (held & ((1u << bits) - 1)) != 0)
+    /* Bits that are left over must be 0, or two texts would mean one record. */
+    if (bits << (8 * (length + STEP_BYTES - at)) != 0)
         return -EINVAL;
+    seal.length = length;
+    seal.at = 0;
     *ret = seal;
     return 0;
 }
@@ -141,6 +130,6 @@ void proxy_seal_hex(uint64_t number, char ret_text[16])
 {
     static const char hex[] = "0123456789abcdef";
 
-    for (int i = 0; i < 16; i++)
-        ret_text[i] = hex[number >> (60 - 4 * i) & 15];
+    for (int i = 0; i < 16; i++, number <<= 4)
+        ret_text[i] = hex[number >> 60];
 }

@@ -6,6 +6,9 @@
 #ifndef TANDEM_PROXY_SEAL_H
 #define TANDEM_PROXY_SEAL_H
 
+#include <assert.h>
+#include <endian.h>
+
 #include "config/snapshot.h"
 
 enum { PROXY_SEAL_BYTES_MAX = 64, PROXY_MAC_BYTES = 8 };
@@ -13,17 +16,53 @@ enum { PROXY_SEAL_BYTES_MAX = 64, PROXY_MAC_BYTES = 8 };
 struct proxy_seal {
     uint32_t length, at; /* bytes in all; reading position */
     uint8_t bytes[PROXY_SEAL_BYTES_MAX];
+    uint8_t slack[8]; /* numbers are read and written by words */
 };
 
-void proxy_seal_put(struct proxy_seal *seal, uint64_t number, uint32_t bytes);
-void proxy_seal_put_ip(struct proxy_seal *seal, const struct sip_ip *ip); /* 4 or 16 bytes */
+static inline void proxy_seal_init(struct proxy_seal *seal)
+{
+    seal->length = 0;
+    seal->at = 0;
+}
+
+/* Inline: how many bytes, 1 to 8, is known where they are put. */
+static inline void proxy_seal_put(struct proxy_seal *seal, uint64_t number, uint32_t bytes)
+{
+    uint64_t word = htobe64(number << (64 - 8 * bytes));
+
+    assert(seal->length + bytes <= PROXY_SEAL_BYTES_MAX);
+    memcpy(seal->bytes + seal->length, &word, sizeof(word));
+    seal->length += bytes;
+}
+
+/* 4 or 16 bytes. */
+static inline void proxy_seal_put_ip(struct proxy_seal *seal, const struct sip_ip *ip)
+{
+    bool v4 = sip_ip_is_v4(ip);
+
+    assert(seal->length + sizeof(ip->bytes) <= PROXY_SEAL_BYTES_MAX);
+    memcpy(seal->bytes + seal->length, v4 ? sip_ip_v4_bytes(ip) : ip->bytes, 4);
+    if (!v4)
+        memcpy(seal->bytes + seal->length, ip->bytes, sizeof(ip->bytes));
+    seal->length += v4 ? 4 : (uint32_t)sizeof(ip->bytes);
+}
 
 /* Reading past the end gives 0; the caller compares lengths first. */
-uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes);
+static inline uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes)
+{
+    uint64_t word;
+
+    if (bytes > seal->length - seal->at)
+        return 0;
+    memcpy(&word, seal->bytes + seal->at, sizeof(word));
+    seal->at += bytes;
+    return be64toh(word) >> (64 - 8 * bytes);
+}
+
 struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4);
 
-/* Returns the length of the text, at most (length × 4 + 2) / 3. */
-uint32_t proxy_seal_print(const struct proxy_seal *seal, char *ret_text);
+/* Returns the length of the text, (length × 4 + 2) / 3; writes up to a multiple of 8 digits. */
+uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text);
 
 /* Reads a text that is base64url throughout, in its one canonical form. 0 or -EINVAL. */
 int proxy_seal_parse(struct sip_slice text, struct proxy_seal *ret);
@@ -39,7 +78,7 @@ bool proxy_seal_mac_equal(uint64_t a, uint64_t b);
 struct lb_siphash;
 void proxy_seal_add_host(struct lb_siphash *h, struct sip_slice host);
 
-/* Sixteen lower-case hex digits. */
+/* Sixteen lower-case hex digits, the highest first. */
 void proxy_seal_hex(uint64_t number, char ret_text[16]);
 
 #endif

@@ -15,7 +15,6 @@ enum {
     TRANSPORT_SHIFT = 1,
     TRANSPORT_MASK = 7,
     FLAGS_USED = 0x0f,
-    BRANCH_LENGTH = 23, /* cookie and 16 hex digits */
     COOKIE_LENGTH = 7,
 };
 
@@ -28,168 +27,155 @@ bool proxy_via_branch_is_unique(struct sip_slice branch)
            sip_slice_equal_nocase(sip_slice(branch.at, COOKIE_LENGTH), sip_slice_of(cookie));
 }
 
-/*
- * RFC 3261 §16.11: out of what CANCEL, non-2xx ACK and retransmissions repeat, under a key that
- * never rotates. Not the To-tag, the method, or the source port.
- */
-uint64_t proxy_via_transaction(const struct snapshot *s, const struct sip_msg *request)
-{
-    const struct sip_via *via = &request->top_via;
-    struct lb_siphash h;
-
-    lb_siphash24_init(&h, &s->branch_key);
-    lb_siphash_add(&h, "branch", 6);
-    lb_siphash_add_field(&h, via->branch.at, via->branch.length);
-    proxy_seal_add_host(&h, via->host);
-    lb_siphash_add(&h, &via->port, sizeof(via->port));
-    lb_siphash_add_field(&h, request->call_id.at, request->call_id.length);
-    lb_siphash_add_field(&h, request->from_tag.at, request->from_tag.length);
-    lb_siphash_add(&h, &request->cseq, sizeof(request->cseq));
-    if (!proxy_via_branch_is_unique(via->branch))
-        lb_siphash_add_field(&h, request->request_uri.at, request->request_uri.length);
-    return lb_siphash_end(&h);
-}
-
-static void print_branch(const struct snapshot *s, const struct sip_msg *request,
-                         char ret_branch[BRANCH_LENGTH])
-{
-    memcpy(ret_branch, cookie, COOKIE_LENGTH);
-    proxy_seal_hex(proxy_via_transaction(s, request), ret_branch + COOKIE_LENGTH);
-}
-
-/* As it is meant: an IPv6 address has several texts. */
-static void add_host(struct lb_siphash *h, struct sip_slice host)
-{
-    struct sip_ip ip;
-
-    if (sip_ip_parse(host, &ip) == 0)
-        lb_siphash_add_field(h, ip.bytes, sizeof(ip.bytes));
-    else
-        proxy_seal_add_host(h, host);
-}
-
-/* `ingress` are the bytes of the parameter before its MAC. */
-static uint64_t via_mac(const struct snapshot_mac_key *key, const struct sip_msg *msg,
-                        struct sip_slice branch, struct sip_slice ingress,
-                        const struct proxy_next_via *next)
-{
-    struct lb_siphash h;
-
-    lb_siphash24_init(&h, &key->key);
-    lb_siphash_add(&h, "via", 3);
-    lb_siphash_add_field(&h, branch.at, branch.length);
-    lb_siphash_add_field(&h, ingress.at, ingress.length);
-    lb_siphash_add_field(&h, msg->call_id.at, msg->call_id.length);
-    lb_siphash_add(&h, &msg->cseq, sizeof(msg->cseq));
-    add_host(&h, next->sent_by_host);
-    lb_siphash_add(&h, &next->sent_by_port, sizeof(next->sent_by_port));
-    lb_siphash_add(&h, next->received.bytes, sizeof(next->received.bytes));
-    lb_siphash_add(&h, &next->rport, sizeof(next->rport));
-    return lb_siphash_end(&h);
-}
-
-static struct sip_slice seal_slice(const struct proxy_seal *seal, uint32_t length)
-{
-    return sip_slice((const char *)seal->bytes, length);
-}
-
-void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct sip_msg *request,
-                   const struct proxy_flow *from, const struct proxy_flow *to,
-                   const struct proxy_next_via *next)
-{
-    const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
-    struct proxy_seal seal = {0};
-    char branch[BRANCH_LENGTH], addr[SIP_ADDR_TEXT_MAX], text[PROXY_SEAL_BYTES_MAX * 2];
-    uint32_t flags = sip_ip_is_v4(&from->local.ip) ? 0 : FLAG_V6;
-
-    print_branch(s, request, branch);
-    flags |= (uint32_t)from->transport << TRANSPORT_SHIFT;
-    proxy_seal_put(&seal, flags, 1);
-    proxy_seal_put(&seal, key->id, 1);
-    proxy_seal_put_ip(&seal, &from->local.ip);
-    proxy_seal_put(&seal, from->local.port, 2);
-    proxy_seal_put(&seal,
-                   via_mac(key, request, sip_slice(branch, BRANCH_LENGTH),
-                           seal_slice(&seal, seal.length), next),
-                   PROXY_MAC_BYTES);
-    sip_edit_put_text(edit, "Via: SIP/2.0/");
-    sip_edit_put_text(edit, sip_transport_name(to->transport));
-    sip_edit_put_text(edit, " ");
-    sip_edit_put(edit, addr, sip_addr_print(&to->local, addr));
-    sip_edit_put_text(edit, ";branch=");
-    sip_edit_put(edit, branch, BRANCH_LENGTH);
-    sip_edit_put_text(edit, ";tdm=");
-    sip_edit_put(edit, text, proxy_seal_print(&seal, text));
-    sip_edit_put_text(edit, "\r\n");
-}
-
-uint16_t proxy_via_port(const struct sip_via *via)
+static uint16_t port_of(const struct sip_via *via)
 {
     bool secure = via->transport == SIP_TRANSPORT_TLS || via->transport == SIP_TRANSPORT_WSS;
 
     return via->port != 0 ? via->port : secure ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
 }
 
-/* Whether sent-by is a listener's and our parameter is there; its value then. */
-static bool own_parameter(const struct snapshot *s, const struct sip_via *via,
-                          struct sip_slice *ret_value)
+void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret)
+{
+    ret->sent_by_host = via->host;
+    ret->sent_by_is_ip = sip_ip_parse(via->host, &ret->sent_by_ip) == 0;
+    ret->sent_by_port = port_of(via);
+}
+
+/*
+ * RFC 3261 §16.11: out of what CANCEL, non-2xx ACK and retransmissions repeat, under a key that
+ * never rotates. Not the To-tag, the method, or the source port.
+ */
+void proxy_via_hash_transaction(const struct snapshot *s, const struct sip_msg *request,
+                                struct lb_siphash *ret)
+{
+    const struct sip_via *via = &request->top_via;
+
+    lb_siphash24_init(ret, &s->branch_key);
+    lb_siphash_add(ret, "branch", 6);
+    lb_siphash_add_field(ret, via->branch.at, via->branch.length);
+    proxy_seal_add_host(ret, via->host);
+    lb_siphash_add(ret, &via->port, sizeof(via->port));
+    lb_siphash_add_field(ret, request->call_id.at, request->call_id.length);
+    lb_siphash_add_field(ret, request->from_tag.at, request->from_tag.length);
+    lb_siphash_add(ret, &request->cseq, sizeof(request->cseq));
+    if (!proxy_via_branch_is_unique(via->branch))
+        lb_siphash_add_field(ret, request->request_uri.at, request->request_uri.length);
+}
+
+void proxy_via_branch(uint64_t transaction, char ret_branch[PROXY_BRANCH_LENGTH])
+{
+    memcpy(ret_branch, cookie, COOKIE_LENGTH);
+    proxy_seal_hex(transaction, ret_branch + COOKIE_LENGTH);
+}
+
+void proxy_via_seal(const struct snapshot *s, const struct proxy_flow *from,
+                    struct proxy_via_seal *ret)
+{
+    const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
+    uint32_t flags = sip_ip_is_v4(&from->local.ip) ? 0 : FLAG_V6;
+    struct proxy_seal bytes;
+
+    flags |= (uint32_t)from->transport << TRANSPORT_SHIFT;
+    proxy_seal_init(&bytes);
+    proxy_seal_put(&bytes, flags, 1);
+    proxy_seal_put(&bytes, key->id, 1);
+    proxy_seal_put_ip(&bytes, &from->local.ip);
+    proxy_seal_put(&bytes, from->local.port, 2);
+    ret->key = key;
+    ret->length = bytes.length;
+    memcpy(ret->ingress, bytes.bytes, sizeof(ret->ingress));
+}
+
+/* As it is meant: an IPv6 address has several texts. */
+static void add_host(struct lb_siphash *h, const struct proxy_next_via *next)
+{
+    if (next->sent_by_is_ip)
+        lb_siphash_add_field(h, next->sent_by_ip.bytes, sizeof(next->sent_by_ip.bytes));
+    else
+        proxy_seal_add_host(h, next->sent_by_host);
+}
+
+void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg *msg,
+                         struct sip_slice branch, const struct proxy_next_via *next,
+                         struct lb_siphash *ret)
+{
+    lb_siphash24_init(ret, &seal->key->key);
+    lb_siphash_add(ret, "via", 3);
+    lb_siphash_add_field(ret, branch.at, branch.length);
+    lb_siphash_add_field(ret, seal->ingress, seal->length);
+    lb_siphash_add_field(ret, msg->call_id.at, msg->call_id.length);
+    lb_siphash_add(ret, &msg->cseq, sizeof(msg->cseq));
+    add_host(ret, next);
+    lb_siphash_add(ret, &next->sent_by_port, sizeof(next->sent_by_port));
+    lb_siphash_add(ret, next->received.bytes, sizeof(next->received.bytes));
+    lb_siphash_add(ret, &next->rport, sizeof(next->rport));
+}
+
+void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
+                   const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal)
+{
+    char addr[SIP_ADDR_TEXT_MAX], text[PROXY_SEAL_BYTES_MAX * 2];
+    struct proxy_seal bytes;
+
+    memcpy(bytes.bytes, seal->ingress, sizeof(seal->ingress));
+    bytes.length = seal->length;
+    proxy_seal_put(&bytes, seal->mac, PROXY_MAC_BYTES);
+    sip_edit_put_text(edit, "Via: SIP/2.0/");
+    sip_edit_put_text(edit, sip_transport_name(to->transport));
+    sip_edit_put_text(edit, " ");
+    sip_edit_put(edit, addr, sip_addr_print(&to->local, addr));
+    sip_edit_put_text(edit, ";branch=");
+    sip_edit_put(edit, branch, PROXY_BRANCH_LENGTH);
+    sip_edit_put_text(edit, ";tdm=");
+    sip_edit_put(edit, text, proxy_seal_print(&bytes, text));
+    sip_edit_put_text(edit, "\r\n");
+}
+
+bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,
+                       struct sip_slice *ret_value)
 {
     struct sip_addr addr;
 
-    memset(&addr, 0, sizeof(addr));
     if (!sip_param_find(via->params, sip_slice_of(parameter), ret_value, NULL) ||
         sip_ip_parse(via->host, &addr.ip) != 0)
         return false;
-    addr.port = proxy_via_port(via);
+    addr.port = port_of(via);
     return snapshot_find_listener(s, via->transport, &addr) >= 0;
 }
 
-bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via)
-{
-    struct sip_slice value;
-
-    return own_parameter(s, via, &value);
-}
-
-static bool via_verifies(const struct snapshot *s, const struct sip_msg *msg,
-                         const struct proxy_seal *seal, const struct proxy_next_via *next)
+int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct proxy_via_seal *ret)
 {
     const struct snapshot_mac_key *key;
-    struct proxy_seal end = *seal;
-    uint32_t signed_bytes;
+    struct proxy_seal bytes;
+    uint32_t length;
 
-    if (seal->length < 2 || (seal->bytes[0] & ~FLAGS_USED) != 0)
-        return false;
-    signed_bytes = 2 + (seal->bytes[0] & FLAG_V6 ? 16 : 4) + 2;
-    if (seal->length != signed_bytes + PROXY_MAC_BYTES)
-        return false;
-    key = proxy_seal_key(s, seal->bytes[1]);
+    if (proxy_seal_parse(value, &bytes) != 0 || bytes.length < 2 ||
+        (bytes.bytes[0] & ~FLAGS_USED) != 0)
+        return -EACCES;
+    length = 2 + (bytes.bytes[0] & FLAG_V6 ? 16 : 4) + 2;
+    if (bytes.length != length + PROXY_MAC_BYTES)
+        return -EACCES;
+    key = proxy_seal_key(s, bytes.bytes[1]);
     if (key == NULL)
-        return false;
-    end.at = signed_bytes;
-    return proxy_seal_mac_equal(
-        proxy_seal_get(&end, PROXY_MAC_BYTES),
-        via_mac(key, msg, msg->top_via.branch, seal_slice(seal, signed_bytes), next));
+        return -EACCES;
+    bytes.at = length;
+    ret->key = key;
+    ret->mac = proxy_seal_get(&bytes, PROXY_MAC_BYTES);
+    ret->length = length;
+    memcpy(ret->ingress, bytes.bytes, sizeof(ret->ingress));
+    return 0;
 }
 
-int proxy_via_verify(const struct snapshot *s, const struct sip_msg *response,
-                     const struct proxy_next_via *next, struct proxy_flow *ret_ingress)
+void proxy_via_ingress(const struct proxy_via_seal *seal, struct proxy_flow *ret)
 {
-    struct sip_slice value;
-    struct proxy_seal seal;
-    struct proxy_flow ingress;
-    uint32_t flags;
+    uint32_t flags = seal->ingress[0];
+    struct proxy_seal bytes;
 
-    if (!own_parameter(s, &response->top_via, &value))
-        return -ENOENT;
-    if (proxy_seal_parse(value, &seal) != 0 || !via_verifies(s, response, &seal, next))
-        return -EACCES;
-    memset(&ingress, 0, sizeof(ingress));
-    flags = (uint32_t)proxy_seal_get(&seal, 1);
-    (void)proxy_seal_get(&seal, 1);
-    ingress.transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
-    ingress.local.ip = proxy_seal_get_ip(&seal, !(flags & FLAG_V6));
-    ingress.local.port = (uint16_t)proxy_seal_get(&seal, 2);
-    *ret_ingress = ingress;
-    return 0;
+    memcpy(bytes.bytes, seal->ingress, sizeof(seal->ingress));
+    bytes.length = seal->length;
+    bytes.at = 2;
+    memset(ret, 0, sizeof(*ret));
+    ret->transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
+    ret->local.ip = proxy_seal_get_ip(&bytes, !(flags & FLAG_V6));
+    ret->local.port = (uint16_t)proxy_seal_get(&bytes, 2);
 }

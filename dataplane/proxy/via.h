@@ -2,7 +2,7 @@
 /*
  * Our Via: the branch that a stateless proxy derives from the message (RFC 3261 §16.11), and a
  * signed parameter with the ingress, so that the response finds its way back and nobody bounces
- * traffic off us.
+ * traffic off us. What is hashed is said here; when, by who hashes many at once.
  */
 #ifndef TANDEM_PROXY_VIA_H
 #define TANDEM_PROXY_VIA_H
@@ -12,43 +12,67 @@
 #include "dataplane/sip/edit.h"
 #include "dataplane/sip/msg.h"
 
-enum { PROXY_SIP_PORT = 5060, PROXY_SIPS_PORT = 5061 };
+enum {
+    PROXY_SIP_PORT = 5060,
+    PROXY_SIPS_PORT = 5061,
+    PROXY_BRANCH_LENGTH = 23, /* cookie and 16 hex digits */
+    PROXY_INGRESS_BYTES = 20, /* at most: flags, key id, address, port */
+};
 
 /* What the sender's Via says after we filled in received and rport. */
 struct proxy_next_via {
     struct sip_slice sent_by_host;
+    struct sip_ip sent_by_ip; /* of that host, when it is an address */
+    bool sent_by_is_ip;
     uint16_t sent_by_port;  /* the transport's default when none is written */
-    struct sip_ip received; /* all zero: no received */
     uint16_t rport;         /* 0: none */
+    struct sip_ip received; /* all zero: no received */
+};
+
+/* What our parameter says: how the request came, and the key and the MAC that sign it. */
+struct proxy_via_seal {
+    const struct snapshot_mac_key *key;
+    uint64_t mac;
+    uint32_t length;
+    uint8_t ingress[PROXY_INGRESS_BYTES];
 };
 
 /* Whether a branch identifies its transaction alone (RFC 3261 §17.2.3); else it is RFC 2543's. */
 bool proxy_via_branch_is_unique(struct sip_slice branch);
 
-/*
- * What our branch is made of: of a request's transaction, the same for its retransmissions, its
- * CANCEL and the ACK to its failure, under a key that never rotates.
- */
-uint64_t proxy_via_transaction(const struct snapshot *s, const struct sip_msg *request);
-
-/* Puts `Via: SIP/2.0/UDP …CRLF` into an open splice: sent-by = `to->local`, ingress = `from`. */
-void proxy_via_put(struct sip_edit *edit, const struct snapshot *s, const struct sip_msg *request,
-                   const struct proxy_flow *from, const struct proxy_flow *to,
-                   const struct proxy_next_via *next);
+/* Host, and port or its transport's default: backends add and remove that one. */
+void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret);
 
 /*
- * Verifies a response's top Via as ours against the next Via, Call-ID and CSeq number, so that it
- * is good for no other transaction, and gives the ingress (transport and our local address).
- * Returns 0; -ENOENT not ours; -EACCES ours, but the MAC does not verify.
+ * What our branch is made of, as a hash to end: of a request's transaction, the same for its
+ * retransmissions, its CANCEL and the ACK to its failure, under a key that never rotates.
  */
-int proxy_via_verify(const struct snapshot *s, const struct sip_msg *response,
-                     const struct proxy_next_via *next, struct proxy_flow *ret_ingress);
+void proxy_via_hash_transaction(const struct snapshot *s, const struct sip_msg *request,
+                                struct lb_siphash *ret);
+/* The branch of that hash's end. */
+void proxy_via_branch(uint64_t transaction, char ret_branch[PROXY_BRANCH_LENGTH]);
 
-/* The port of sent-by, or its transport's default: backends add and remove that one. */
-uint16_t proxy_via_port(const struct sip_via *via);
+/* A seal to sign, for what came by a flow: without the MAC. */
+void proxy_via_seal(const struct snapshot *s, const struct proxy_flow *from,
+                    struct proxy_via_seal *ret);
 
-/* Whether a via-parm is one of ours: sent-by a listener's, with our parameter. For loop detection.
- */
-bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via);
+/* What the MAC is made of, as a hash to end; so that a seal is good for no other transaction. */
+void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg *msg,
+                         struct sip_slice branch, const struct proxy_next_via *next,
+                         struct lb_siphash *ret);
+
+/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by = `to->local`. */
+void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
+                   const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal);
+
+/* Whether a via-parm is one of ours, sent-by a listener's, with our parameter; its value then. */
+bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,
+                       struct sip_slice *ret_value);
+
+/* Reads a seal out of our parameter's value. 0, or -EACCES: nothing that we could have signed. */
+int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct proxy_via_seal *ret);
+
+/* The ingress of a seal that verified: transport and our local address. */
+void proxy_via_ingress(const struct proxy_via_seal *seal, struct proxy_flow *ret);
 
 #endif

@@ -28,6 +28,7 @@ struct proxy_work {
     const struct proxy_view *view;
     const struct snapshot *s;
     const struct proxy_input *in;
+    const struct proxy_prepared *prepared;
     const struct sip_msg *msg;
     const struct snapshot_service *service;
     const struct lb_backend *backends; /* the snapshot's */
@@ -114,10 +115,13 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
 int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr);
 
 /* key.c */
+/* The hashes of proxy_prepare, to be ended by it. */
+void proxy_hash_call(const struct snapshot *s, uint32_t pool_id, struct sip_slice call_id,
+                     struct lb_siphash *ret);
+void proxy_hash_transaction(const struct snapshot *s, const struct sip_msg *msg,
+                            struct sip_slice branch, struct lb_siphash *ret);
 uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text);
 uint64_t proxy_key(const struct proxy_work *w); /* of rule 6 */
-uint32_t proxy_transaction(const struct snapshot *s, const struct sip_msg *msg,
-                           struct sip_slice branch); /* 24 bits */
 
 /* trunk.c: who may ask, and which pool is asked. */
 bool proxy_source_allowed(const struct proxy_work *w);
@@ -155,7 +159,7 @@ bool proxy_calls_is_transaction(const struct proxy_work *w);
 bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or challenged before */
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
-void proxy_calls_response(struct proxy_work *w, struct sip_slice branch);
+void proxy_calls_response(struct proxy_work *w);
 /* A request that no backend gets: the caller is told so, and then a BYE or a CANCEL is the end. */
 void proxy_calls_refused(struct proxy_work *w);
 /* Mode direct, which sees what comes from outside only. The pool is entered. */

@@ -8,70 +8,37 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 static const char *const transport_names[SIP_TRANSPORT_COUNT] = {
     [SIP_TRANSPORT_NONE] = "NONE", [SIP_TRANSPORT_UDP] = "UDP", [SIP_TRANSPORT_TCP] = "TCP",
     [SIP_TRANSPORT_TLS] = "TLS",   [SIP_TRANSPORT_WS] = "WS",   [SIP_TRANSPORT_WSS] = "WSS",
 };
 
-bool sip_ip_is_v4(const struct sip_ip *ip)
+/* 1*3DIGIT, at most 255, cut off the front of *at. False: none. */
+static inline bool take_group(const char **at, const char *end, uint8_t *ret)
 {
-    return memcmp(ip->bytes, v4_mapped, sizeof(v4_mapped)) == 0;
-}
+    const char *start = *at, *p = start;
+    uint32_t number = 0;
 
-bool sip_ip_equal(const struct sip_ip *a, const struct sip_ip *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
-bool sip_addr_equal(const struct sip_addr *a, const struct sip_addr *b)
-{
-    return a->port == b->port && sip_ip_equal(&a->ip, &b->ip);
-}
-
-struct sip_ip sip_ip_from_v4(const uint8_t bytes[4])
-{
-    struct sip_ip ip;
-
-    memcpy(ip.bytes, v4_mapped, sizeof(v4_mapped));
-    memcpy(ip.bytes + sizeof(v4_mapped), bytes, 4);
-    return ip;
-}
-
-struct sip_ip sip_ip_from_v6(const uint8_t bytes[16])
-{
-    struct sip_ip ip;
-
-    memcpy(ip.bytes, bytes, sizeof(ip.bytes));
-    return ip;
-}
-
-const uint8_t *sip_ip_v4_bytes(const struct sip_ip *ip)
-{
-    return ip->bytes + sizeof(v4_mapped);
+    while (p < end && p < start + 3 && (uint8_t)(*p - '0') < 10)
+        number = number * 10 + (uint8_t)(*p++ - '0');
+    *at = p;
+    *ret = (uint8_t)number;
+    return p > start && number <= 255;
 }
 
 /* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each at most 255. */
 static int parse_v4(struct sip_slice text, struct sip_ip *ret)
 {
+    const char *at = text.at, *end = text.at + text.length;
     uint8_t bytes[4];
-    uint32_t at = 0;
 
+    if (text.length < 7 || text.length > 15 || (uint8_t)(*at - '0') >= 10)
+        return -EINVAL;
     for (int group = 0; group < 4; group++) {
-        uint32_t number = 0, digits = 0;
-
-        if (group > 0 && (at == text.length || text.at[at++] != '.'))
+        if ((group > 0 && (at == end || *at++ != '.')) || !take_group(&at, end, &bytes[group]))
             return -EINVAL;
-        while (at < text.length && digits < 3 && sip_char_is(text.at[at], SIP_CHAR_DIGIT)) {
-            number = number * 10 + (uint32_t)(text.at[at++] - '0');
-            digits++;
-        }
-        if (digits == 0 || number > 255)
-            return -EINVAL;
-        bytes[group] = (uint8_t)number;
     }
-    if (at != text.length)
+    if (at != end)
         return -EINVAL;
     *ret = sip_ip_from_v4(bytes);
     return 0;
@@ -94,6 +61,8 @@ static int parse_v6(struct sip_slice text, struct sip_ip *ret)
 
 int sip_ip_parse(struct sip_slice text, struct sip_ip *ret)
 {
+    if (parse_v4(text, ret) == 0)
+        return 0;
     if (text.length >= 2 && text.at[0] == '[') {
         if (text.at[text.length - 1] != ']')
             return -EINVAL;
@@ -101,7 +70,7 @@ int sip_ip_parse(struct sip_slice text, struct sip_ip *ret)
     }
     if (text.length >= 2 && memchr(text.at, ':', text.length) != NULL)
         return parse_v6(text, ret);
-    return parse_v4(text, ret);
+    return -EINVAL;
 }
 
 bool sip_host_valid(struct sip_slice text)
@@ -125,21 +94,37 @@ bool sip_host_valid(struct sip_slice text)
     return letters || parse_v4(text, &ip) == 0;
 }
 
+/* A number of up to three digits. */
+static inline char *put_group(char *to, uint8_t number)
+{
+    if (number >= 100) {
+        *to++ = (char)('0' + number / 100);
+        *to++ = (char)('0' + number / 10 % 10);
+    } else if (number >= 10) {
+        *to++ = (char)('0' + number / 10);
+    }
+    *to++ = (char)('0' + number % 10);
+    return to;
+}
+
+static uint32_t print_v4(const uint8_t *bytes, char *ret_text)
+{
+    char *to = put_group(ret_text, bytes[0]);
+
+    for (int group = 1; group < 4; group++) {
+        *to++ = '.';
+        to = put_group(to, bytes[group]);
+    }
+    return (uint32_t)(to - ret_text);
+}
+
 uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text)
 {
     char text[INET6_ADDRSTRLEN];
-    uint32_t length = 0;
+    uint32_t length;
 
-    if (sip_ip_is_v4(ip)) {
-        const uint8_t *bytes = sip_ip_v4_bytes(ip);
-
-        for (int group = 0; group < 4; group++) {
-            if (group > 0)
-                ret_text[length++] = '.';
-            length += sip_number_print(bytes[group], ret_text + length);
-        }
-        return length;
-    }
+    if (sip_ip_is_v4(ip))
+        return print_v4(sip_ip_v4_bytes(ip), ret_text);
     if (inet_ntop(AF_INET6, ip->bytes, text, sizeof(text)) == NULL)
         return 0; /* cannot happen: the buffer holds the longest text */
     length = (uint32_t)strlen(text);

@@ -32,16 +32,47 @@ enum sip_transport {
 /* Longest text of sip_ip_print and sip_addr_print, with brackets and port, without a NUL. */
 enum { SIP_IP_TEXT_MAX = 41, SIP_ADDR_TEXT_MAX = 47 };
 
-bool sip_ip_is_v4(const struct sip_ip *ip);
-bool sip_ip_equal(const struct sip_ip *a, const struct sip_ip *b);
-bool sip_addr_equal(const struct sip_addr *a, const struct sip_addr *b);
+/* Inline what follows: a message is asked it a dozen times, and each is a few instructions. */
+
+static inline bool sip_ip_is_v4(const struct sip_ip *ip)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(ip->bytes, mapped, sizeof(mapped)) == 0;
+}
+
+static inline bool sip_ip_equal(const struct sip_ip *a, const struct sip_ip *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+static inline bool sip_addr_equal(const struct sip_addr *a, const struct sip_addr *b)
+{
+    return a->port == b->port && sip_ip_equal(&a->ip, &b->ip);
+}
 
 /* From the four (network order) or sixteen bytes of a packet. */
-struct sip_ip sip_ip_from_v4(const uint8_t bytes[4]);
-struct sip_ip sip_ip_from_v6(const uint8_t bytes[16]);
+static inline struct sip_ip sip_ip_from_v4(const uint8_t bytes[4])
+{
+    struct sip_ip ip = {{[10] = 0xff, [11] = 0xff}};
+
+    memcpy(ip.bytes + 12, bytes, 4);
+    return ip;
+}
+
+static inline struct sip_ip sip_ip_from_v6(const uint8_t bytes[16])
+{
+    struct sip_ip ip;
+
+    memcpy(ip.bytes, bytes, sizeof(ip.bytes));
+    return ip;
+}
 
 /* The four bytes of an IPv4 address; only where sip_ip_is_v4. */
-const uint8_t *sip_ip_v4_bytes(const struct sip_ip *ip);
+static inline const uint8_t *sip_ip_v4_bytes(const struct sip_ip *ip)
+{
+    return ip->bytes + 12;
+}
 
 /*
  * A host as SIP writes it: IPv4address, IPv6reference in brackets, or (received=, RFC 5118 §4.5)

@@ -148,17 +148,26 @@ static int verify(const struct snapshot *s, const struct via_case *c, const char
                   uint32_t top_length, const struct proxy_next_via *next, uint32_t cseq)
 {
     char room[RESPONSE_ROOM];
+    struct proxy_via_seal seal;
+    struct lb_siphash hash;
     struct sip_msg response;
     struct proxy_flow ingress;
-    int result;
+    struct sip_slice value;
 
     if (!respond(c, top, top_length, cseq, room, &response))
         return -EBADMSG;
-    result = proxy_via_verify(s, &response, next, &ingress);
+    if (!proxy_via_is_ours(s, &response.top_via, &value))
+        return -ENOENT;
+    if (proxy_via_read(s, value, &seal) != 0)
+        return -EACCES;
+    proxy_via_hash_seal(&seal, &response, response.top_via.branch, next, &hash);
+    if (lb_siphash_end(&hash) != seal.mac)
+        return -EACCES;
     /* Whatever way the line is written: what verifies leads to where the request came in. */
-    must(result != 0 || (sip_addr_equal(&ingress.local, &c->from.local) &&
-                         ingress.transport == c->from.transport));
-    return result;
+    proxy_via_ingress(&seal, &ingress);
+    must(sip_addr_equal(&ingress.local, &c->from.local) &&
+         ingress.transport == c->from.transport);
+    return 0;
 }
 
 /* Other next hops, and another transaction, are not what was signed. */
@@ -179,6 +188,7 @@ static void fuzz_against(const struct snapshot *s, const struct via_case *c, str
         break;
     default:
         next.sent_by_host = sip_slice_of("victim.example.org");
+        next.sent_by_is_ip = false;
     }
     if (sip_slice_equal_nocase(c->next.sent_by_host, next.sent_by_host) && what % 4 == 3)
         return;
@@ -192,8 +202,7 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
     struct sip_via via;
 
     must(sip_via_parse(sip_slice(own.at + 5, own.length - 5), &via) == 0);
-    must(proxy_via_is_ours(s, &via));
-    must(sip_param_find(via.params, sip_slice_of("tdm"), &value, NULL));
+    must(proxy_via_is_ours(s, &via, &value));
     branch = via.branch;
     must(verify(s, c, c->own, c->own_length, &c->next, c->request.cseq) == 0);
     for (uint32_t i = 5; i < c->own_length; i++) {
@@ -209,9 +218,29 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
     }
 }
 
-static void fuzz_via(const struct snapshot *s, struct take *take)
+/* Puts our Via on the case's request. */
+static void put_own(const struct snapshot *s, struct via_case *c)
 {
     static struct sip_edit edit;
+    char branch[PROXY_BRANCH_LENGTH];
+    struct proxy_via_seal seal;
+    struct lb_siphash hash;
+
+    proxy_via_hash_transaction(s, &c->request, &hash);
+    proxy_via_branch(lb_siphash_end(&hash), branch);
+    proxy_via_seal(s, &c->from, &seal);
+    proxy_via_hash_seal(&seal, &c->request, sip_slice(branch, sizeof(branch)), &c->next, &hash);
+    seal.mac = lb_siphash_end(&hash);
+    sip_edit_init(&edit);
+    sip_edit_splice(&edit, 0, 0);
+    proxy_via_put(&edit, &c->to, branch, &seal);
+    must(!edit.overflow && edit.used > 2 && edit.used <= sizeof(c->own));
+    c->own_length = edit.used - 2;
+    memcpy(c->own, edit.text, c->own_length);
+}
+
+static void fuzz_via(const struct snapshot *s, struct take *take)
+{
     const struct snapshot_listener *listeners = snapshot_listeners(s);
     uint32_t flags = take_number(take, 1);
     struct sip_slice branch = take_bytes(take, take_number(take, 1) % 64);
@@ -232,16 +261,11 @@ static void fuzz_via(const struct snapshot *s, struct take *take)
     c.from.transport = c.to.transport = SIP_TRANSPORT_UDP;
     c.from.local = take_addr(take, flags & 1);
     c.to.local = listeners[flags % s->listeners.n].addr;
-    c.next.sent_by_host = c.request.top_via.host;
+    proxy_via_sent_by(&c.request.top_via, &c.next);
     c.next.sent_by_port = (uint16_t)take_number(take, 2);
     c.next.received = take_ip(take, flags & 2);
     c.next.rport = (uint16_t)take_number(take, 2);
-    sip_edit_init(&edit);
-    sip_edit_splice(&edit, 0, 0);
-    proxy_via_put(&edit, s, &c.request, &c.from, &c.to, &c.next);
-    must(!edit.overflow && edit.used > 2 && edit.used <= sizeof(c.own));
-    c.own_length = edit.used - 2;
-    memcpy(c.own, edit.text, c.own_length);
+    put_own(s, &c);
     fuzz_own(s, &c, take);
     fuzz_against(s, &c, take);
 }

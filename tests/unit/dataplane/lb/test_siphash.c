@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -97,6 +98,61 @@ static void reads_nothing_else(void **state)
     munmap(map, 3 * page);
 }
 
+/* Long input is hashed as it comes: the same, wherever it is cut. */
+static void long_input(void **state)
+{
+    static uint8_t data[4 * LB_SIPHASH_HELD];
+
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7);
+    for (size_t n = LB_SIPHASH_HELD - 9; n < sizeof data; n += 13)
+        for (size_t cut = 0; cut <= n; cut += 31) {
+            struct lb_siphash h;
+
+            lb_siphash24_init(&h, &key);
+            lb_siphash_add(&h, data, cut);
+            lb_siphash_add(&h, data + cut, n - cut);
+            assert_true(lb_siphash_end(&h) == lb_siphash24(&key, data, n));
+        }
+}
+
+static void init(struct lb_siphash *h, bool is_24, size_t length)
+{
+    static uint8_t data[2 * LB_SIPHASH_HELD];
+
+    for (size_t i = 0; i < length; i++)
+        data[i] = (uint8_t)(length + i);
+    memset(h, 0xa5, sizeof *h);
+    if (is_24)
+        lb_siphash24_init(h, &key);
+    else
+        lb_siphash13_init(h, &key);
+    lb_siphash_add(h, data, length);
+}
+
+/* Any number of any lengths, at once against one by one. */
+static void all_at_once(void **state)
+{
+    enum { MOST = 27 };
+    static struct lb_siphash hashes[MOST], alone;
+    struct lb_siphash *all[MOST];
+    uint64_t ends[MOST];
+
+    for (uint32_t round = 0; round < 600; round++) {
+        uint32_t n = round % (MOST + 1);
+
+        for (uint32_t i = 0; i < n; i++) {
+            init(&hashes[i], round & 1, (i * 37 + round * 11) % (2 * LB_SIPHASH_HELD));
+            all[i] = &hashes[i];
+        }
+        lb_siphash_end_all(all, n, ends);
+        for (uint32_t i = 0; i < n; i++) {
+            init(&alone, round & 1, (i * 37 + round * 11) % (2 * LB_SIPHASH_HELD));
+            assert_true(lb_siphash_end(&alone) == ends[i]);
+        }
+    }
+}
+
 static uint64_t two_fields(const char *a, const char *b)
 {
     struct lb_siphash h;
@@ -139,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),        cmocka_unit_test(pieces_are_the_whole),
         cmocka_unit_test(bytes_one_by_one),    cmocka_unit_test(reads_nothing_else),
+        cmocka_unit_test(long_input),          cmocka_unit_test(all_at_once),
         cmocka_unit_test(fields_have_borders), cmocka_unit_test(derived_keys_differ),
     };
 

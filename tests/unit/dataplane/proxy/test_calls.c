@@ -209,6 +209,8 @@ static void test_why(void **state)
     static const struct message invite = {C, "INVITE", "1", false, LB_CALL_BEGUN};
     struct stage_conf conf = {0}, by_from = {.key = LB_KEY_FROM};
     struct stage *stage = stage_new(&conf);
+    struct proxy_prepared prepared, *at_prepared = &prepared;
+    const struct proxy_input *input;
     struct proxy_why why;
 
     proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
@@ -218,7 +220,9 @@ static void test_why(void **state)
     assert_int_equal(why.key_hash, why.hash);
     message_request(stage, &invite);
     assert_int_equal(stage->output.backend, why.backend);
-    assert_int_equal(proxy_call_hash(&stage->view, &stage->input), why.hash);
+    input = &stage->input;
+    proxy_prepare(&stage->view, &input, 1, &at_prepared);
+    assert_int_equal(prepared.call_hash, why.hash);
     proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
     assert_true(why.in_table);
     assert_int_equal(why.rule, PROXY_RULE_CALL);
