@@ -258,6 +258,7 @@ static void free_pool(struct cfg_pool *pool)
 {
     for (uint32_t i = 0; i < pool->n_backends; i++) {
         free(pool->backends[i].name);
+        free(pool->backends[i].lookup);
         free(pool->backends[i].ports);
     }
     free(pool->backends);

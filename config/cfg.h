@@ -49,10 +49,16 @@ struct cfg_service {
     uint32_t n_matches;
 };
 
+/*
+ * A backend; or with a lookup, a name that DNS knows and that stands for backends, its members. The
+ * name itself gets no calls: whoever looks at backends' addresses passes it by.
+ */
 struct cfg_backend {
-    char *name;
-    struct sip_addr addr;
-    uint32_t weight;              /* 0..1000, default 100 */
+    char *name;                   /* of a member: NAME@ADDRESS:PORT, the same on every node */
+    char *lookup;                 /* what DNS is asked for, lower case, no dot at its end; or NULL */
+    bool srv;                     /* with a lookup: SRV or NAPTR records say the port; addr is 0 */
+    struct sip_addr addr;         /* with a lookup: of `address:`, the port alone */
+    uint32_t weight;              /* 0..1000, default 100; of a name: what its heaviest member has */
     uint16_t *ports;
     uint32_t n_ports;
 };

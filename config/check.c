@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/backend.h"
 #include "config/direct.h"
 #include "config/schema.h"
 #include "config/snapshot.h"
@@ -334,130 +335,8 @@ static int check_pool_names(const struct cfg *cfg, struct cfg_error *error)
     return 0;
 }
 
-/* A backend's id, or one of its addresses, with where it stands. */
-struct known {
-    uint32_t id;
-    struct sip_addr addr;
-    uint32_t pool, backend;
-};
-
-static int by_id(const void *left, const void *right)
-{
-    const struct known *a = left, *b = right;
-
-    if (a->id != b->id)
-        return a->id < b->id ? -1 : 1;
-    return order_of_places(&(struct place){NULL, a->pool, a->backend},
-                           &(struct place){NULL, b->pool, b->backend});
-}
-
-static int by_pool_and_address(const void *left, const void *right)
-{
-    const struct known *a = left, *b = right;
-    int order;
-
-    if (a->pool != b->pool)
-        return a->pool < b->pool ? -1 : 1;
-    order = memcmp(a->addr.ip.bytes, b->addr.ip.bytes, sizeof(a->addr.ip.bytes));
-    if (order != 0)
-        return order;
-    if (a->addr.port != b->addr.port)
-        return a->addr.port < b->addr.port ? -1 : 1;
-    return (a->backend > b->backend) - (a->backend < b->backend);
-}
-
-static int check_ids(const struct cfg *cfg, struct known *all, struct cfg_error *error)
-{
-    uint32_t n = 0;
-    char base[BASE_MAX];
-
-    for (uint32_t i = 0; i < cfg->n_pools; i++) {
-        struct sip_slice pool = sip_slice_of(cfg->pools[i].name);
-
-        for (uint32_t j = 0; j < cfg->pools[i].n_backends; j++) {
-            struct sip_slice name = sip_slice_of(cfg->pools[i].backends[j].name);
-
-            all[n++] =
-                (struct known){.id = snapshot_backend_id(pool, name), .pool = i, .backend = j};
-        }
-    }
-    qsort(all, n, sizeof(*all), by_id);
-    for (uint32_t i = 1; i < n; i++) {
-        const struct cfg_pool *pool = &cfg->pools[all[i - 1].pool];
-        const char *before = pool->backends[all[i - 1].backend].name;
-        const char *name = cfg->pools[all[i].pool].backends[all[i].backend].name;
-
-        if (all[i].id != all[i - 1].id)
-            continue;
-        snprintf(base, sizeof(base), "pools[%u].backends[%u]", all[i].pool, all[i].backend);
-        if (all[i].pool == all[i - 1].pool && same_text(name, before))
-            return check_refuse(error, base, "name", "two backends of the pool are named `%s`",
-                                name);
-        return check_refuse(error, base, "name",
-                            "has the same id as backend %s of pool %s: rename one of them", before,
-                            pool->name);
-    }
-    return 0;
-}
-
-/* Every address and port by which a backend is known, `ports:` included, names one of its pool. */
-static int check_backend_addresses(const struct cfg *cfg, struct known *all,
-                                   struct cfg_error *error)
-{
-    uint32_t n = 0;
-    char base[BASE_MAX], text[SIP_ADDR_TEXT_MAX + 1];
-
-    for (uint32_t i = 0; i < cfg->n_pools; i++) {
-        for (uint32_t j = 0; j < cfg->pools[i].n_backends; j++) {
-            const struct cfg_backend *backend = &cfg->pools[i].backends[j];
-
-            all[n++] = (struct known){.addr = backend->addr, .pool = i, .backend = j};
-            for (uint32_t k = 0; k < backend->n_ports; k++)
-                all[n++] = (struct known){
-                    .addr = {backend->addr.ip, backend->ports[k]}, .pool = i, .backend = j};
-        }
-    }
-    qsort(all, n, sizeof(*all), by_pool_and_address);
-    for (uint32_t i = 1; i < n; i++) {
-        const struct cfg_backend *before = &cfg->pools[all[i].pool].backends[all[i - 1].backend];
-
-        if (all[i].pool != all[i - 1].pool || !sip_addr_equal(&all[i].addr, &all[i - 1].addr))
-            continue;
-        snprintf(base, sizeof(base), "pools[%u].backends[%u]", all[i].pool, all[i].backend);
-        text[sip_addr_print(&all[i].addr, text)] = '\0';
-        return check_refuse(error, base, all[i].backend == all[i - 1].backend ? "ports" : "address",
-                            "%s is known as backend %s already", text, before->name);
-    }
-    return 0;
-}
-
-/* A backend at a listener's address would be ourselves. */
-static int check_not_ourselves(const struct cfg *cfg, struct cfg_error *error)
-{
-    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
-
-    for (uint32_t i = 0; i < cfg->n_services; i++) {
-        for (uint32_t l = 0; l < cfg->services[i].n_listen; l++) {
-            const struct sip_ip *ip = &cfg->services[i].listen[l].addr.ip;
-
-            for (uint32_t p = 0; p < cfg->n_pools; p++) {
-                for (uint32_t b = 0; b < cfg->pools[p].n_backends; b++) {
-                    if (!sip_ip_equal(&cfg->pools[p].backends[b].addr.ip, ip))
-                        continue;
-                    snprintf(base, sizeof(base), "pools[%u].backends[%u]", p, b);
-                    return check_refuse(error, base, "address",
-                                        "%s is an address that service %s listens on",
-                                        ip_text(ip, text), cfg->services[i].name);
-                }
-            }
-        }
-    }
-    return 0;
-}
-
 int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
 {
-    struct known *all;
     int ret = check_pool_names(cfg, ret_error);
 
     if (ret == 0)
@@ -468,16 +347,5 @@ int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
         ret = check_listeners(cfg, ret_error);
     if (ret == 0)
         ret = direct_check(cfg, ret_error);
-    if (ret != 0)
-        return ret;
-    all = calloc((size_t)SCHEMA_BACKENDS_MAX * (1 + LB_PORTS_MAX), sizeof(*all));
-    if (all == NULL)
-        return check_refuse(ret_error, "pools", "", "out of memory");
-    ret = check_ids(cfg, all, ret_error);
-    if (ret == 0)
-        ret = check_backend_addresses(cfg, all, ret_error);
-    if (ret == 0)
-        ret = check_not_ourselves(cfg, ret_error);
-    free(all);
-    return ret;
+    return ret != 0 ? ret : backend_check(cfg, ret_error);
 }

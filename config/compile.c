@@ -3,7 +3,7 @@
  * Lays a configuration and what is known of its backends out as a snapshot: counts first, one
  * block, then each array in turn. It must not know how a snapshot is used.
  */
-#include "config/compile.h"
+#include "config/compile_build.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,36 +12,6 @@
 #include "dataplane/lb/maglev.h"
 
 enum { ALIGN = 8 }; /* of every array in the block */
-
-/* A backend that goes into the snapshot, in its place there. */
-struct chosen {
-    const struct cfg_backend *cfg;
-    uint32_t id;
-    uint32_t pool;
-    uint32_t order; /* within the pool: as configured, then as they linger */
-    bool lingering;
-};
-
-/* A name in its place. */
-struct hashed {
-    uint64_t hash;
-    const struct compile_name *name;
-};
-
-/* What is being built. */
-struct build {
-    const struct compile_input *input;
-    struct chosen *chosen; /* [n_backends], by pool, those configured first */
-    uint32_t *n_of_pool;   /* [n_pools] */
-    uint32_t n_backends;
-    struct lb_key hash_key;
-    struct hashed *names; /* [n_names], by hash */
-    uint32_t n_names, n_targets;
-    struct snapshot *snapshot;
-    uint32_t text_used;
-    /* Offsets of the next service's arrays. */
-    uint32_t domains_at, sources_at, matches_at, pools_at;
-};
 
 static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
 {
@@ -60,6 +30,8 @@ static void choose(struct build *b, uint32_t pool, const struct cfg_backend *bac
     uint32_t id = snapshot_backend_id(sip_slice_of(b->input->cfg->pools[pool].name),
                                       sip_slice_of(backend->name));
 
+    if (backend->lookup != NULL) /* its members are there by themselves */
+        return;
     for (uint32_t i = 0; lingering && i < b->n_backends; i++) {
         if (b->chosen[i].id == id)
             return;
@@ -110,47 +82,6 @@ static int choose_backends(struct build *b)
     for (uint32_t p = 0; p < cfg->n_pools; p++) {
         if (b->n_of_pool[p] > LB_MAGLEV_NONE)
             return -E2BIG;
-    }
-    return 0;
-}
-
-static int by_hash(const void *left, const void *right)
-{
-    const struct hashed *a = left, *b = right;
-
-    if (a->hash != b->hash)
-        return a->hash < b->hash ? -1 : 1;
-    return (a->name > b->name) - (a->name < b->name);
-}
-
-/* Sorts the names; of one that is there twice the first is kept. */
-static int choose_names(struct build *b)
-{
-    const struct compile_live *live = b->input->live;
-    uint32_t n = live == NULL ? 0 : live->n_names;
-
-    if (n > SNAPSHOT_NAMES_MAX)
-        return -E2BIG;
-    b->hash_key = lb_key_derive(&b->input->secret->seed, "hash");
-    b->names = calloc((size_t)n + 1, sizeof(*b->names));
-    if (b->names == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct compile_name *name = &live->names[i];
-        struct sip_slice host = sip_slice_of(name->host);
-
-        if (name->n_targets > SNAPSHOT_TARGETS_MAX || host.length > SNAPSHOT_HOST_MAX)
-            return -E2BIG;
-        b->names[i] = (struct hashed){
-            snapshot_name_hash(&b->hash_key, host, name->port, (enum sip_transport)name->transport),
-            name};
-    }
-    qsort(b->names, n, sizeof(*b->names), by_hash);
-    for (uint32_t i = 0; i < n; i++) {
-        if (b->n_names > 0 && b->names[i].hash == b->names[b->n_names - 1].hash)
-            continue;
-        b->names[b->n_names++] = b->names[i];
-        b->n_targets += b->names[i].name->n_targets;
     }
     return 0;
 }
@@ -207,7 +138,12 @@ static struct snapshot_array place(uint64_t *at, uint64_t n, uint64_t bytes)
  * others' entries where they are. */
 static uint32_t table_size(const struct build *b, uint32_t pool)
 {
-    return lb_maglev_size(b->input->cfg->pools[pool].n_backends);
+    const struct cfg_pool *from = &b->input->cfg->pools[pool];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < from->n_backends; i++)
+        n += from->backends[i].lookup == NULL;
+    return lb_maglev_size(n);
 }
 
 static uint32_t address_entries(uint32_t n_backends)
@@ -271,19 +207,14 @@ static int allocate(struct build *b)
     return 0;
 }
 
-static void *array_of(struct build *b, struct snapshot_array array)
-{
-    return (char *)b->snapshot + array.offset;
-}
-
-static struct lb_text add_text(struct build *b, const char *text)
+struct lb_text compile_text(struct build *b, const char *text)
 {
     struct lb_text added = {.offset = b->text_used};
 
     if (text == NULL)
         return added;
     added.length = (uint32_t)strlen(text);
-    memcpy((char *)array_of(b, b->snapshot->text) + b->text_used, text, added.length);
+    memcpy((char *)compile_array(b, b->snapshot->text) + b->text_used, text, added.length);
     b->text_used += added.length;
     return added;
 }
@@ -323,15 +254,6 @@ static struct snapshot_prefix prefix_of(const struct cfg_prefix *from)
     };
 }
 
-/* Gives a service the next n structs of `bytes` at *at, which moves on. */
-static struct snapshot_array next_part(uint32_t *at, uint32_t n, size_t bytes)
-{
-    struct snapshot_array part = {.offset = *at, .n = n};
-
-    *at += n * (uint32_t)bytes;
-    return part;
-}
-
 static void fill_trunk(struct build *b, const struct cfg_service *from, struct snapshot_service *to)
 {
     const struct cfg *cfg = b->input->cfg;
@@ -339,29 +261,29 @@ static void fill_trunk(struct build *b, const struct cfg_service *from, struct s
     struct snapshot_prefix *sources;
     struct snapshot_match *matches;
 
-    to->sources = next_part(&b->sources_at, from->n_sources, sizeof(*sources));
-    sources = array_of(b, to->sources);
+    to->sources = compile_part(&b->sources_at, from->n_sources, sizeof(*sources));
+    sources = compile_array(b, to->sources);
     for (uint32_t i = 0; i < from->n_sources; i++)
         sources[i] = prefix_of(&from->sources[i]);
-    to->matches = next_part(&b->matches_at, from->n_matches, sizeof(*matches));
-    matches = array_of(b, to->matches);
+    to->matches = compile_part(&b->matches_at, from->n_matches, sizeof(*matches));
+    matches = compile_array(b, to->matches);
     for (uint32_t i = 0; i < from->n_matches; i++) {
         const struct cfg_match *match = &from->matches[i];
 
         if (match->has_source)
             matches[i].source = prefix_of(&match->source);
-        matches[i].domain = add_text(b, match->domain);
-        matches[i].dialled = add_text(b, match->prefix);
+        matches[i].domain = compile_text(b, match->domain);
+        matches[i].dialled = compile_text(b, match->prefix);
         matches[i].pool = trunk_pool_index(cfg, match->pool);
     }
-    to->pools = next_part(&b->pools_at, trunk_pools(cfg, from, pools), sizeof(*pools));
-    memcpy(array_of(b, to->pools), pools, to->pools.n * sizeof(*pools));
+    to->pools = compile_part(&b->pools_at, trunk_pools(cfg, from, pools), sizeof(*pools));
+    memcpy(compile_array(b, to->pools), pools, to->pools.n * sizeof(*pools));
 }
 
 static void fill_services(struct build *b)
 {
     const struct cfg *cfg = b->input->cfg;
-    struct snapshot_service *services = array_of(b, b->snapshot->services);
+    struct snapshot_service *services = compile_array(b, b->snapshot->services);
 
     for (uint32_t i = 0; i < cfg->n_services; i++) {
         const struct cfg_service *from = &cfg->services[i];
@@ -369,7 +291,7 @@ static void fill_services(struct build *b)
         struct lb_text *domains;
 
         to->pool = trunk_pool_index(cfg, from->pool);
-        to->name = add_text(b, from->name);
+        to->name = compile_text(b, from->name);
         to->record_route = from->record_route;
         to->path = from->path;
         to->nat = from->nat;
@@ -377,11 +299,11 @@ static void fill_services(struct build *b)
         to->tunnel = from->tunnel;
         to->n_proxy_require = (uint8_t)from->n_proxy_require;
         for (uint32_t j = 0; j < from->n_proxy_require; j++)
-            to->proxy_require[j] = add_text(b, from->proxy_require[j]);
-        to->domains = next_part(&b->domains_at, from->n_domains, sizeof(*domains));
-        domains = array_of(b, to->domains);
+            to->proxy_require[j] = compile_text(b, from->proxy_require[j]);
+        to->domains = compile_part(&b->domains_at, from->n_domains, sizeof(*domains));
+        domains = compile_array(b, to->domains);
         for (uint32_t j = 0; j < from->n_domains; j++)
-            domains[j] = add_text(b, from->domains[j]);
+            domains[j] = compile_text(b, from->domains[j]);
         fill_trunk(b, from, to);
     }
 }
@@ -394,7 +316,7 @@ static int by_listener(const void *a, const void *b)
 static void fill_listeners(struct build *b)
 {
     const struct cfg *cfg = b->input->cfg;
-    struct snapshot_listener *listeners = array_of(b, b->snapshot->listeners);
+    struct snapshot_listener *listeners = compile_array(b, b->snapshot->listeners);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < cfg->n_services; i++) {
@@ -429,13 +351,13 @@ static void fill_backend(struct build *b, const struct chosen *from, struct lb_b
     to->n_ports = (uint8_t)(from->cfg->n_ports < LB_PORTS_MAX ? from->cfg->n_ports : LB_PORTS_MAX);
     for (uint32_t i = 0; i < to->n_ports; i++)
         to->ports[i] = from->cfg->ports[i];
-    to->name = add_text(b, from->cfg->name);
+    to->name = compile_text(b, from->cfg->name);
 }
 
 static void fill_backends(struct build *b)
 {
-    struct lb_backend *backends = array_of(b, b->snapshot->backends);
-    uint32_t *by_address = array_of(b, b->snapshot->by_address);
+    struct lb_backend *backends = compile_array(b, b->snapshot->backends);
+    uint32_t *by_address = compile_array(b, b->snapshot->by_address);
     uint32_t mask = b->snapshot->by_address.n - 1;
 
     for (uint32_t i = 0; i < b->n_backends; i++) {
@@ -449,55 +371,6 @@ static void fill_backends(struct build *b)
     }
 }
 
-/* Field by field: a struct's padding may hold anything, and equal input gives equal bytes. */
-static void fill_target(const struct snapshot_target *from, struct snapshot_target *to)
-{
-    to->addr.ip = from->addr.ip;
-    to->addr.port = from->addr.port;
-    to->transport = from->transport;
-    to->priority = from->priority;
-    to->weight = from->weight;
-}
-
-/* Within a priority by address: DNS gives them in another order each time, and who is chosen from
- * them by a hash shall stay. */
-static int by_preference(const void *left, const void *right)
-{
-    const struct snapshot_target *a = left, *b = right;
-    int order;
-
-    if (a->priority != b->priority)
-        return a->priority < b->priority ? -1 : 1;
-    order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
-    if (order != 0)
-        return order;
-    if (a->transport != b->transport)
-        return a->transport < b->transport ? -1 : 1;
-    return (a->weight > b->weight) - (a->weight < b->weight);
-}
-
-static void fill_names(struct build *b)
-{
-    struct snapshot_name *names = array_of(b, b->snapshot->names);
-    uint32_t targets_at = b->snapshot->targets.offset;
-
-    for (uint32_t i = 0; i < b->n_names; i++) {
-        const struct compile_name *from = b->names[i].name;
-        struct snapshot_target *targets;
-
-        names[i].hash = b->names[i].hash;
-        names[i].host = add_text(b, from->host);
-        names[i].port = from->port;
-        names[i].transport = from->transport;
-        names[i].outcome = from->outcome;
-        names[i].targets = next_part(&targets_at, from->n_targets, sizeof(*targets));
-        targets = array_of(b, names[i].targets);
-        for (uint32_t j = 0; j < from->n_targets; j++)
-            fill_target(&from->targets[j], &targets[j]);
-        qsort(targets, from->n_targets, sizeof(*targets), by_preference);
-    }
-}
-
 static int by_id(const void *left, const void *right, void *context)
 {
     const struct lb_backend *backends = context;
@@ -508,8 +381,8 @@ static int by_id(const void *left, const void *right, void *context)
 
 static void fill_by_id(struct build *b)
 {
-    struct lb_backend *backends = array_of(b, b->snapshot->backends);
-    uint32_t *indices = array_of(b, b->snapshot->by_id);
+    struct lb_backend *backends = compile_array(b, b->snapshot->backends);
+    uint32_t *indices = compile_array(b, b->snapshot->by_id);
 
     for (uint32_t i = 0; i < b->n_backends; i++)
         indices[i] = i;
@@ -519,8 +392,8 @@ static void fill_by_id(struct build *b)
 /* The table of one pool over those of its backends that take new calls. */
 static int fill_table(struct build *b, const struct lb_pool *pool)
 {
-    const struct lb_backend *backends = array_of(b, b->snapshot->backends);
-    uint16_t *tables = array_of(b, b->snapshot->tables);
+    const struct lb_backend *backends = compile_array(b, b->snapshot->backends);
+    uint16_t *tables = compile_array(b, b->snapshot->tables);
     struct lb_member *members = calloc((size_t)pool->n_backends + 1, sizeof(*members));
     uint32_t n = 0;
     int ret;
@@ -542,7 +415,7 @@ static int fill_table(struct build *b, const struct lb_pool *pool)
 static int fill_pools(struct build *b)
 {
     const struct cfg *cfg = b->input->cfg;
-    struct lb_pool *pools = array_of(b, b->snapshot->pools);
+    struct lb_pool *pools = compile_array(b, b->snapshot->pools);
     uint32_t first = 0, table = 0;
     int ret = 0;
 
@@ -557,8 +430,8 @@ static int fill_pools(struct build *b)
         to->table_size = table_size(b, i);
         to->share = (uint8_t)from->share;
         memcpy(to->keys, from->keys, sizeof(to->keys));
-        to->key_header = add_text(b, from->key_header);
-        to->name = add_text(b, from->name);
+        to->key_header = compile_text(b, from->key_header);
+        to->name = compile_text(b, from->name);
         first += to->n_backends;
         table += to->table_size;
         ret = fill_table(b, to);
@@ -572,7 +445,7 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
     int ret = choose_backends(&b);
 
     if (ret == 0)
-        ret = choose_names(&b);
+        ret = compile_names_choose(&b);
     if (ret == 0)
         ret = allocate(&b);
     if (ret == 0) {
@@ -581,7 +454,7 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
         fill_backends(&b);
         fill_by_id(&b);
         fill_services(&b);
-        fill_names(&b);
+        compile_names_fill(&b);
         ret = fill_pools(&b);
     }
     if (ret == 0)

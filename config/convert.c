@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/backend.h"
 #include "config/check.h"
 #include "config/direct.h"
 #include "config/health_convert.h"
@@ -33,7 +34,7 @@ static int copy(const char *text, char **ret, struct cfg_error *error)
     return *ret == NULL ? no_memory(error) : 0;
 }
 
-static int copy_name(const char *text, char **ret, const char *base, struct cfg_error *error)
+int convert_name(const char *text, char **ret, const char *base, struct cfg_error *error)
 {
     if (!value_is_name(text))
         return check_refuse(error, base, "name",
@@ -54,8 +55,8 @@ static int copy_path(const char *text, size_t max, char **ret, const char *base,
     return copy(text, ret, error);
 }
 
-static int take_number(uint64_t number, uint64_t min, uint64_t max, const char *base,
-                       const char *name, struct cfg_error *error)
+int convert_number(uint64_t number, uint64_t min, uint64_t max, const char *base, const char *name,
+                   struct cfg_error *error)
 {
     if (number >= min && number <= max)
         return 0;
@@ -161,7 +162,7 @@ static int take_addresses(const struct schema_port *raw, struct cfg_port *port, 
 static int convert_port(const struct schema_port *raw, const struct document *document,
                         struct cfg_port *port, const char *base, struct cfg_error *error)
 {
-    int ret = copy_name(raw->name, &port->name, base, error);
+    int ret = convert_name(raw->name, &port->name, base, error);
 
     if (ret != 0)
         return ret;
@@ -170,8 +171,8 @@ static int convert_port(const struct schema_port *raw, const struct document *do
     if (raw->frame_size != NULL) {
         if (port->driver != CFG_AF_PACKET)
             return check_refuse(error, base, "frame_size", "only the driver af_packet has it");
-        ret = take_number(*raw->frame_size, SCHEMA_FRAME_SIZE_MIN, SCHEMA_FRAME_SIZE_MAX, base,
-                          "frame_size", error);
+        ret = convert_number(*raw->frame_size, SCHEMA_FRAME_SIZE_MIN, SCHEMA_FRAME_SIZE_MAX, base,
+                             "frame_size", error);
         if (ret == 0 && *raw->frame_size % SCHEMA_FRAME_SIZE_STEP != 0)
             ret = check_refuse(error, base, "frame_size", "%u is not a multiple of %d",
                                *raw->frame_size, SCHEMA_FRAME_SIZE_STEP);
@@ -220,8 +221,8 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
     cfg->hugepages =
         raw->hugepages == NULL ? CFG_HUGEPAGES_AUTO : (enum cfg_hugepages) * raw->hugepages;
     cfg->call_table = raw->call_table == NULL ? SCHEMA_CALL_TABLE : *raw->call_table;
-    ret = take_number(cfg->call_table, SCHEMA_CALL_TABLE_MIN, SCHEMA_CALL_TABLE_MAX, "dataplane",
-                      "call_table", ret_error);
+    ret = convert_number(cfg->call_table, SCHEMA_CALL_TABLE_MIN, SCHEMA_CALL_TABLE_MAX, "dataplane",
+                         "call_table", ret_error);
     if (ret == 0)
         ret = copy_path(raw->socket == NULL ? SCHEMA_DATAPLANE_SOCKET : raw->socket,
                         SCHEMA_SOCKET_MAX, &cfg->socket, "dataplane", "socket", ret_error);
@@ -253,7 +254,7 @@ static int convert_listen(const struct schema_listen *raw, struct cfg_listener *
                             sip_transport_name(listener->transport));
     ret = take_ip(raw->address, &listener->addr.ip, base, "address", error);
     if (ret == 0)
-        ret = take_number(port, 1, UINT16_MAX, base, "port", error);
+        ret = convert_number(port, 1, UINT16_MAX, base, "port", error);
     listener->addr.port = (uint16_t)port;
     return ret;
 }
@@ -290,7 +291,7 @@ static int convert_service(const struct schema_service *raw, const struct docume
     char *const default_tags[] = {privacy};
     char key[BASE_MAX + 32];
     bool given;
-    int ret = copy_name(raw->name, &service->name, base, error);
+    int ret = convert_name(raw->name, &service->name, base, error);
 
     if (ret == 0)
         ret = copy(raw->pool, &service->pool, error);
@@ -320,36 +321,6 @@ static int convert_service(const struct schema_service *raw, const struct docume
     for (uint32_t i = 0; ret == 0 && i < raw->n_listen; i++) {
         snprintf(key, sizeof(key), "%s.listen[%u]", base, i);
         ret = convert_listen(&raw->listen[i], &service->listen[i], key, error);
-    }
-    return ret;
-}
-
-static int convert_backend(const struct schema_backend *raw, struct cfg_backend *backend,
-                           const char *base, struct cfg_error *error)
-{
-    uint32_t port = raw->port == NULL ? SCHEMA_SIP_PORT : *raw->port;
-    int ret = copy_name(raw->name, &backend->name, base, error);
-
-    if (ret == 0 && strcmp(backend->name, SCHEMA_NODE) == 0)
-        ret = check_refuse(error, base, "name", "`%s` is what tandemctl calls this node", SCHEMA_NODE);
-
-    backend->weight = raw->weight == NULL ? SCHEMA_WEIGHT : *raw->weight;
-    backend->addr.port = (uint16_t)port;
-    if (ret == 0)
-        ret = take_ip(raw->address, &backend->addr.ip, base, "address", error);
-    if (ret == 0)
-        ret = take_number(port, 1, UINT16_MAX, base, "port", error);
-    if (ret == 0)
-        ret = take_number(backend->weight, 0, SCHEMA_WEIGHT_MAX, base, "weight", error);
-    if (ret == 0 && !NEW_ARRAY(backend->ports, raw->n_ports))
-        ret = no_memory(error);
-    for (uint32_t i = 0; ret == 0 && i < raw->n_ports; i++) {
-        char key[BASE_MAX];
-
-        snprintf(key, sizeof(key), "ports[%u]", i);
-        ret = take_number(raw->ports[i], 1, UINT16_MAX, base, key, error);
-        backend->ports[i] = (uint16_t)raw->ports[i];
-        backend->n_ports = i + 1;
     }
     return ret;
 }
@@ -410,7 +381,7 @@ static int take_keys(const struct schema_pool *raw, struct cfg_pool *pool, const
 static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, const char *base,
                         struct cfg_error *error)
 {
-    int ret = copy_name(raw->name, &pool->name, base, error);
+    int ret = convert_name(raw->name, &pool->name, base, error);
 
     if (ret == 0)
         ret = take_keys(raw, pool, base, error);
@@ -425,7 +396,7 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
 
         snprintf(key, sizeof(key), "%s.backends[%u]", base, i);
         pool->n_backends = i + 1;
-        ret = convert_backend(&raw->backends[i], &pool->backends[i], key, error);
+        ret = backend_convert(&raw->backends[i], &pool->backends[i], key, error);
     }
     return ret;
 }
@@ -470,8 +441,8 @@ static int take_dns(const struct schema_control *raw, struct cfg *cfg, struct cf
 static int take_metrics(const struct schema_control *raw, struct cfg *cfg, struct cfg_error *error)
 {
     /* No port is the usual one: a missing one stays 0. */
-    if (raw->metrics == NULL ||
-        (value_server(raw->metrics, 0, &cfg->control.metrics) == 0 && cfg->control.metrics.port != 0))
+    if (raw->metrics == NULL || (value_server(raw->metrics, 0, &cfg->control.metrics) == 0 &&
+                                 cfg->control.metrics.port != 0))
         return 0;
     return check_refuse(error, "control", "metrics", "`%.60s` is not ADDRESS:PORT or [IPV6]:PORT",
                         raw->metrics);

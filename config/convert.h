@@ -20,4 +20,10 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
 int convert_file(const struct schema_file *raw, const struct document *document, struct cfg *cfg,
                  struct cfg_error *ret_error);
 
+/* Values that other rooms of the file have, too: a name for commands, copied; a number within its
+ * bounds. Return 0, or a negative errno with BASE.name, or BASE.NAME, and reason in *ret_error. */
+int convert_name(const char *text, char **ret, const char *base, struct cfg_error *ret_error);
+int convert_number(uint64_t number, uint64_t min, uint64_t max, const char *base, const char *name,
+                   struct cfg_error *ret_error);
+
 #endif

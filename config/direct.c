@@ -133,6 +133,8 @@ static int check_neighbours(const struct cfg *cfg, const struct cfg_service *ser
     for (uint32_t i = 0; i < cfg->pools[pool].n_backends; i++) {
         const struct sip_ip *ip = &cfg->pools[pool].backends[i].addr.ip;
 
+        if (cfg->pools[pool].backends[i].lookup != NULL)
+            continue;
         snprintf(base, sizeof(base), "pools[%u].backends[%u]", pool, i);
         if (!is_neighbour(&cfg->dataplane, ip))
             return check_refuse(error, base, "address",
@@ -168,6 +170,8 @@ static int check_tunnel(const struct cfg *cfg, uint32_t pool, uint32_t at, struc
     for (uint32_t i = 0; i < cfg->pools[pool].n_backends; i++) {
         const struct sip_ip *ip = &cfg->pools[pool].backends[i].addr.ip;
 
+        if (cfg->pools[pool].backends[i].lookup != NULL)
+            continue;
         snprintf(base, sizeof(base), "pools[%u].backends[%u]", pool, i);
         if (sip_ip_is_v4(ip) != sip_ip_is_v4(&cfg->node_address))
             return check_refuse(error, base, "address",

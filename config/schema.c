@@ -132,7 +132,8 @@ static const cyaml_schema_value_t service_value = {
 
 static const cyaml_schema_field_t backend_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_backend, name, 1, SCHEMA_NAME_MAX),
-    CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_backend, address, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("address", OPTIONAL, struct schema_backend, address, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("srv", OPTIONAL, struct schema_backend, srv, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_backend, port),
     CYAML_FIELD_UINT_PTR("weight", OPTIONAL, struct schema_backend, weight),
     CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_OPTIONAL, struct schema_backend, ports, n_ports,

@@ -160,7 +160,7 @@ struct schema_service {
 };
 
 struct schema_backend {
-    char *name, *address;
+    char *name, *address, *srv;
     uint32_t *port;
     uint32_t *weight;
     uint32_t *ports;

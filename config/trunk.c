@@ -236,6 +236,8 @@ static uint32_t collect(const struct cfg *cfg, const uint32_t *pools, uint32_t n
         for (uint32_t j = 0; j < pool->n_backends; j++) {
             const struct cfg_backend *backend = &pool->backends[j];
 
+            if (backend->lookup != NULL)
+                continue;
             all[n++] = (struct known){backend->addr, pools[i], j};
             for (uint32_t k = 0; k < backend->n_ports; k++)
                 all[n++] = (struct known){{backend->addr.ip, backend->ports[k]}, pools[i], j};

@@ -221,9 +221,19 @@ static int by_record(const void *left, const void *right)
     return (a->weight > b->weight) - (a->weight < b->weight);
 }
 
+/* Whether a name is that of SRV records (RFC 2782: _Service._Proto.Name), which no host has. */
+static bool is_service(const char *host)
+{
+    return host[0] == '_';
+}
+
 /* RFC 2782. A target of "." says that the service is not there. */
 static void take_srv(struct question *q, struct dns_record *records, uint32_t n)
 {
+    if (n == 0 && is_service(q->host)) {
+        finish(q, SNAPSHOT_NAME_NONE);
+        return;
+    }
     if (n == 0) {
         ask_host(q, SIP_PORT);
         return;
@@ -346,6 +356,8 @@ static void begin(struct question *q, uint16_t port, uint8_t transport)
         finish(q, SNAPSHOT_NAME_NONE);
     else if (port != 0)
         ask_host(q, port);
+    else if (is_service(q->host))
+        ask_srv(q, q->host);
     else if (transport == SIP_TRANSPORT_UDP)
         ask_srv(q, NULL);
     else

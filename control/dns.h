@@ -46,6 +46,9 @@ int dns_servers(struct dns *dns, const struct sip_addr *servers, uint32_t n);
  * within this call. Targets speak UDP: the only transport that is offered today. Returns 0, -EBUSY
  * (DNS_QUESTIONS_MAX) or -ENOMEM; then done is not called.
  *
+ * Without a port a name that begins with _ is that of SRV records (_sip._udp.example.net), and they
+ * are asked for as they are.
+ *
  * A weight is shared among the addresses of one family that an SRV record's target has, so that each
  * record gets its part.
  */

@@ -17,6 +17,7 @@
 #include "control/admin.h"
 #include "control/health/health.h"
 #include "control/log.h"
+#include "control/members.h"
 #include "control/metrics.h"
 #include "control/metrics_http.h"
 #include "control/names.h"
@@ -33,7 +34,8 @@ static const char USAGE[] =
 struct control {
     struct loop *loop;
     struct reload *reload;
-    struct dns *dns;
+    struct resolver resolver;
+    struct members *members;
     struct names *names;
     struct health *health;
     struct admin *admin;
@@ -123,10 +125,12 @@ static void control_done(struct control *control)
 {
     metrics_http_free(control->metrics);
     admin_free(control->admin);
-    dns_free(control->dns);
+    dns_free(control->resolver.dns);
     names_free(control->names);
     health_free(control->health);
+    members_free(control->members);
     reload_free(control->reload);
+    resolver_done(&control->resolver);
     loop_event_free(control->hup);
     loop_event_free(control->term);
     loop_event_free(control->interrupt);
@@ -144,16 +148,17 @@ static int set_servers(void *dns, const struct sip_addr *servers, uint32_t n)
     return dns_servers(dns, servers, n);
 }
 
-/* Who answers for names, and who waits for the answers. False: no memory. */
-static bool make_names(struct control *control)
+/* Who asks DNS, and what it says of the configuration's backends: a start waits for that, but not
+ * for long. False: no memory. */
+static bool make_members(struct control *control, const struct cfg *cfg)
 {
-    const struct names_resolver resolver = {
-        .resolve = resolve, .servers = set_servers, .resolver = dns_new(control->loop)};
-
-    control->dns = resolver.resolver;
-    if (control->dns != NULL)
-        control->names = names_new(control->loop, control->reload, &resolver);
-    return control->names != NULL;
+    control->resolver = (struct resolver){
+        .resolve = resolve, .servers = set_servers, .dns = dns_new(control->loop)};
+    if (control->resolver.dns != NULL)
+        control->members = members_new(control->loop, &control->resolver);
+    if (control->members != NULL)
+        members_learn(control->members, cfg);
+    return control->members != NULL;
 }
 
 /* Everything but running. 0, or -EINVAL and one line in ret_text. */
@@ -161,19 +166,22 @@ static int control_init(struct control *control, const char *file, struct cfg *c
 {
     snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
     control->loop = loop_new();
-    if (control->loop == NULL) {
+    if (control->loop == NULL || !make_members(control, cfg)) {
         cfg_free(cfg);
         return -EINVAL;
     }
     control->hup = loop_signal(control->loop, SIGHUP, on_hup, control);
     control->term = loop_signal(control->loop, SIGTERM, on_stop, control);
     control->interrupt = loop_signal(control->loop, SIGINT, on_stop, control);
-    control->reload = reload_new(control->loop, file, cfg, on_ready, NULL, ret_text);
+    control->reload =
+        reload_new(control->loop, file, cfg, control->members, on_ready, NULL, ret_text);
     if (control->reload == NULL)
         return -EINVAL;
     cfg = NULL; /* reload's now */
+    members_follow(control->members, control->reload);
     control->health = health_new(control->loop, control->reload);
-    if (control->health == NULL || !make_names(control)) {
+    control->names = names_new(control->loop, control->reload, &control->resolver);
+    if (control->health == NULL || control->names == NULL) {
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;
     }

@@ -106,6 +106,7 @@ static void write_changes(struct metrics_text *text, const struct source *source
     static const char *const kinds[PLAN_KIND_COUNT] = {
         [PLAN_FILE] = "reload",   [PLAN_ADMIN] = "admin",   [PLAN_NODE] = "node",
         [PLAN_WEIGHT] = "weight", [PLAN_FORGET] = "forget", [PLAN_ROTATE] = "rotate",
+        [PLAN_MEMBERS] = "members",
         [PLAN_LIVE] = "live",
     };
     static const char *const outcomes[] = {"done", "pending", "refused"};

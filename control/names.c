@@ -22,9 +22,7 @@ struct message {
 struct names {
     struct loop *loop;
     struct reload *reload;
-    struct names_resolver resolver;
-    struct sip_addr *servers; /* that the resolver was told */
-    uint32_t n_servers;
+    struct resolver *resolver;
     struct sockets *sockets;
     struct egress *egress;
     struct names_table table;
@@ -262,39 +260,14 @@ static void on_answer(void *arg, const struct dns_result *result)
     publish(n);
 }
 
-/* Tells the resolver the configuration's servers when they are others than before. */
-static void follow_servers(struct names *n)
-{
-    const struct cfg *cfg = reload_cfg(n->reload);
-    struct sip_addr *copy;
-
-    if (cfg->control.n_dns == n->n_servers &&
-        (n->n_servers == 0 ||
-         memcmp(cfg->control.dns, n->servers, n->n_servers * sizeof(*n->servers)) == 0))
-        return;
-    copy = calloc(cfg->control.n_dns + 1u, sizeof(*copy));
-    if (copy == NULL ||
-        n->resolver.servers(n->resolver.resolver, cfg->control.dns, cfg->control.n_dns) != 0) {
-        log_error("control.dns: no memory");
-        free(copy);
-        return;
-    }
-    if (cfg->control.n_dns > 0)
-        memcpy(copy, cfg->control.dns, cfg->control.n_dns * sizeof(*copy));
-    free(n->servers);
-    n->servers = copy;
-    n->n_servers = cfg->control.n_dns;
-}
-
 /* Asks for a name. Who waits for it when it cannot be asked for is lost. */
 static void ask(struct names *n, struct name *name)
 {
     int status;
 
-    follow_servers(n);
     name->names = n;
-    status = n->resolver.resolve(n->resolver.resolver, name->host, name->port, name->transport,
-                                 on_answer, name);
+    status = resolver_ask(n->resolver, reload_cfg(n->reload), name->host, name->port,
+                          name->transport, on_answer, name);
     if (status != 0) {
         drop_waiting(n, name, &n->counts.dropped_unasked);
         return;
@@ -382,8 +355,7 @@ static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
 
 /* ---- Begin and end, and what is known ---- */
 
-struct names *names_new(struct loop *loop, struct reload *reload,
-                        const struct names_resolver *resolver)
+struct names *names_new(struct loop *loop, struct reload *reload, struct resolver *resolver)
 {
     struct names *n = calloc(1, sizeof(*n));
 
@@ -391,7 +363,7 @@ struct names *names_new(struct loop *loop, struct reload *reload,
         return NULL;
     n->loop = loop;
     n->reload = reload;
-    n->resolver = *resolver;
+    n->resolver = resolver;
     n->leaving_end = &n->leaving;
     n->sockets = sockets_new();
     n->egress = egress_new(n->sockets);
@@ -431,7 +403,6 @@ void names_free(struct names *n)
     loop_event_free(n->pause);
     loop_event_free(n->sweep);
     loop_event_free(n->patience);
-    free(n->servers);
     free(n);
 }
 

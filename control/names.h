@@ -12,9 +12,9 @@
 #ifndef TANDEM_CONTROL_NAMES_H
 #define TANDEM_CONTROL_NAMES_H
 
-#include "control/dns.h"
 #include "control/egress.h"
 #include "control/reload.h"
+#include "control/resolver.h"
 
 enum {
     NAMES_MESSAGES_MAX = 256,         /* that wait; one more is dropped */
@@ -53,20 +53,11 @@ struct names_entry {
     uint32_t n_targets;
 };
 
-/* Who finds names; dns.h's functions but in tests. */
-struct names_resolver {
-    int (*resolve)(void *resolver, const char *host, uint16_t port, uint8_t transport,
-                   void (*done)(void *arg, const struct dns_result *result), void *arg);
-    int (*servers)(void *resolver, const struct sip_addr *servers, uint32_t n);
-    void *resolver;
-};
-
 struct names;
 
 /* Takes the messages that the data plane punts from now on. The resolver outlives it and calls
- * nobody back after names_free: it is freed before. NULL: no memory. */
-struct names *names_new(struct loop *loop, struct reload *reload,
-                        const struct names_resolver *resolver);
+ * nobody back after names_free: its dns is freed before. NULL: no memory. */
+struct names *names_new(struct loop *loop, struct reload *reload, struct resolver *resolver);
 /* What waits is lost. */
 void names_free(struct names *names);
 

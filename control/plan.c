@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/expand.h"
 #include "control/log.h"
 #include "control/share.h"
 
 void plan_done(struct plan *plan)
 {
+    expand_free(plan->expanded);
     cfg_free(plan->cfg);
     keys_free(plan->keys);
     state_free(plan->state);
@@ -51,6 +53,9 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
         return;
     case PLAN_AGAIN:
         snprintf(ret_text, size, "offer to the data plane");
+        return;
+    case PLAN_MEMBERS:
+        snprintf(ret_text, size, "members by DNS");
         return;
     case PLAN_LIVE:
         snprintf(ret_text, size, "names, captures and health");
@@ -139,6 +144,17 @@ static struct cfg *load(const struct plan_base *base, char *ret_text)
     return cfg;
 }
 
+/* plan->expanded of a configuration, and plan->state, from that of before. 0 or -ENOMEM. */
+static int expand(const struct plan_base *base, const struct cfg *cfg, const struct state *before,
+                  struct plan *plan)
+{
+    plan->expanded = expand_new(cfg, base->members, before);
+    if (plan->expanded == NULL)
+        return -ENOMEM;
+    plan->state = state_adopt(before, plan->expanded, base->now.wall_s);
+    return plan->state == NULL ? -ENOMEM : 0;
+}
+
 /* plan->cfg, plan->state and plan->keys from a configuration that is the plan's already, or from
  * the files. */
 static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_text)
@@ -162,10 +178,17 @@ static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_
     if (base->cfg != NULL)
         status = keys_reread(base->keys, plan->cfg->secret_file, &base->now, &plan->keys,
                              plan->note, ret_text);
-    if (status != 0)
-        return status;
-    plan->state = state_adopt(base->state, plan->cfg, base->now.wall_s);
-    return plan->state == NULL ? -ENOMEM : 0;
+    return status != 0 ? status : expand(base, plan->cfg, base->state, plan);
+}
+
+/* plan->expanded and plan->state by what DNS says now. */
+static int plan_members(const struct plan_base *base, struct plan *plan)
+{
+    int status = expand(base, base->cfg, base->state, plan);
+
+    if (status == 0)
+        expand_difference(base->state, plan->state, plan->note, sizeof(plan->note));
+    return status;
 }
 
 /* plan->keys one step further. */
@@ -176,6 +199,36 @@ static int plan_rotation(const struct plan_base *base, struct plan *plan, char *
         return -ENOMEM;
     return keys_rotate(base->keys, base->cfg->secret_file, base->cfg->token_lifetime_ms, &base->now,
                        &plan->keys, plan->note, ret_text);
+}
+
+/* The operator's word about a backend, or about a name and its members; those that linger take it
+ * with them when they come back. Members have the name's weight, each its part. */
+static void say(struct state *state, struct state_backend *b, const struct plan_change *change)
+{
+    bool admin = change->kind == PLAN_ADMIN;
+
+    for (uint32_t i = 0; b->backend.lookup != NULL && i < state->n_backends; i++) {
+        struct state_backend *member = &state->backends[i];
+
+        if (!state_is_member(member, b->pool, b->backend.name))
+            continue;
+        member->admin = admin ? change->admin : member->admin;
+        member->weight = admin ? member->weight : STATE_WEIGHT_CONFIGURED;
+    }
+    b->admin = admin ? change->admin : b->admin;
+    b->weight = admin ? b->weight : change->weight;
+}
+
+/* The state that said them gives way to the one whose members have other weights. 0 or -ENOMEM. */
+static int expand_again(const struct plan_base *base, struct plan *plan)
+{
+    struct state *said = plan->state;
+    int status;
+
+    plan->state = NULL;
+    status = expand(base, base->cfg, said, plan);
+    state_free(said);
+    return status;
 }
 
 /* plan->state from a change of one backend. */
@@ -200,11 +253,8 @@ static int plan_backend(const struct plan_base *base, const struct plan_change *
     b = state_resolve(plan->state, change->backend, ret_text);
     if (b == NULL)
         return -ENOENT;
-    if (change->kind == PLAN_ADMIN)
-        b->admin = change->admin;
-    else
-        b->weight = change->weight;
-    return 0;
+    say(plan->state, b, change);
+    return change->kind == PLAN_WEIGHT && b->backend.lookup != NULL ? expand_again(base, plan) : 0;
 }
 
 /* plan->snapshot from the rest. */
@@ -213,7 +263,7 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
     struct compile_state *states = NULL;
     struct compile_lingering *lingering = NULL;
     struct compile_input input = {
-        .cfg = plan->cfg != NULL ? plan->cfg : base->cfg,
+        .cfg = plan->expanded != NULL ? plan->expanded : base->expanded,
         .secret = plan->keys != NULL ? &plan->keys->secret : &base->keys->secret,
         .live = base->live,
         .generation = generation,
@@ -243,6 +293,8 @@ int plan_make(const struct plan_base *base, const struct plan_change *change, st
         status = plan_file(base, &plan, ret_text);
     else if (change->kind == PLAN_ROTATE)
         status = plan_rotation(base, &plan, ret_text);
+    else if (change->kind == PLAN_MEMBERS)
+        status = plan_members(base, &plan);
     else
         status = plan_backend(base, change, &plan, ret_text);
     if (status == 0)
@@ -264,14 +316,30 @@ static int preview(const struct plan_base *base, const struct plan_change *chang
     static const char BEGIN[] = "nothing was changed; this would be: ";
     const struct plan_change again = {.kind = PLAN_AGAIN};
     const struct state_backend *b = state_resolve(plan->state, change->backend, ret_text);
+    uint32_t *ids = calloc(plan->state->n_backends + 1u, sizeof(*ids)), n = 0;
     struct plan now;
-    int status = plan_make(base, &again, NULL, 0, &now, ret_text);
+    int status = ids == NULL ? -ENOMEM : plan_make(base, &again, NULL, 0, &now, ret_text);
 
-    if (status != 0)
+    if (status != 0) {
+        free(ids);
         return status;
+    }
+    for (uint32_t i = 0; i < plan->state->n_backends; i++) {
+        const struct state_backend *one = &plan->state->backends[i];
+
+        if (one == b ? b->backend.lookup == NULL
+                     : b->backend.lookup != NULL && !one->lingering &&
+                           state_is_member(one, b->pool, b->backend.name))
+            ids[n++] = one->id;
+    }
     strcpy(ret_text, BEGIN);
-    share_preview(now.snapshot, plan->snapshot, b->id, ret_text + strlen(BEGIN),
-                  PLAN_TEXT_MAX - strlen(BEGIN));
+    if (n > 0)
+        share_preview(now.snapshot, plan->snapshot, b->backend.name, ids, n,
+                      ret_text + strlen(BEGIN), PLAN_TEXT_MAX - strlen(BEGIN));
+    else
+        snprintf(ret_text + strlen(BEGIN), PLAN_TEXT_MAX - strlen(BEGIN),
+                 "%s has no members; live dialogs that move: 0", b->backend.name);
+    free(ids);
     plan_done(&now);
     return 0;
 }

@@ -9,6 +9,8 @@
 #include "control/keys.h"
 #include "control/state.h"
 
+struct members;
+
 enum { PLAN_TEXT_MAX = 1024, PLAN_BACKEND_MAX = 256 };
 
 enum plan_kind {
@@ -19,13 +21,14 @@ enum plan_kind {
     PLAN_FORGET,                      /* a lingering backend, whose calls ended or time is over */
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
+    PLAN_MEMBERS,                     /* what DNS says of backends that are names */
     PLAN_LIVE,                        /* names, captures, health: no word of the operator's, on no disk */
     PLAN_KIND_COUNT,
 };
 
 struct plan_change {
     enum plan_kind kind;
-    char backend[PLAN_BACKEND_MAX];   /* NAME or POOL/NAME */
+    char backend[PLAN_BACKEND_MAX];   /* NAME or POOL/NAME; a name of DNS means all its members */
     uint8_t admin;                    /* enum lb_state: UP, DRAINING or DISABLED */
     uint32_t weight;                  /* 0..1000, or STATE_WEIGHT_CONFIGURED */
     uint32_t id;                      /* of PLAN_FORGET */
@@ -35,7 +38,9 @@ struct plan_change {
 /* What runs. */
 struct plan_base {
     const char *file;
-    const struct cfg *cfg;            /* NULL: nothing yet */
+    const struct cfg *cfg;            /* as the file says; NULL: nothing yet */
+    const struct cfg *expanded;       /* with the members of names: expand.h */
+    const struct members *members;    /* what DNS says; NULL: nobody was asked */
     const struct cfg *dataplane;      /* whose `dataplane:` the data plane has; NULL: cfg's */
     const struct state *state;
     const struct keys *keys;
@@ -45,6 +50,7 @@ struct plan_base {
 
 struct plan {
     struct cfg *cfg;                  /* NULL: stays what it is */
+    struct cfg *expanded;             /* borrows from cfg, or from what that stays; NULL: stays */
     struct keys *keys;                /* NULL: stay what they are */
     struct state *state;
     struct snapshot *snapshot;

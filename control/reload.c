@@ -14,8 +14,10 @@
 #include <time.h>
 
 #include "control/begin.h"
+#include "control/expand.h"
 #include "control/generation.h"
 #include "control/log.h"
+#include "control/members.h"
 #include "control/reload_desk.h"
 #include "control/totals.h"
 
@@ -33,6 +35,8 @@ static struct plan_base base_of(const struct reload *r)
 {
     return (struct plan_base){.file = r->file,
                               .cfg = r->cfg,
+                              .expanded = r->expanded,
+                              .members = r->members,
                               .dataplane = r->dataplane,
                               .state = r->state,
                               .keys = r->keys,
@@ -66,6 +70,10 @@ static void adopt(struct reload *r, struct plan *plan)
 {
     plan->state->generation = r->state->generation;
     plan->state->epoch = r->state->epoch;
+    if (plan->expanded != NULL) {
+        expand_free(r->expanded);
+        r->expanded = plan->expanded;
+    }
     if (plan->cfg != NULL) {
         cfg_free(r->cfg);
         r->cfg = plan->cfg;
@@ -112,13 +120,16 @@ static int plan_first(struct reload *r, struct plan *ret, char *ret_text)
 {
     const struct plan_base base = base_of(r);
     int status = generation_take(r->state, r->state_file, &r->generation, false);
+    struct cfg *next = r->next;
 
+    r->next = NULL;
     if (status != 0) {
+        cfg_free(next);
         snprintf(ret_text, PLAN_TEXT_MAX, "the state cannot be saved: %.500s: %s", r->state_file,
                  strerror(-status));
         return status;
     }
-    status = plan_make(&base, queue_first(&r->queue), NULL, r->generation, ret, ret_text);
+    status = plan_make(&base, queue_first(&r->queue), next, r->generation, ret, ret_text);
     if (status != 0 || queue_first(&r->queue)->kind == PLAN_LIVE)
         return status;
     ret->state->generation = r->state->generation;
@@ -158,6 +169,27 @@ static void on_unanswered(void *arg)
     link_reset(r->link);
 }
 
+static void on_names_answered(void *arg)
+{
+    struct reload *r = arg;
+
+    r->asking = false;
+    proceed(r);
+}
+
+/* Whether the first change in the queue waits for what DNS says of new names: else they would begin
+ * without members. A file that is refused is read again, for its words. */
+static bool ask_names(struct reload *r)
+{
+    struct cfg_error error;
+
+    if (r->members == NULL || queue_first(&r->queue)->kind != PLAN_FILE || r->next != NULL)
+        return false;
+    r->next = cfg_load(r->file, &error);
+    r->asking = r->next != NULL && members_prepare(r->members, r->next, on_names_answered, r);
+    return r->asking;
+}
+
 /* Plans the first change in the queue and offers it, or ends it at once. */
 static void start_first(struct reload *r)
 {
@@ -171,6 +203,8 @@ static void start_first(struct reload *r)
         finish(r, status == 0 ? RELOAD_DONE : RELOAD_REFUSED, text);
         return;
     }
+    if (ask_names(r))
+        return;
     if (plan_first(r, &plan, text) != 0) {
         finish(r, RELOAD_REFUSED, text);
         return;
@@ -187,7 +221,7 @@ static void start_first(struct reload *r)
 
 static void proceed(struct reload *r)
 {
-    while (!r->in_flight && queue_first(&r->queue) != NULL)
+    while (!r->in_flight && !r->asking && queue_first(&r->queue) != NULL)
         start_first(r);
 }
 
@@ -453,7 +487,8 @@ static int load_all(struct reload *r, struct cfg *cfg, char *ret_text)
 }
 
 struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
-                          void (*on_ready)(void *arg), void *arg, char *ret_text)
+                          struct members *members, void (*on_ready)(void *arg), void *arg,
+                          char *ret_text)
 {
     struct reload *r = calloc(1, sizeof(*r));
     struct link_conf conf = {.on_hello = on_hello,
@@ -468,6 +503,7 @@ struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
         return NULL;
     }
     r->loop = loop;
+    r->members = members;
     r->on_ready = on_ready;
     r->ready_arg = arg;
     r->file = strdup(file);
@@ -504,6 +540,8 @@ void reload_free(struct reload *r)
     plan_done(&r->offered);
     free(r->before);
     linger_done(&r->linger);
+    expand_free(r->expanded);
+    cfg_free(r->next);
     cfg_free(r->cfg);
     cfg_free(r->dataplane);
     state_free(r->state);

@@ -46,12 +46,14 @@ struct reload;
 
 /*
  * Begins with a configuration that was loaded from `file` (taken over, freed also on failure): loads
- * secret and state, compiles, and looks for the data plane from then on. on_ready is called once,
+ * secret and state, compiles, and looks for the data plane from then on. `members` (NULL: no name has
+ * any) is what DNS says, and is freed only when the loop does not go on. on_ready is called once,
  * in the loop, when that first acknowledged a snapshot. The state directory must be there. NULL and
  * one line in ret_text[PLAN_TEXT_MAX] when something is broken.
  */
 struct reload *reload_new(struct loop *loop, const char *file, struct cfg *cfg,
-                          void (*on_ready)(void *arg), void *arg, char *ret_text);
+                          struct members *members, void (*on_ready)(void *arg), void *arg,
+                          char *ret_text);
 void reload_free(struct reload *reload);
 
 /*
@@ -74,7 +76,8 @@ void reload_on_punt(struct reload *reload,
 struct compile_live *reload_live(struct reload *reload);
 
 /* What runs; valid until the loop goes on. */
-const struct cfg *reload_cfg(const struct reload *reload);
+const struct cfg *reload_cfg(const struct reload *reload);   /* as the file says */
+const struct members *reload_members(const struct reload *reload);
 const struct keys *reload_keys(const struct reload *reload);
 const struct state *reload_state(const struct reload *reload);
 const struct snapshot *reload_snapshot(const struct reload *reload);

@@ -16,6 +16,10 @@ struct reload {
     char state_file[PATH_MAX];
     struct keys *keys;
     struct cfg *cfg;
+    struct cfg *expanded;  /* with the members of names; borrows from cfg */
+    struct members *members;
+    struct cfg *next;      /* of the first change in the queue, while DNS is asked for its names */
+    bool asking;
     struct cfg *dataplane; /* its `dataplane:` is what a restarted data plane read; NULL: cfg's */
     uint64_t hello_epoch;  /* of the data plane that was connected last; 0: none was */
     struct state *state;

@@ -21,6 +21,11 @@ const struct cfg *reload_cfg(const struct reload *r)
     return r->cfg;
 }
 
+const struct members *reload_members(const struct reload *r)
+{
+    return r->members;
+}
+
 const struct keys *reload_keys(const struct reload *r)
 {
     return r->keys;

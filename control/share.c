@@ -28,19 +28,20 @@ uint32_t *share_entries(const struct snapshot *s)
 
 /* Positions of a pool's table that change hands. */
 struct moves {
-    uint32_t *to;  /* by index in the pool: how many of the backend's it gets */
-    uint32_t mine; /* positions that were the backend's */
+    uint32_t *to;  /* by index in the pool: how many of theirs it gets */
+    bool *meant;   /* by index in the pool */
+    uint32_t mine; /* positions that were theirs */
     uint32_t nobody, others;
 };
 
 static void count_moves(const struct snapshot *now, const struct snapshot *then,
-                        const struct lb_pool *pool, uint16_t me, struct moves *moves)
+                        const struct lb_pool *pool, struct moves *moves)
 {
     const uint16_t *from = (const uint16_t *)snapshot_at(now, now->tables.offset) + pool->table;
     const uint16_t *to = (const uint16_t *)snapshot_at(then, then->tables.offset) + pool->table;
 
     for (uint32_t position = 0; position < pool->table_size; position++) {
-        bool mine = from[position] == me;
+        bool mine = from[position] < pool->n_backends && moves->meant[from[position]];
 
         moves->mine += mine;
         if (from[position] == to[position])
@@ -82,23 +83,33 @@ static void print_moves(FILE *out, const struct snapshot *s, const struct lb_poo
             moves->others * percent);
 }
 
-void share_preview(const struct snapshot *now, const struct snapshot *then, uint32_t id,
-                   char *ret_text, size_t size)
+/* Which backends of a pool are meant. */
+static void mark(const struct snapshot *s, const struct lb_pool *pool, const uint32_t *ids,
+                 uint32_t n_ids, struct moves *moves)
 {
-    int32_t index = snapshot_backend_by_id(now, id);
+    for (uint32_t i = 0; i < n_ids; i++)
+        moves->meant[(uint32_t)snapshot_backend_by_id(s, ids[i]) - pool->first_backend] = true;
+}
+
+void share_preview(const struct snapshot *now, const struct snapshot *then, const char *name,
+                   const uint32_t *ids, uint32_t n_ids, char *ret_text, size_t size)
+{
+    int32_t index = snapshot_backend_by_id(now, ids[0]);
     const struct lb_backend *b = &snapshot_backends(now)[index];
     const struct lb_pool *pool = &snapshot_pools(now)[b->pool];
     const struct lb_pool *after = &snapshot_pools(then)[b->pool];
-    struct sip_slice backend = snapshot_text(now, b->name), name = snapshot_text(now, pool->name);
-    struct moves moves = {.to = calloc(pool->n_backends, sizeof(*moves.to))};
+    struct sip_slice pool_name = snapshot_text(now, pool->name);
+    struct moves moves = {.to = calloc(pool->n_backends, sizeof(*moves.to)),
+                          .meant = calloc(pool->n_backends, sizeof(*moves.meant))};
     FILE *out = fmemopen(ret_text, size, "w");
 
     assert(pool->table == after->table && pool->table_size == after->table_size &&
            pool->n_backends == after->n_backends);
-    if (moves.to != NULL && out != NULL) {
-        count_moves(now, then, pool, (uint16_t)((uint32_t)index - pool->first_backend), &moves);
-        fprintf(out, "%.*s has %.1f%% of the new calls of pool %.*s", (int)backend.length,
-                backend.at, moves.mine * 100.0 / pool->table_size, (int)name.length, name.at);
+    if (moves.to != NULL && moves.meant != NULL && out != NULL) {
+        mark(now, pool, ids, n_ids, &moves);
+        count_moves(now, then, pool, &moves);
+        fprintf(out, "%s has %.1f%% of the new calls of pool %.*s", name,
+                moves.mine * 100.0 / pool->table_size, (int)pool_name.length, pool_name.at);
         print_moves(out, now, pool, &moves);
     } else {
         snprintf(ret_text, size, "no memory to tell");
@@ -106,4 +117,5 @@ void share_preview(const struct snapshot *now, const struct snapshot *then, uint
     if (out != NULL)
         fclose(out);
     free(moves.to);
+    free(moves.meant);
 }

@@ -12,10 +12,10 @@
 uint32_t *share_entries(const struct snapshot *s);
 
 /*
- * Says in one line which share of its pool's new calls a backend has in `now`, and who has it in
- * `then`, a snapshot of the same backends. The backend must be in both.
+ * Says in one line which share of its pool's new calls a backend, or some of one pool under one name,
+ * have in `now`, and who has it in `then`, a snapshot of the same backends. They must be in both.
  */
-void share_preview(const struct snapshot *now, const struct snapshot *then, uint32_t id,
-                   char *ret_text, size_t size);
+void share_preview(const struct snapshot *now, const struct snapshot *then, const char *name,
+                   const uint32_t *ids, uint32_t n_ids, char *ret_text, size_t size);
 
 #endif

@@ -13,6 +13,7 @@
 #include "control/service_counts.h"
 #include "control/share.h"
 #include "control/show_config.h"
+#include "control/show_members.h"
 #include "control/totals.h"
 
 enum { STATS_TRIES = 5, STATS_PAUSE_NS = 1000000 };
@@ -105,9 +106,10 @@ static void add_health(json_t *object, struct health *health, uint32_t id)
                         known && view.reason[0] != '\0' ? json_string(view.reason) : json_null());
 }
 
-static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b, uint32_t entries,
-                            const struct totals *totals, struct health *health)
+static json_t *backend_json(const struct reload *reload, const struct lb_backend *b,
+                            uint32_t entries, const struct totals *totals, struct health *health)
 {
+    const struct snapshot *s = reload_snapshot(reload);
     const struct lb_pool *pool = &snapshot_pools(s)[b->pool];
     uint32_t slot = totals_slot(totals, b->id);
     json_t *object = json_object();
@@ -127,6 +129,7 @@ static json_t *backend_json(const struct snapshot *s, const struct lb_backend *b
     json_object_set_new(object, "share_expected",
                         json_real(entries / (double)pool->table_size)); /* of new calls */
     add_health(object, health, b->id);
+    json_object_set_new(object, "dns", show_members_dns(reload, b));
     return object;
 }
 
@@ -140,7 +143,9 @@ json_t *show_backends(const struct reload *reload, struct health *health)
 
     for (uint32_t i = 0; list != NULL && i < s->backends.n; i++)
         json_array_append_new(
-            list, backend_json(s, &snapshot_backends(s)[i], entries[i], totals, health));
+            list, backend_json(reload, &snapshot_backends(s)[i], entries[i], totals, health));
+    if (list != NULL)
+        show_members_missing(reload, list);
     totals_free(totals);
     free(entries);
     free(counters);

@@ -174,8 +174,14 @@ static json_t *backend_json(const struct cfg_backend *backend)
     for (uint32_t i = 0; i < backend->n_ports; i++)
         json_array_append_new(ports, json_integer(backend->ports[i]));
     json_object_set_new(object, "name", json_string(backend->name));
-    json_object_set_new(object, "address", show_ip(&backend->addr.ip));
-    json_object_set_new(object, "port", json_integer(backend->addr.port));
+    if (!backend->srv)
+        json_object_set_new(object, "address",
+                            backend->lookup == NULL ? show_ip(&backend->addr.ip)
+                                                    : json_string(backend->lookup));
+    if (backend->srv)
+        json_object_set_new(object, "srv", json_string(backend->lookup));
+    else
+        json_object_set_new(object, "port", json_integer(backend->addr.port));
     json_object_set_new(object, "ports", ports);
     json_object_set_new(object, "weight", json_integer(backend->weight));
     return object;

@@ -39,6 +39,7 @@ static void backend_done(struct state_backend *b)
 {
     free(b->pool);
     free(b->backend.name);
+    free(b->backend.lookup);
     free(b->backend.ports);
 }
 
@@ -59,14 +60,17 @@ static int append(struct state *state, const char *pool, const struct cfg_backen
     struct state_backend *b = &state->backends[state->n_backends];
 
     memset(b, 0, sizeof(*b));
-    b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(backend->name));
+    if (backend->lookup == NULL)
+        b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(backend->name));
     b->admin = LB_UP;
     b->weight = STATE_WEIGHT_CONFIGURED;
     b->backend = *backend;
     b->pool = strdup(pool);
     b->backend.name = strdup(backend->name);
+    b->backend.lookup = backend->lookup == NULL ? NULL : strdup(backend->lookup);
     b->backend.ports = malloc(sizeof(*backend->ports) * (backend->n_ports + 1u));
-    if (b->pool == NULL || b->backend.name == NULL || b->backend.ports == NULL) {
+    if (b->pool == NULL || b->backend.name == NULL || b->backend.ports == NULL ||
+        (backend->lookup != NULL && b->backend.lookup == NULL)) {
         backend_done(b);
         return -ENOMEM;
     }
@@ -146,6 +150,45 @@ struct state_backend *state_by_id(const struct state *state, uint32_t id)
     return NULL;
 }
 
+struct state_backend *state_name(const struct state *state, const char *pool, const char *name)
+{
+    for (uint32_t i = 0; i < state->n_backends; i++) {
+        struct state_backend *b = &state->backends[i];
+
+        if (b->backend.lookup != NULL && strcmp(b->pool, pool) == 0 &&
+            strcmp(b->backend.name, name) == 0)
+            return b;
+    }
+    return NULL;
+}
+
+bool state_is_member(const struct state_backend *b, const char *pool, const char *name)
+{
+    size_t length = strlen(name);
+
+    return b->backend.lookup == NULL && strcmp(b->pool, pool) == 0 &&
+           strncmp(b->backend.name, name, length) == 0 && b->backend.name[length] == '@';
+}
+
+/* What another state has of the same backend, or name; NULL: nothing. */
+static const struct state_backend *same(const struct state *state, const struct state_backend *b)
+{
+    return b->backend.lookup != NULL ? state_name(state, b->pool, b->backend.name)
+                                     : state_by_id(state, b->id);
+}
+
+/* The name whose member a backend is; NULL: it is none. */
+static const struct state_backend *name_of(const struct state *state, const struct state_backend *b)
+{
+    for (uint32_t i = 0; i < state->n_backends; i++) {
+        const struct state_backend *name = &state->backends[i];
+
+        if (name->backend.lookup != NULL && state_is_member(b, name->pool, name->backend.name))
+            return name;
+    }
+    return NULL;
+}
+
 bool state_expired(const struct state_backend *backend, uint64_t linger_ms, uint64_t now_s)
 {
     return backend->lingering && now_s > backend->left_s &&
@@ -162,12 +205,15 @@ static int adopt_configured(struct state *next, const struct state *state, const
 
             if (append(next, cfg->pools[p].name, &cfg->pools[p].backends[i], &b) != 0)
                 return -ENOMEM;
-            old = state_by_id(state, b->id);
-            if (old == NULL)
-                continue;
-            b->admin = old->admin;
-            b->weight = old->weight;
-            carry_base(b, old);
+            old = same(state, b);
+            if (old != NULL) {
+                b->admin = old->admin;
+                b->weight = old->weight;
+                carry_base(b, old);
+            } else if (strchr(b->backend.name, '@') != NULL) {
+                old = name_of(state, b);
+                b->admin = old == NULL ? b->admin : old->admin;
+            }
         }
     }
     return 0;
@@ -181,7 +227,7 @@ static int adopt_gone(struct state *next, const struct state *state, const struc
         const struct state_backend *old = &state->backends[i];
         struct state_backend *b;
 
-        if (state_by_id(next, old->id) != NULL || state_expired(old, cfg->linger_ms, now_s))
+        if (same(next, old) != NULL || state_expired(old, cfg->linger_ms, now_s))
             continue;
         if (append(next, old->pool, &old->backend, &b) != 0)
             return -ENOMEM;
@@ -262,7 +308,7 @@ struct state_backend *state_resolve(const struct state *state, const char *text,
                  text);
     else if (gone != NULL)
         snprintf(ret_reason, REASON_BYTES,
-                 "backend %.100s left the configuration and only keeps its dialogs", text);
+                 "backend %.100s left the configuration or DNS and only keeps its dialogs", text);
     else
         snprintf(ret_reason, REASON_BYTES, "no backend %.100s", text);
     return NULL;
@@ -293,6 +339,8 @@ int state_compile(const struct state *state, const struct cfg *cfg,
     for (uint32_t i = 0; i < state->n_backends; i++) {
         const struct state_backend *b = &state->backends[i];
 
+        if (b->backend.lookup != NULL)
+            continue;
         if (!b->lingering) {
             states[n_states++] = (struct compile_state){
                 .id = b->id, .admin = b->admin, .health = LB_UP, .weight = b->weight};

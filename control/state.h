@@ -12,10 +12,14 @@
 
 enum { STATE_WEIGHT_CONFIGURED = UINT32_MAX, STATE_FILE_MAX = 64 << 20 /* bytes */ };
 
+/*
+ * Also a name that stands for members (backend.lookup): it has the operator's word about all of them,
+ * those to come too, and no id, since it is no backend.
+ */
 struct state_backend {
-    uint32_t id;                  /* snapshot_backend_id(pool, name) */
+    uint32_t id;                  /* snapshot_backend_id(pool, name); 0: of a name */
     char *pool;
-    struct cfg_backend backend;   /* as the configuration had it last; name and ports are owned */
+    struct cfg_backend backend;   /* as the configuration had it last; texts and ports are owned */
     uint8_t admin;                /* enum lb_state: UP, DRAINING or DISABLED */
     uint32_t weight;              /* the operator's, or STATE_WEIGHT_CONFIGURED */
     bool lingering;               /* left the configuration… */
@@ -41,7 +45,8 @@ struct state *state_copy(const struct state *state);
 /*
  * The state under another configuration. A backend that stays keeps the operator's word; one that
  * comes is up; one that left begins to linger now; one that returns lingers no more; one whose
- * linger passed is forgotten, and with it the operator's word.
+ * linger passed is forgotten, and with it the operator's word. A member that comes is what the
+ * operator said of its name.
  *
  * A backend is its pool and name: with another address it is the same backend that moved, since its
  * id is what tokens and call table hold. When a whole pool left, its backends linger in the state
@@ -61,6 +66,12 @@ bool state_expired(const struct state_backend *backend, uint64_t linger_ms, uint
 bool state_lingers(const struct state *state);
 
 struct state_backend *state_by_id(const struct state *state, uint32_t id);
+
+/* A name that stands for members; NULL: there is none. */
+struct state_backend *state_name(const struct state *state, const char *pool, const char *name);
+
+/* Whether a backend is one of the members of a pool's name, by its own name: NAME@ADDRESS:PORT. */
+bool state_is_member(const struct state_backend *backend, const char *pool, const char *name);
 
 /*
  * The backend in the configuration that an operator means: `POOL/NAME`, or NAME where only one pool

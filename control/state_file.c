@@ -68,6 +68,8 @@ static json_t *backend_json(const struct state_backend *b)
                   (int)b->backend.weight, "ports", ports, "admin", state_word(b->admin));
     if (object == NULL)
         return NULL;
+    if (b->backend.lookup != NULL)
+        json_object_set_new(object, "lookup", json_string(b->backend.lookup));
     if (b->weight != STATE_WEIGHT_CONFIGURED)
         json_object_set_new(object, "admin_weight", json_integer(b->weight));
     if (b->lingering) {
@@ -182,6 +184,7 @@ static int configured_read(struct state_backend *b, const json_t *object)
     const char *pool = json_string_value(json_object_get(object, "pool"));
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *address = json_string_value(json_object_get(object, "address"));
+    const char *lookup = json_string_value(json_object_get(object, "lookup"));
     uint32_t port;
 
     if (pool == NULL || name == NULL || address == NULL || *pool == '\0' || *name == '\0')
@@ -191,10 +194,13 @@ static int configured_read(struct state_backend *b, const json_t *object)
         sip_ip_parse(sip_slice_of(address), &b->backend.addr.ip) != 0)
         return -EBADMSG;
     b->backend.addr.port = (uint16_t)port;
-    b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(name));
+    if (lookup == NULL)
+        b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(name));
     b->pool = strdup(pool);
     b->backend.name = strdup(name);
-    if (b->pool == NULL || b->backend.name == NULL)
+    b->backend.lookup = lookup == NULL ? NULL : strdup(lookup);
+    if (b->pool == NULL || b->backend.name == NULL ||
+        (lookup != NULL && b->backend.lookup == NULL))
         return -ENOMEM;
     return ports_read(b, json_object_get(object, "ports"));
 }

@@ -23,6 +23,7 @@ enum column_kind {
     COLUMN_TARGETS,
     COLUMN_MS,
     COLUMN_MEDIA,
+    COLUMN_DNS,
 };
 
 struct column {
@@ -48,6 +49,7 @@ static const struct column BACKENDS[] = {
     {"SLOT", "slot", COLUMN_PLAIN},
     {"LATENCY", "latency_ms", COLUMN_MS},
     {"MEDIA", "media", COLUMN_MEDIA},
+    {"DNS", "dns", COLUMN_DNS},
     {"REASON", "reason", COLUMN_PLAIN},
     {NULL, NULL, COLUMN_PLAIN},
 };
@@ -118,8 +120,11 @@ static void address_print(const json_t *object, char *ret, size_t size)
     const char *address = json_string_value(json_object_get(object, "address"));
     bool v6 = address != NULL && strchr(address, ':') != NULL;
 
-    snprintf(ret, size, "%s%s%s:%" JSON_INTEGER_FORMAT, v6 ? "[" : "",
-             address == NULL ? "-" : address, v6 ? "]" : "",
+    if (address == NULL) {
+        snprintf(ret, size, "-");
+        return;
+    }
+    snprintf(ret, size, "%s%s%s:%" JSON_INTEGER_FORMAT, v6 ? "[" : "", address, v6 ? "]" : "",
              json_integer_value(json_object_get(object, "port")));
 }
 
@@ -179,6 +184,27 @@ static void media_print(const json_t *media, char *ret, size_t size)
                  json_number_value(trip), 100 * json_number_value(loss));
 }
 
+/* example.net, 12 s left; example.net, no answer for 90 s. */
+static void dns_print(const json_t *dns, char *ret, size_t size)
+{
+    const char *lookup = json_string_value(json_object_get(dns, "lookup"));
+    const char *outcome = json_string_value(json_object_get(dns, "outcome"));
+    const json_t *age = json_object_get(dns, "age_s");
+
+    if (lookup == NULL)
+        snprintf(ret, size, "-");
+    else if (outcome == NULL)
+        snprintf(ret, size, "%s, no answer yet", lookup);
+    else if (strcmp(outcome, "failed") != 0)
+        snprintf(ret, size, "%s, %" JSON_INTEGER_FORMAT " s left", lookup,
+                 json_integer_value(json_object_get(dns, "seconds_left")));
+    else if (json_is_integer(age))
+        snprintf(ret, size, "%s, no answer for %" JSON_INTEGER_FORMAT " s", lookup,
+                 json_integer_value(age));
+    else
+        snprintf(ret, size, "%s, no answer since the start", lookup);
+}
+
 static void cell_print(const json_t *object, const struct column *column, char *ret, size_t size)
 {
     const json_t *value = json_object_get(object, column->key);
@@ -208,6 +234,9 @@ static void cell_print(const json_t *object, const struct column *column, char *
         return;
     case COLUMN_MEDIA:
         media_print(value, ret, size);
+        return;
+    case COLUMN_DNS:
+        dns_print(value, ret, size);
         return;
     }
 }

@@ -36,27 +36,39 @@ static bool is_node(const char *target)
     return strcmp(target, "node") == 0;
 }
 
+/* Whether a backend is the one of that name, or a member of it: NAME@ADDRESS:PORT. */
+static bool is_named(const char *backend, const char *name, bool *ret_member)
+{
+    size_t length = strlen(name);
+
+    *ret_member = strncmp(backend, name, length) == 0 && backend[length] == '@';
+    return *ret_member || strcmp(backend, name) == 0;
+}
+
 /* As tandem-control reads NAME and POOL/NAME. */
-static bool is_target(const json_t *backend, const char *target)
+static bool is_target(const json_t *backend, const char *target, bool *ret_member)
 {
     const char *pool = text_of(backend, "pool"), *name = text_of(backend, "name");
     size_t length = strlen(pool);
 
-    if (is_node(target) || strcmp(target, name) == 0)
+    *ret_member = false;
+    if (is_node(target) || is_named(name, target, ret_member))
         return true;
     return strncmp(target, pool, length) == 0 && target[length] == '/' &&
-           strcmp(target + length + 1, name) == 0;
+           is_named(name, target + length + 1, ret_member);
 }
 
 /* Whether one that did not leave the configuration is meant: then others of its name are not. */
 static bool is_configured(const json_t *backends, const char *target)
 {
     json_t *backend;
+    bool member;
     size_t i;
 
     json_array_foreach(backends, i, backend)
     {
-        if (is_target(backend, target) && !json_is_true(json_object_get(backend, "lingering")))
+        if (is_target(backend, target, &member) &&
+            !json_is_true(json_object_get(backend, "lingering")))
             return true;
     }
     return false;
@@ -72,16 +84,18 @@ struct wait_left wait_left_of(const json_t *backends, const char *target)
     json_array_foreach(backends, i, backend)
     {
         const json_t *calls = json_object_get(backend, "calls");
-        bool lingering = json_is_true(json_object_get(backend, "lingering"));
+        bool lingering = json_is_true(json_object_get(backend, "lingering")), member;
 
-        if (!is_target(backend, target) || (configured && lingering))
+        if (!is_target(backend, target, &member) || (configured && lingering && !member))
             continue;
         left.n_backends++;
+        left.taken_back |= configured && !lingering && strcmp(text_of(backend, "admin"), "up") == 0;
+        if (json_is_null(json_object_get(backend, "address"))) /* a name without members */
+            continue;
         left.known &= json_is_integer(calls);
         left.calls += json_integer_value(calls);
         if (!is_node(target))
             left.registrations += json_integer_value(json_object_get(backend, "registrations"));
-        left.taken_back |= configured && strcmp(text_of(backend, "admin"), "up") == 0;
     }
     return left;
 }

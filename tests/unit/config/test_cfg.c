@@ -186,6 +186,27 @@ static void test_other_values(void **state)
     cfg_free(cfg);
 }
 
+/* Names as DNS is asked for them; where they lead is not known here. */
+static void test_names(void **state)
+{
+    struct cfg *cfg = sample_load("names.yaml");
+    const struct cfg_backend *b = cfg->pools[0].backends;
+
+    assert_int_equal(cfg->pools[0].n_backends, 4);
+    assert_null(b[0].lookup);
+    assert_string_equal(b[1].lookup, "kam2.example.net");
+    assert_false(b[1].srv);
+    assert_int_equal(b[1].addr.port, 5070);
+    assert_int_equal(b[1].n_ports, 2);
+    assert_string_equal(b[2].lookup, "_sip._udp.example.net");
+    assert_true(b[2].srv);
+    assert_int_equal(b[2].addr.port, 0);
+    assert_int_equal(b[2].weight, 1000);
+    assert_string_equal(b[3].lookup, "example.net");
+    assert_true(b[3].srv);
+    cfg_free(cfg);
+}
+
 static void test_defaults(void **state)
 {
     struct cfg *cfg = sample_load("least.yaml");
@@ -565,10 +586,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_health),           cmocka_unit_test(test_health_defaults),
         cmocka_unit_test(test_dataplane_values), cmocka_unit_test(test_service_values),
         cmocka_unit_test(test_trunk_values),     cmocka_unit_test(test_direct_values),
-        cmocka_unit_test(test_other_values),     cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_broken_files),     cmocka_unit_test(test_unreadable),
-        cmocka_unit_test(test_error_print),      cmocka_unit_test(test_same_dataplane),
-        cmocka_unit_test(test_damaged_files),    cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_other_values),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_unreadable),       cmocka_unit_test(test_error_print),
+        cmocka_unit_test(test_same_dataplane),   cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_examples),
     };
 
     if (argc > 1)

@@ -284,7 +284,7 @@ struct reload *fake_reload(struct fake *fake, uint32_t *ready)
     struct reload *reload;
 
     assert_non_null(cfg);
-    reload = reload_new(fake->loop, fake->config, cfg, on_ready, ready, text);
+    reload = reload_new(fake->loop, fake->config, cfg, fake->members, on_ready, ready, text);
     assert_non_null(reload);
     return reload;
 }

@@ -22,6 +22,7 @@ struct fake {
     char dir[64];
     char config[128], socket[128], state[128];
     struct loop *loop;
+    struct members *members;              /* of fake_reload; NULL: nobody is asked */
     /* The peer. */
     int listen_fd, fd, counters_fd, calls_fd, capture_fd;
     struct loop_event *accepting, *reading;

@@ -144,6 +144,11 @@ static void records_decide(void **context)
          "10/60 [2001:db8::3]:5062 20/0 192.0.2.1:5064"},
         {"srv.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 77, "0/0 192.0.2.1:5070"},
         {"b.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60, "0/0 192.0.2.2:5060"},
+        /* The name of SRV records, and nothing else when there are none. */
+        {"_other.full.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60,
+         "10/40 192.0.2.2:5063 10/30 192.0.2.3:5062 10/30 192.0.2.4:5062 "
+         "10/60 [2001:db8::3]:5062 20/0 192.0.2.1:5064"},
+        {"_sip._udp.two.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_NONE, 77, ""},
         /* Nothing for us. */
         {"tcp.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_NONE, 100, ""},
         {"tcp.test", 0, SIP_TRANSPORT_UDP, SNAPSHOT_NAME_FOUND, 77, "0/0 192.0.2.99:5060"},

@@ -32,6 +32,7 @@ struct asked {
 struct scene {
     struct fake fake;
     struct reload *reload;
+    struct resolver resolver;
     struct names *names;
     uint32_t ready, n_asked, n_servers;
     int status; /* of resolve */
@@ -42,10 +43,10 @@ struct scene {
     struct sip_addr backend_addr;
 };
 
-static int resolve(void *resolver, const char *host, uint16_t port, uint8_t transport,
+static int resolve(void *dns, const char *host, uint16_t port, uint8_t transport,
                    void (*done)(void *arg, const struct dns_result *result), void *arg)
 {
-    struct scene *s = resolver;
+    struct scene *s = dns;
     struct asked *asked = &s->asked[s->n_asked];
 
     if (s->status != 0)
@@ -59,10 +60,10 @@ static int resolve(void *resolver, const char *host, uint16_t port, uint8_t tran
     return 0;
 }
 
-static int servers(void *resolver, const struct sip_addr *list, uint32_t n)
+static int servers(void *dns, const struct sip_addr *list, uint32_t n)
 {
     (void)list;
-    ((struct scene *)resolver)->n_servers = n;
+    ((struct scene *)dns)->n_servers = n;
     return 0;
 }
 
@@ -104,8 +105,6 @@ static void configure(struct scene *s)
 
 static void setup(struct scene *s)
 {
-    const struct names_resolver resolver = {resolve, servers, s};
-
     memset(s, 0, sizeof(*s));
     fake_setup(&s->fake, A);
     configure(s);
@@ -113,7 +112,8 @@ static void setup(struct scene *s)
     s->peer = udp_socket(&s->peer_addr);
     s->backend = udp_socket(&s->backend_addr);
     s->reload = fake_reload(&s->fake, &s->ready);
-    s->names = names_new(s->fake.loop, s->reload, &resolver);
+    s->resolver = (struct resolver){.resolve = resolve, .servers = servers, .dns = s};
+    s->names = names_new(s->fake.loop, s->reload, &s->resolver);
     assert_non_null(s->names);
     fake_until(&s->fake, &s->ready, 1);
 }
@@ -128,6 +128,7 @@ static void teardown(struct scene *s)
         over += c->results[result];
     assert_int_equal(c->received, over); /* the law of names.h */
     names_free(s->names);
+    resolver_done(&s->resolver);
     reload_free(s->reload);
     fake_teardown(&s->fake);
     close(s->peer);

@@ -37,7 +37,7 @@ static json_t *config_of(const char *file)
 /* What `show config` prints loads, and means the same. */
 static void printed_config_loads_and_is_the_same(void **context)
 {
-    static const char *const names[] = {"good.yaml", "least.yaml", "direct.yaml"};
+    static const char *const names[] = {"good.yaml", "least.yaml", "direct.yaml", "names.yaml"};
 
     (void)context;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

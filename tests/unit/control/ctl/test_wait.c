@@ -20,7 +20,13 @@ static const char ANSWER[] =
     " {\"pool\":\"q\",\"name\":\"a\",\"admin\":\"up\",\"lingering\":true,\"calls\":7,"
     "  \"registrations\":2},"
     " {\"pool\":\"q\",\"name\":\"c\",\"admin\":\"disabled\",\"lingering\":false,\"calls\":null},"
-    " {\"pool\":\"q\",\"name\":\"d\",\"admin\":\"up\",\"lingering\":true,\"calls\":0}]";
+    " {\"pool\":\"q\",\"name\":\"d\",\"admin\":\"up\",\"lingering\":true,\"calls\":0},"
+    " {\"pool\":\"r\",\"name\":\"n@10.0.0.1:5060\",\"address\":\"10.0.0.1\","
+    "  \"admin\":\"draining\",\"lingering\":false,\"calls\":1},"
+    " {\"pool\":\"r\",\"name\":\"n@10.0.0.2:5060\",\"address\":\"10.0.0.2\","
+    "  \"admin\":\"draining\",\"lingering\":true,\"calls\":2},"
+    " {\"pool\":\"r\",\"name\":\"empty\",\"address\":null,\"admin\":\"draining\","
+    "  \"lingering\":false}]";
 
 static void targets_are_found_as_control_reads_them(void **context)
 {
@@ -34,7 +40,11 @@ static void targets_are_found_as_control_reads_them(void **context)
         {"p/a", 1, 3, true, false}, {"q/a", 1, 7, true, false}, {"b", 1, 5, true, true},
         {"c", 1, 0, false, false},  {"d", 1, 0, true, false}, /* left the configuration: nobody can
                                                                  take it back */
-        {"x", 0, 0, true, false},   {"p/d", 0, 0, true, false}, {"node", 5, 15, false, false},
+        {"x", 0, 0, true, false},   {"p/d", 0, 0, true, false}, {"node", 8, 18, false, false},
+        /* A name: all its members, those that left DNS too; and one of them. */
+        {"n", 2, 3, true, false},   {"r/n", 2, 3, true, false},
+        {"n@10.0.0.1:5060", 1, 1, true, false},
+        {"empty", 1, 0, true, false},
     };
     json_t *backends = json_loads(ANSWER, 0, NULL);
 
@@ -83,7 +93,7 @@ static void registrations_are_left_at_backends(void **context)
         {"a", "3 calls left, 8 registrations left", 8},
         {"q/a", "7 calls left, 2 registrations left", 2},
         {"b", "5 calls left", 0},
-        {"node", "15 calls left", 0},
+        {"node", "18 calls left", 0},
     };
     json_t *backends = json_loads(ANSWER, 0, NULL);
 
