@@ -8,24 +8,18 @@ import time
 
 sys.dont_write_bytecode = True
 
+import knot                                                       # noqa: E402
 from harness import ROOT, SystemTest, main, wait_for              # noqa: E402
 from laws import Stats                                            # noqa: E402
 from phone import Phone                                           # noqa: E402
 from sip import Message, Peer, response                           # noqa: E402
 
-DNS = "192.0.2.53"
 PORT = 6200                        # of the peers' SRV records
 RAW = 5080                         # of the service whose backends are sockets
 PEERS = {"a": "192.0.2.71", "b": "192.0.2.72", "c": "192.0.2.73", "d": "192.0.2.74"}
 RAWS = {"raw1": "10.0.0.51", "raw2": "10.0.0.52"}
-TTL = 6
 
 ZONE = """
-$ORIGIN example.test.
-$TTL {ttl}
-@        SOA   ns hostmaster {serial} 3600 600 86400 7
-@        NS    ns
-ns       A     {dns}
 a        A     192.0.2.71
 b        A     192.0.2.72
 c        A     192.0.2.73
@@ -55,53 +49,8 @@ raw      A     {raw}
 MANY = [f"_sip._udp.many SRV {number} 0 {PORT} a" for number in range(60)]
 
 
-class Knot:
-    """An authoritative server for example.test in a host of the laboratory."""
-
-    def __init__(self, lab, ttl=TTL):
-        self.lab, self.dir, self.serial, self.ttl = lab, lab.dir / "knot", 0, ttl
-        self.process = None
-        (self.dir / "run").mkdir(parents=True)
-        self.write(moving="a")
-        (self.dir / "knot.conf").write_text(f"""
-server:
-    rundir: {self.dir}/run
-    listen: {DNS}@53
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-log:
-  - target: stderr
-    any: info
-database:
-    storage: {self.dir}
-zone:
-  - domain: example.test
-    file: {self.dir}/zone
-    zonefile-load: whole
-    journal-content: none
-    semantic-checks: off
-""")
-
-    def write(self, **records):
-        self.serial += 1
-        (self.dir / "zone").write_text(ZONE.format(
-            serial=self.serial, dns=DNS, port=PORT, ttl=self.ttl, raw=RAWS["raw2"], **records)
-            + "\n".join([*MANY, ""]))
-
-    def start(self):
-        self.process = self.lab.popen("dns", "knotd", "-c", self.dir / "knot.conf",
-                                      name=f"knotd-{self.lab.next_number()}")
-        self.process.wait_line(r"\[example\.test\.\] .*loaded.*serial", 15)
-
-    def change(self, **records):
-        """Another zone, served when this returns."""
-        self.write(**records)
-        self.process.signal(1)
-        self.process.wait_line(rf"\[example\.test\.\] .*loaded.*-> {self.serial},", 15)
-
-    def stop(self):
-        self.process.stop()
+def zone(moving):
+    return "\n".join([ZONE.format(port=PORT, raw=RAWS["raw2"], moving=moving), *MANY])
 
 
 class Names(SystemTest):
@@ -109,7 +58,7 @@ class Names(SystemTest):
 
     @classmethod
     def prepare(cls, lab):
-        lab.config["control"]["dns"] = [DNS]
+        lab.config["control"]["dns"] = [knot.ADDRESS]
         lab.config["pools"].append({"name": "raw", "key": "call-id", "backends": [
             {"name": name, "address": address, "port": 5060, "weight": 100}
             for name, address in RAWS.items()]})
@@ -121,13 +70,12 @@ class Names(SystemTest):
     def setUpClass(cls):
         super().setUpClass()
         lab = cls.lab
-        lab.host("dns", DNS)
         for name, address in PEERS.items():
             lab.host(name, address)
         for name, address in RAWS.items():
             lab.host(name, address, "inside")
-        cls.knot = Knot(lab)
-        cls.knot.start()
+        cls.knot = knot.Knot(lab, zone)
+        cls.knot.start(moving="a")
 
     def names(self):
         return self.lab.ctl("show", "names", json=True)
