@@ -106,55 +106,87 @@ static uint32_t takers_prepare(struct taker *takers, uint32_t n, const struct lb
     return kept;
 }
 
-static void take_entry(struct taker *taker, uint16_t *table, uint32_t size)
-{
-    uint32_t position = taker->position;
+/* What is filled. Who is looking for a free entry asks the bits: most looks find a taken one. */
+struct board {
+    uint16_t *table;
+    uint64_t *taken; /* a bit for each entry */
+    uint32_t size;
+};
 
-    while (table[position] != LB_MAGLEV_NONE) {
-        position += taker->skip;
+static void take_entry(struct taker *taker, const struct board *board)
+{
+    uint32_t position = taker->position, skip = taker->skip, size = board->size;
+
+    while (board->taken[position / 64] >> position % 64 & 1) {
+        position += skip;
         position -= position >= size ? size : 0;
     }
-    table[position] = taker->index;
+    board->taken[position / 64] |= UINT64_C(1) << position % 64;
+    board->table[position] = taker->index;
     taker->position = position;
 }
 
 /*
- * A tournament tree over the takers' next turns: leaves from `leaves` on, each node the earlier of
- * its two, the winner at 1. A turn is time << RANK_BITS | rank, so equal times go by rank (by id).
+ * A tournament over the takers' next turns: leaf `leaves + rank` is a taker's, each node keeps the
+ * later of the two that met there, the earliest of all is nowhere. A turn is time << RANK_BITS |
+ * rank, so equal times go by rank (by id); never 0, which is a node where nobody has been yet.
  */
-static void tree_set(uint64_t *tree, uint32_t leaves, uint32_t rank, uint64_t time)
+static uint64_t tree_play(uint64_t *tree, uint32_t leaf, uint64_t turn)
 {
-    size_t node = (size_t)leaves + rank;
+    for (uint32_t node = leaf / 2; node > 0; node /= 2) {
+        uint64_t other = tree[node];
 
-    tree[node] = time << RANK_BITS | rank;
-    for (node /= 2; node > 0; node /= 2) {
-        uint64_t left = tree[2 * node], right = tree[2 * node + 1];
-
-        tree[node] = left < right ? left : right;
+        tree[node] = turn < other ? other : turn;
+        turn = turn < other ? turn : other;
     }
+    return turn;
+}
+
+/* The same for a first turn: who comes to a node first waits there. */
+static uint64_t tree_enter(uint64_t *tree, uint32_t leaf, uint64_t turn)
+{
+    for (uint32_t node = leaf / 2; node > 0; node /= 2) {
+        uint64_t other = tree[node];
+
+        tree[node] = turn < other ? other : turn;
+        if (other == 0)
+            break;
+        turn = turn < other ? turn : other;
+    }
+    return turn;
+}
+
+static uint64_t turn_at(uint64_t time, uint32_t rank)
+{
+    return time << RANK_BITS | rank;
 }
 
 /* The first turn of each is at once, so that nobody with weight goes without an entry. */
-static void fill(struct taker *takers, uint32_t n, uint64_t *tree, uint32_t leaves, uint16_t *table,
-                 uint32_t size)
+static void fill(struct taker *takers, uint32_t n, uint64_t *tree, uint32_t leaves,
+                 const struct board *board)
 {
-    for (uint32_t i = 0; i < 2 * leaves; i++)
-        tree[i] = UINT64_MAX;
-    for (uint32_t rank = 0; rank < n; rank++) {
-        take_entry(&takers[rank], table, size);
-        tree_set(tree, leaves, rank, takers[rank].step + takers[rank].step / 2);
-    }
-    for (uint32_t i = n; i < size; i++) {
-        uint32_t rank = tree[1] & ((1u << RANK_BITS) - 1);
+    uint64_t turn = 0;
 
-        take_entry(&takers[rank], table, size);
-        tree_set(tree, leaves, rank, (tree[1] >> RANK_BITS) + takers[rank].step);
+    for (uint32_t rank = 0; rank < leaves; rank++) {
+        if (rank < n)
+            take_entry(&takers[rank], board);
+        turn = tree_enter(tree, leaves + rank,
+                          rank < n ? turn_at(takers[rank].step + takers[rank].step / 2, rank)
+                                   : UINT64_MAX);
+    }
+    for (uint32_t i = n; i < board->size; i++) {
+        uint32_t rank = turn & ((1u << RANK_BITS) - 1);
+
+        take_entry(&takers[rank], board);
+        turn =
+            tree_play(tree, leaves + rank, turn_at((turn >> RANK_BITS) + takers[rank].step, rank));
     }
 }
 
 int lb_maglev_build(const struct lb_key *key, const struct lb_member *members, uint32_t n,
                     uint16_t *ret_table, uint32_t size)
 {
+    struct board board = {.table = ret_table, .size = size};
     struct taker *takers = NULL;
     uint64_t *tree = NULL;
     uint32_t leaves = 1, kept;
@@ -166,20 +198,22 @@ int lb_maglev_build(const struct lb_key *key, const struct lb_member *members, u
     while (leaves < n)
         leaves *= 2;
     takers = calloc(n + 1, sizeof *takers);
-    tree = calloc(2 * (size_t)leaves, sizeof *tree);
-    if (takers == NULL || tree == NULL) {
+    tree = calloc(leaves, sizeof *tree);
+    board.taken = calloc(size / 64 + 1, sizeof *board.taken);
+    if (takers == NULL || tree == NULL || board.taken == NULL) {
         ret = -ENOMEM;
         goto out;
     }
     if (!takers_set(takers, members, n))
         goto out;
     kept = takers_prepare(takers, n, key, size);
-    for (uint32_t i = 0; i < size; i++)
+    for (uint32_t i = 0; kept == 0 && i < size; i++)
         ret_table[i] = LB_MAGLEV_NONE;
     if (kept > 0)
-        fill(takers, kept, tree, leaves, ret_table, size);
+        fill(takers, kept, tree, leaves, &board);
     ret = 0;
 out:
+    free(board.taken);
     free(tree);
     free(takers);
     return ret;
