@@ -73,9 +73,6 @@ struct compile_input {
  */
 int compile_snapshot(const struct compile_input *input, struct snapshot **ret_snapshot);
 
-/* Health and weight of one of the snapshot's backends, whose admin weight is there: of compile.c. */
-void compile_health_apply(const struct compile_live *live, struct lb_backend *backend);
-
 /* Copies a snapshot into a memfd with all the seals. Returns the descriptor or a negative errno. */
 int compile_memfd(const struct snapshot *snapshot);
 

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to compile: a snapshot while it is built. For compile.c and compile_names.c. */
+/*
+ * What the files of compile.c share: a snapshot in the making, and the parts that each of them fills.
+ * For compile.c, compile_backends.c, compile_services.c and compile_names.c alone.
+ */
 #ifndef TANDEM_CONFIG_COMPILE_BUILD_H
 #define TANDEM_CONFIG_COMPILE_BUILD_H
 
+#include <string.h>
+
 #include "config/compile.h"
 
+enum { COMPILE_ALIGN = 8 }; /* of every array in the block */
+
 /* A backend that goes into the snapshot, in its place there. */
-struct chosen {
+struct compile_chosen {
     const struct cfg_backend *cfg;
     uint32_t id;
     uint32_t pool;
@@ -15,19 +22,19 @@ struct chosen {
 };
 
 /* A name in its place. */
-struct hashed {
+struct compile_hashed {
     uint64_t hash;
     const struct compile_name *name;
 };
 
 /* What is being built. */
-struct build {
+struct compile_build {
     const struct compile_input *input;
-    struct chosen *chosen; /* [n_backends], by pool, those configured first */
+    struct compile_chosen *chosen; /* [n_backends], by pool, those configured first */
     uint32_t *n_of_pool;   /* [n_pools] */
     uint32_t n_backends;
     struct lb_key hash_key;
-    struct hashed *names; /* [n_names], by hash */
+    struct compile_hashed *names; /* [n_names], by hash */
     uint32_t n_names, n_targets;
     struct snapshot *snapshot;
     uint32_t text_used;
@@ -35,12 +42,16 @@ struct build {
     uint32_t domains_at, sources_at, matches_at, pools_at;
 };
 
-static inline void *compile_array(struct build *b, struct snapshot_array array)
+/* Gives the next n structs of `bytes` their place at *at. */
+static inline struct snapshot_array compile_place(uint64_t *at, uint64_t n, uint64_t bytes)
 {
-    return (char *)b->snapshot + array.offset;
+    struct snapshot_array array = {.offset = (uint32_t)*at, .n = (uint32_t)n};
+
+    *at = (*at + n * bytes + COMPILE_ALIGN - 1) / COMPILE_ALIGN * COMPILE_ALIGN;
+    return array;
 }
 
-/* The next n structs of `bytes` at *at, which moves on. */
+/* Gives the next owner of a part the next n structs of `bytes` at *at, which moves on. */
 static inline struct snapshot_array compile_part(uint32_t *at, uint32_t n, size_t bytes)
 {
     struct snapshot_array part = {.offset = *at, .n = n};
@@ -49,14 +60,40 @@ static inline struct snapshot_array compile_part(uint32_t *at, uint32_t n, size_
     return part;
 }
 
-/* Adds a text, which may be NULL, to the snapshot's: text_bytes has counted it. */
-struct lb_text compile_text(struct build *b, const char *text);
+static inline void *compile_array(struct compile_build *b, struct snapshot_array array)
+{
+    return (char *)b->snapshot + array.offset;
+}
 
-/* Sorts the names, of which one that is there twice is kept once, and counts their targets. 0,
- * -E2BIG or -ENOMEM. */
-int compile_names_choose(struct build *b);
+static inline struct lb_text compile_text(struct compile_build *b, const char *text)
+{
+    struct lb_text added = {.offset = b->text_used};
 
-/* Puts them into the snapshot, which has room for them. */
-void compile_names_fill(struct build *b);
+    if (text == NULL)
+        return added;
+    added.length = (uint32_t)strlen(text);
+    memcpy((char *)compile_array(b, b->snapshot->text) + b->text_used, text, added.length);
+    b->text_used += added.length;
+    return added;
+}
+
+/* Which backends are in the snapshot, and where: 0, -ENOMEM or -E2BIG. */
+int compile_choose_backends(struct compile_build *b);
+
+/* The backends, by_address and by_id. */
+void compile_fill_backends(struct compile_build *b);
+
+/* Sorts the names, of which one that is there twice is kept once, and counts their targets. 0, -E2BIG
+ * or -ENOMEM. */
+int compile_choose_names(struct compile_build *b);
+void compile_fill_names(struct compile_build *b);
+
+/* Bytes of the services' texts. */
+uint64_t compile_service_texts(const struct cfg *cfg);
+
+/* Gives the arrays of services their places in `head`, at *at and on. */
+void compile_place_services(struct compile_build *b, struct snapshot *head, uint64_t *at);
+void compile_fill_listeners(struct compile_build *b);
+void compile_fill_services(struct compile_build *b);
 
 #endif

@@ -9,14 +9,14 @@
 
 static int by_hash(const void *left, const void *right)
 {
-    const struct hashed *a = left, *b = right;
+    const struct compile_hashed *a = left, *b = right;
 
     if (a->hash != b->hash)
         return a->hash < b->hash ? -1 : 1;
     return (a->name > b->name) - (a->name < b->name);
 }
 
-int compile_names_choose(struct build *b)
+int compile_choose_names(struct compile_build *b)
 {
     const struct compile_live *live = b->input->live;
     uint32_t n = live == NULL ? 0 : live->n_names;
@@ -33,7 +33,7 @@ int compile_names_choose(struct build *b)
 
         if (name->n_targets > SNAPSHOT_TARGETS_MAX || host.length > SNAPSHOT_HOST_MAX)
             return -E2BIG;
-        b->names[i] = (struct hashed){
+        b->names[i] = (struct compile_hashed){
             snapshot_name_hash(&b->hash_key, host, name->port, (enum sip_transport)name->transport),
             name};
     }
@@ -74,7 +74,7 @@ static int by_preference(const void *left, const void *right)
     return (a->weight > b->weight) - (a->weight < b->weight);
 }
 
-void compile_names_fill(struct build *b)
+void compile_fill_names(struct compile_build *b)
 {
     struct snapshot_name *names = compile_array(b, b->snapshot->names);
     uint32_t targets_at = b->snapshot->targets.offset;

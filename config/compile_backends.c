@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The backends of a snapshot: those configured and those that linger, with the operator's word and
+ * what was observed. It must not know who observes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config/compile_build.h"
+#include "config/trunk.h"
+#include "dataplane/lb/maglev.h"
+
+/* Adds a backend unless one with its id is there: one that lingers may have come back, or linger
+ * twice. Those configured have distinct ids, by config/check. */
+static void choose(struct compile_build *b, uint32_t pool, const struct cfg_backend *backend,
+                   bool lingering)
+{
+    uint32_t id = snapshot_backend_id(sip_slice_of(b->input->cfg->pools[pool].name),
+                                      sip_slice_of(backend->name));
+
+    if (backend->lookup != NULL) /* its members are there by themselves */
+        return;
+    for (uint32_t i = 0; lingering && i < b->n_backends; i++) {
+        if (b->chosen[i].id == id)
+            return;
+    }
+    b->chosen[b->n_backends] = (struct compile_chosen){backend, id, pool, b->n_backends, lingering};
+    b->n_backends++;
+    b->n_of_pool[pool]++;
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct compile_chosen *a = left, *b = right;
+
+    if (a->pool != b->pool)
+        return a->pool < b->pool ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+int compile_choose_backends(struct compile_build *b)
+{
+    const struct compile_input *input = b->input;
+    const struct cfg *cfg = input->cfg;
+    size_t most = input->n_lingering;
+
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
+
+        if (trunk_pools(cfg, &cfg->services[i], pools) > SNAPSHOT_SERVICE_POOLS_MAX)
+            return -E2BIG;
+    }
+    for (uint32_t p = 0; p < cfg->n_pools; p++)
+        most += cfg->pools[p].n_backends;
+    b->chosen = calloc(most + 1, sizeof(*b->chosen));
+    b->n_of_pool = calloc((size_t)cfg->n_pools + 1, sizeof(*b->n_of_pool));
+    if (b->chosen == NULL || b->n_of_pool == NULL)
+        return -ENOMEM;
+    for (uint32_t p = 0; p < cfg->n_pools; p++) {
+        for (uint32_t i = 0; i < cfg->pools[p].n_backends; i++)
+            choose(b, p, &cfg->pools[p].backends[i], false);
+    }
+    for (uint32_t i = 0; i < input->n_lingering; i++) {
+        uint32_t pool = trunk_pool_index(cfg, input->lingering[i].pool);
+
+        if (pool < cfg->n_pools)
+            choose(b, pool, &input->lingering[i].backend, true);
+    }
+    qsort(b->chosen, b->n_backends, sizeof(*b->chosen), by_place);
+    for (uint32_t p = 0; p < cfg->n_pools; p++) {
+        if (b->n_of_pool[p] > LB_MAGLEV_NONE)
+            return -E2BIG;
+    }
+    return 0;
+}
+
+static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
+{
+    for (uint32_t i = 0; i < input->n_states; i++) {
+        if (input->states[i].id == id)
+            return &input->states[i];
+    }
+    return NULL;
+}
+
+static int by_health_id(const void *key, const void *element)
+{
+    const uint32_t *id = key;
+    const struct compile_health *health = element;
+
+    return (*id > health->id) - (*id < health->id);
+}
+
+/* What was observed of a backend whose admin weight is there. */
+static void apply_health(const struct compile_live *live, struct lb_backend *backend)
+{
+    const struct compile_health *seen = NULL;
+    uint64_t weight;
+
+    if (live != NULL && live->n_health > 0)
+        seen = bsearch(&backend->id, live->health, live->n_health, sizeof(*seen), by_health_id);
+    if (seen == NULL)
+        return;
+    weight = (uint64_t)backend->weight * seen->weight_permille / 1000;
+    backend->health = seen->health;
+    backend->weight = backend->weight > 0 && weight == 0 ? 1 : (uint32_t)weight;
+}
+
+static void fill_backend(struct compile_build *b, const struct compile_chosen *from,
+                         struct lb_backend *to)
+{
+    const struct compile_state *state = find_state(b->input, from->id);
+
+    to->id = from->id;
+    to->pool = from->pool;
+    to->ip = from->cfg->addr.ip;
+    to->port = from->cfg->addr.port;
+    to->transport = SIP_TRANSPORT_UDP;
+    to->admin = state == NULL ? LB_UP : state->admin;
+    to->health = state == NULL ? LB_UP : state->health;
+    to->weight = state == NULL || state->weight == UINT32_MAX ? from->cfg->weight : state->weight;
+    apply_health(b->input->live, to);
+    to->state = to->admin > to->health ? to->admin : to->health;
+    to->lingering = from->lingering;
+    if (from->lingering && to->state < LB_DRAINING)
+        to->state = LB_DRAINING;
+    to->n_ports = (uint8_t)(from->cfg->n_ports < LB_PORTS_MAX ? from->cfg->n_ports : LB_PORTS_MAX);
+    for (uint32_t i = 0; i < to->n_ports; i++)
+        to->ports[i] = from->cfg->ports[i];
+    to->name = compile_text(b, from->cfg->name);
+}
+
+static int by_id(const void *left, const void *right, void *context)
+{
+    const struct lb_backend *backends = context;
+    uint32_t a = backends[*(const uint32_t *)left].id, b = backends[*(const uint32_t *)right].id;
+
+    return (a > b) - (a < b);
+}
+
+static void fill_by_id(struct compile_build *b)
+{
+    struct lb_backend *backends = compile_array(b, b->snapshot->backends);
+    uint32_t *indices = compile_array(b, b->snapshot->by_id);
+
+    for (uint32_t i = 0; i < b->n_backends; i++)
+        indices[i] = i;
+    qsort_r(indices, b->n_backends, sizeof(*indices), by_id, backends);
+}
+
+void compile_fill_backends(struct compile_build *b)
+{
+    struct lb_backend *backends = compile_array(b, b->snapshot->backends);
+    uint32_t *by_address = compile_array(b, b->snapshot->by_address);
+    uint32_t mask = b->snapshot->by_address.n - 1;
+
+    for (uint32_t i = 0; i < b->n_backends; i++) {
+        uint32_t at;
+
+        fill_backend(b, &b->chosen[i], &backends[i]);
+        at = snapshot_address_home(&b->snapshot->hash_key, &backends[i].ip, mask + 1);
+        while (by_address[at] != 0)
+            at = (at + 1) & mask;
+        by_address[at] = i + 1;
+    }
+    fill_by_id(b);
+}
