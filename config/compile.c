@@ -99,25 +99,62 @@ static void fill_head(struct compile_build *b)
     }
 }
 
+/* Those of a pool's backends that take new calls; how many. */
+static uint32_t members_of(const struct snapshot *s, const struct lb_pool *pool,
+                           struct lb_member *ret_members)
+{
+    const struct lb_backend *backends = snapshot_backends(s) + pool->first_backend;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < pool->n_backends; i++) {
+        if (backends[i].state == LB_UP && backends[i].weight > 0)
+            ret_members[n++] = (struct lb_member){backends[i].id, backends[i].weight, (uint16_t)i};
+    }
+    return n;
+}
+
+/* The table of a pool in the snapshot before, when these members would make the same; or NULL. */
+static const uint16_t *find_table(const struct compile_build *b, const struct lb_pool *pool,
+                                  const struct lb_member *members, uint32_t n)
+{
+    const struct snapshot *before = b->input->before;
+    const struct lb_pool *pools = before == NULL ? NULL : snapshot_pools(before), *old = NULL;
+    struct lb_member *others;
+    bool same;
+
+    for (uint32_t i = 0; before != NULL && old == NULL && i < before->pools.n; i++)
+        old = pools[i].id == pool->id ? &pools[i] : NULL;
+    if (old == NULL || old->table_size != pool->table_size ||
+        memcmp(&before->hash_key, &b->hash_key, sizeof(b->hash_key)) != 0)
+        return NULL;
+    others = calloc((size_t)old->n_backends + 1, sizeof(*others));
+    if (others == NULL)
+        return NULL; /* then it is built */
+    same = members_of(before, old, others) == n;
+    for (uint32_t i = 0; same && i < n; i++)
+        same = members[i].id == others[i].id && members[i].weight == others[i].weight &&
+               members[i].index == others[i].index;
+    free(others);
+    return same ? (const uint16_t *)snapshot_at(before, before->tables.offset) + old->table : NULL;
+}
+
 /* The table of one pool over those of its backends that take new calls. */
 static int fill_table(struct compile_build *b, const struct lb_pool *pool)
 {
-    const struct lb_backend *backends = compile_array(b, b->snapshot->backends);
-    uint16_t *tables = compile_array(b, b->snapshot->tables);
+    uint16_t *table = (uint16_t *)compile_array(b, b->snapshot->tables) + pool->table;
     struct lb_member *members = calloc((size_t)pool->n_backends + 1, sizeof(*members));
-    uint32_t n = 0;
-    int ret;
+    const uint16_t *old;
+    uint32_t n;
+    int ret = 0;
 
     if (members == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i < pool->n_backends; i++) {
-        const struct lb_backend *backend = &backends[pool->first_backend + i];
-
-        if (backend->state == LB_UP && backend->weight > 0)
-            members[n++] = (struct lb_member){backend->id, backend->weight, (uint16_t)i};
-    }
-    ret =
-        lb_maglev_build(&b->snapshot->hash_key, members, n, tables + pool->table, pool->table_size);
+    n = members_of(b->snapshot, pool, members);
+    old = find_table(b, pool, members, n);
+    if (old != NULL)
+        memcpy(table, old, pool->table_size * sizeof(*table));
+    else
+        ret = lb_maglev_build(&b->hash_key, members, n, table, pool->table_size);
     free(members);
     return ret;
 }

@@ -15,11 +15,10 @@ struct compile_secret {
     uint64_t rotated_s;           /* CLOCK_REALTIME second when current began to sign; 0: at first */
 };
 
-/* What is known of a backend besides the configuration. */
+/* What the operator said of a backend besides the configuration. */
 struct compile_state {
     uint32_t id;
     uint8_t admin;                /* enum lb_state: UP, DRAINING or DISABLED */
-    uint8_t health;               /* enum lb_state: UP, BUSY or DOWN */
     uint32_t weight;              /* UINT32_MAX: the configuration's */
 };
 
@@ -51,25 +50,30 @@ struct compile_live {
     const struct compile_name *names;
     uint32_t n_names;             /* at most SNAPSHOT_NAMES_MAX */
     struct snapshot_capture capture;
-    const struct compile_health *health;   /* by id ascending; those not named are as `states` say */
+    const struct compile_health *health;   /* by id ascending; those not named are up */
     uint32_t n_health;
 };
 
 struct compile_input {
     const struct cfg *cfg;
     const struct compile_secret *secret;
-    const struct compile_state *states;         /* those not named are up */
+    const struct compile_state *states;         /* by id ascending; those not named are up */
     uint32_t n_states;
     const struct compile_lingering *lingering;  /* of pools still in the configuration */
     uint32_t n_lingering;
     const struct compile_live *live;            /* NULL: no names, nothing is captured */
+    const struct snapshot *before;              /* ours too, or NULL: tables that would be the same
+                                                   are copied from there */
     uint64_t generation;
     bool node_draining;
 };
 
+/* The order of struct compile_state and struct compile_health, for qsort: ids, their first members. */
+int compile_by_id(const void *left, const void *right);
+
 /*
  * Builds a snapshot in one malloc'ed block for free(). Returns 0, -ENOMEM, -E2BIG. Equal input
- * gives equal bytes. Only `up` backends with weight get entries in a table.
+ * gives equal bytes, whatever was before. Only `up` backends with weight get entries in a table.
  */
 int compile_snapshot(const struct compile_input *input, struct snapshot **ret_snapshot);
 

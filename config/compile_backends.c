@@ -3,6 +3,7 @@
  * The backends of a snapshot: those configured and those that linger, with the operator's word and
  * what was observed. It must not know who observes.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -10,8 +11,6 @@
 #include "config/trunk.h"
 #include "dataplane/lb/maglev.h"
 
-/* Adds a backend unless one with its id is there: one that lingers may have come back, or linger
- * twice. Those configured have distinct ids, by config/check. */
 static void choose(struct compile_build *b, uint32_t pool, const struct cfg_backend *backend,
                    bool lingering)
 {
@@ -20,13 +19,33 @@ static void choose(struct compile_build *b, uint32_t pool, const struct cfg_back
 
     if (backend->lookup != NULL) /* its members are there by themselves */
         return;
-    for (uint32_t i = 0; lingering && i < b->n_backends; i++) {
-        if (b->chosen[i].id == id)
-            return;
-    }
     b->chosen[b->n_backends] = (struct compile_chosen){backend, id, pool, b->n_backends, lingering};
     b->n_backends++;
-    b->n_of_pool[pool]++;
+}
+
+static int by_id_and_order(const void *left, const void *right)
+{
+    const struct compile_chosen *a = left, *b = right;
+
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* Keeps the first of those with one id: one that lingers may have come back, or linger twice. Those
+ * configured have distinct ids, by config/check. */
+static void keep_first(struct compile_build *b)
+{
+    uint32_t n = 0;
+
+    qsort(b->chosen, b->n_backends, sizeof(*b->chosen), by_id_and_order);
+    for (uint32_t i = 0; i < b->n_backends; i++) {
+        if (n > 0 && b->chosen[i].id == b->chosen[n - 1].id)
+            continue;
+        b->chosen[n++] = b->chosen[i];
+        b->n_of_pool[b->chosen[i].pool]++;
+    }
+    b->n_backends = n;
 }
 
 static int by_place(const void *left, const void *right)
@@ -66,6 +85,7 @@ int compile_choose_backends(struct compile_build *b)
         if (pool < cfg->n_pools)
             choose(b, pool, &input->lingering[i].backend, true);
     }
+    keep_first(b);
     qsort(b->chosen, b->n_backends, sizeof(*b->chosen), by_place);
     for (uint32_t p = 0; p < cfg->n_pools; p++) {
         if (b->n_of_pool[p] > LB_MAGLEV_NONE)
@@ -74,21 +94,26 @@ int compile_choose_backends(struct compile_build *b)
     return 0;
 }
 
-static const struct compile_state *find_state(const struct compile_input *input, uint32_t id)
+int compile_by_id(const void *left, const void *right)
 {
-    for (uint32_t i = 0; i < input->n_states; i++) {
-        if (input->states[i].id == id)
-            return &input->states[i];
-    }
-    return NULL;
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+    return (a > b) - (a < b);
 }
 
-static int by_health_id(const void *key, const void *element)
-{
-    const uint32_t *id = key;
-    const struct compile_health *health = element;
+static_assert(offsetof(struct compile_state, id) == 0 && offsetof(struct compile_health, id) == 0,
+              "compile_by_id reads the first member");
 
-    return (*id > health->id) - (*id < health->id);
+/* What the operator said of a backend, or what the configuration says. */
+static void apply_state(const struct compile_input *input, const struct cfg_backend *cfg,
+                        struct lb_backend *backend)
+{
+    const struct compile_state *said = NULL;
+
+    if (input->n_states > 0)
+        said = bsearch(&backend->id, input->states, input->n_states, sizeof(*said), compile_by_id);
+    backend->admin = said == NULL ? LB_UP : said->admin;
+    backend->weight = said == NULL || said->weight == UINT32_MAX ? cfg->weight : said->weight;
 }
 
 /* What was observed of a backend whose admin weight is there. */
@@ -97,8 +122,9 @@ static void apply_health(const struct compile_live *live, struct lb_backend *bac
     const struct compile_health *seen = NULL;
     uint64_t weight;
 
+    backend->health = LB_UP;
     if (live != NULL && live->n_health > 0)
-        seen = bsearch(&backend->id, live->health, live->n_health, sizeof(*seen), by_health_id);
+        seen = bsearch(&backend->id, live->health, live->n_health, sizeof(*seen), compile_by_id);
     if (seen == NULL)
         return;
     weight = (uint64_t)backend->weight * seen->weight_permille / 1000;
@@ -109,16 +135,12 @@ static void apply_health(const struct compile_live *live, struct lb_backend *bac
 static void fill_backend(struct compile_build *b, const struct compile_chosen *from,
                          struct lb_backend *to)
 {
-    const struct compile_state *state = find_state(b->input, from->id);
-
     to->id = from->id;
     to->pool = from->pool;
     to->ip = from->cfg->addr.ip;
     to->port = from->cfg->addr.port;
     to->transport = SIP_TRANSPORT_UDP;
-    to->admin = state == NULL ? LB_UP : state->admin;
-    to->health = state == NULL ? LB_UP : state->health;
-    to->weight = state == NULL || state->weight == UINT32_MAX ? from->cfg->weight : state->weight;
+    apply_state(b->input, from->cfg, to);
     apply_health(b->input->live, to);
     to->state = to->admin > to->health ? to->admin : to->health;
     to->lingering = from->lingering;

@@ -266,6 +266,7 @@ static int plan_compile(const struct plan_base *base, uint64_t generation, struc
         .cfg = plan->expanded != NULL ? plan->expanded : base->expanded,
         .secret = plan->keys != NULL ? &plan->keys->secret : &base->keys->secret,
         .live = base->live,
+        .before = base->snapshot,
         .generation = generation,
         .node_draining = plan->state->node_draining,
     };

@@ -45,6 +45,7 @@ struct plan_base {
     const struct state *state;
     const struct keys *keys;
     const struct compile_live *live;
+    const struct snapshot *snapshot;  /* NULL: nothing yet */
     struct keys_time now;
 };
 

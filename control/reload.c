@@ -41,6 +41,7 @@ static struct plan_base base_of(const struct reload *r)
                               .state = r->state,
                               .keys = r->keys,
                               .live = &r->live,
+                              .snapshot = r->snapshot,
                               .now = keys_now()};
 }
 

@@ -343,12 +343,13 @@ int state_compile(const struct state *state, const struct cfg *cfg,
             continue;
         if (!b->lingering) {
             states[n_states++] = (struct compile_state){
-                .id = b->id, .admin = b->admin, .health = LB_UP, .weight = b->weight};
+                .id = b->id, .admin = b->admin, .weight = b->weight};
         } else if (has_pool(cfg, b->pool)) {
             lingering[n_lingering++] =
                 (struct compile_lingering){.pool = b->pool, .backend = b->backend};
         }
     }
+    qsort(states, n_states, sizeof(*states), compile_by_id);
     *ret_states = states;
     *ret_n_states = n_states;
     *ret_lingering = lingering;

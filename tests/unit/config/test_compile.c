@@ -229,12 +229,17 @@ static void test_states(void **state)
     struct cfg *cfg = sample_load("good.yaml");
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct compile_state st = {.id = sample_id("proxies", "kam2"),
-                                   .admin = cases[i].admin,
-                                   .health = cases[i].health,
-                                   .weight = UINT32_MAX};
-        struct compile_input input = {
-            .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = &st, .n_states = 1};
+        struct compile_state st = {
+            .id = sample_id("proxies", "kam2"), .admin = cases[i].admin, .weight = UINT32_MAX};
+        struct compile_health seen = {
+            .id = st.id, .health = cases[i].health, .weight_permille = 1000};
+        struct compile_live live = {.health = &seen, .n_health = 1};
+        struct compile_input input = {.cfg = cfg,
+                                      .secret = &sample_secret,
+                                      .generation = 1,
+                                      .states = &st,
+                                      .n_states = 1,
+                                      .live = &live};
         struct snapshot *s = sample_compile(&input);
         const struct lb_backend *kam2 = backend(s, "proxies", "kam2");
 
@@ -256,12 +261,20 @@ static void test_weight_and_none_up(void **state)
     struct compile_state st[] = {
         {.id = sample_id("proxies", "kam2"), .weight = 0},
         {.id = sample_id("proxies", "kam3"), .weight = 300},
-        {.id = sample_id("media-gateways", "kam1"), .health = LB_DOWN, .weight = UINT32_MAX},
     };
-    struct compile_input input = {
-        .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = st, .n_states = 3};
-    struct snapshot *s = sample_compile(&input);
+    struct compile_health down = {
+        .id = sample_id("media-gateways", "kam1"), .health = LB_DOWN, .weight_permille = 1000};
+    struct compile_live live = {.health = &down, .n_health = 1};
+    struct compile_input input = {.cfg = cfg,
+                                  .secret = &sample_secret,
+                                  .generation = 1,
+                                  .states = st,
+                                  .n_states = 2,
+                                  .live = &live};
+    struct snapshot *s;
 
+    qsort(st, 2, sizeof(st[0]), compile_by_id);
+    s = sample_compile(&input);
     assert_check(s);
     assert_int_equal(entries(s, 0, backend(s, "proxies", "kam2")), 0);
     assert_int_equal(backend(s, "proxies", "kam3")->weight, 300);
@@ -271,14 +284,6 @@ static void test_weight_and_none_up(void **state)
     assert_int_equal(snapshot_table_lookup(s, 1, 12345), LB_NO_BACKEND);
     free(s);
     cfg_free(cfg);
-}
-
-/* One that left, one that came back, one of a pool that is gone, one twice. */
-static int by_health_id(const void *left, const void *right)
-{
-    const struct compile_health *a = left, *b = right;
-
-    return (a->id > b->id) - (a->id < b->id);
 }
 
 /* What control observes: the worse of it and the operator's word, and weights in a slow start. */
@@ -305,7 +310,8 @@ static void test_health(void **state)
                                   .live = &live};
     struct snapshot *s;
 
-    qsort(seen, 4, sizeof(seen[0]), by_health_id);
+    qsort(seen, 4, sizeof(seen[0]), compile_by_id);
+    qsort(st, 3, sizeof(st[0]), compile_by_id);
     s = sample_compile(&input);
     assert_check(s);
     assert_int_equal(backend(s, "proxies", "kam1")->state, LB_UP);
@@ -316,13 +322,17 @@ static void test_health(void **state)
     assert_int_equal(backend(s, "proxies", "kam3")->state, LB_DOWN);
     assert_int_equal(backend(s, "proxies", "kam3")->weight, 1); /* a slow start is never none */
     free(s);
-    st[2].weight = 0; /* the operator's 0 stays 0 */
+    for (int i = 0; i < 3; i++) {
+        if (st[i].id == sample_id("proxies", "kam3"))
+            st[i].weight = 0; /* the operator's 0 stays 0 */
+    }
     s = sample_compile(&input);
     assert_int_equal(backend(s, "proxies", "kam3")->weight, 0);
     free(s);
     cfg_free(cfg);
 }
 
+/* One that left, one that came back, one of a pool that is gone, one twice. */
 static void test_lingering(void **state)
 {
     struct cfg *cfg = sample_load("good.yaml");
@@ -333,10 +343,11 @@ static void test_lingering(void **state)
         {"proxies", {.name = "old", .addr = sample_addr("10.0.0.53", 5060), .weight = 100}},
         {"spare", {.name = "dead", .addr = sample_addr("10.0.0.54", 5060), .weight = 100}},
     };
-    struct compile_state dead = {
-        .id = sample_id("spare", "dead"), .health = LB_DOWN, .weight = UINT32_MAX};
+    struct compile_health dead = {
+        .id = sample_id("spare", "dead"), .health = LB_DOWN, .weight_permille = 1000};
+    struct compile_live live = {.health = &dead, .n_health = 1};
     struct compile_input input = {
-        .cfg = cfg, .secret = &sample_secret, .generation = 1, .states = &dead, .n_states = 1};
+        .cfg = cfg, .secret = &sample_secret, .generation = 1, .live = &live};
     struct snapshot *without = sample_compile(&input), *s;
     const struct lb_backend *old;
 
@@ -380,6 +391,80 @@ static void test_equal_bytes(void **state)
     free(second);
     cfg_free(a);
     cfg_free(b);
+}
+
+static void assert_same(const struct compile_input *input, const struct snapshot *before)
+{
+    struct compile_input with = *input, without = *input;
+    struct snapshot *copied, *built;
+
+    with.before = before;
+    without.before = NULL;
+    copied = sample_compile(&with);
+    built = sample_compile(&without);
+    assert_check(copied);
+    assert_int_equal(copied->size, built->size);
+    assert_memory_equal(copied, built, built->size);
+    free(copied);
+    free(built);
+}
+
+/* Marks the tables of a snapshot, so that one can tell what was copied from it. */
+static void mark_tables(struct snapshot *s)
+{
+    memset((char *)s + s->tables.offset, 0, s->tables.n * sizeof(uint16_t));
+}
+
+static bool is_marked(const struct snapshot *s, uint32_t pool)
+{
+    return entries(s, pool, &snapshot_backends(s)[snapshot_pools(s)[pool].first_backend]) ==
+           snapshot_pools(s)[pool].table_size;
+}
+
+/* Tables that would be the same are copied, others are built: the bytes do not tell. */
+static void test_before(void **state)
+{
+    struct cfg *cfg = sample_load("good.yaml"), *other = sample_load("least.yaml");
+    struct compile_secret another = sample_secret;
+    struct compile_health busy = {
+        .id = sample_id("proxies", "kam1"), .health = LB_UP, .weight_permille = 500};
+    struct compile_live live = sample_live;
+    struct compile_lingering gone[] = {
+        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.50", 5060), .weight = 100}}};
+    struct compile_input input = {
+        .cfg = cfg, .secret = &sample_secret, .live = &sample_live, .generation = 1};
+    struct snapshot *before = sample_compile(&input), *s;
+
+    assert_same(&input, before);
+    input.lingering = gone;
+    input.n_lingering = 1;
+    assert_same(&input, before);
+    live.health = &busy;
+    live.n_health = 1;
+    input.live = &live;
+    for (int i = 0; i < 4; i++) {
+        busy.health = i == 1 ? LB_BUSY : LB_UP;
+        busy.weight_permille = i == 2 ? 999 : i == 3 ? 1000 : 500;
+        assert_same(&input, before);
+    }
+    another.seed.k0 ^= 1;
+    input.secret = &another;
+    assert_same(&input, before);
+    input = (struct compile_input){.cfg = other, .secret = &sample_secret, .generation = 2};
+    assert_same(&input, before);
+
+    mark_tables(before);
+    busy.weight_permille = 500;
+    input = (struct compile_input){
+        .cfg = cfg, .secret = &sample_secret, .live = &live, .before = before, .generation = 2};
+    s = sample_compile(&input);
+    assert_false(is_marked(s, 0)); /* a weight of it changed */
+    assert_true(is_marked(s, 1));
+    assert_true(is_marked(s, 2));
+    free(s);
+    free(before);
+    cfg_free(cfg);
+    cfg_free(other);
 }
 
 static void test_memfd(void **state)
@@ -506,13 +591,19 @@ static void test_secret_texts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trunk),        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_trunk),
+        cmocka_unit_test(test_live),
         cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_layout),       cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_states),       cmocka_unit_test(test_weight_and_none_up),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_weight_and_none_up),
         cmocka_unit_test(test_health),
-        cmocka_unit_test(test_lingering),    cmocka_unit_test(test_equal_bytes),
-        cmocka_unit_test(test_memfd),        cmocka_unit_test(test_secret_made),
+        cmocka_unit_test(test_lingering),
+        cmocka_unit_test(test_equal_bytes),
+        cmocka_unit_test(test_before),
+        cmocka_unit_test(test_memfd),
+        cmocka_unit_test(test_secret_made),
         cmocka_unit_test(test_secret_texts),
     };
 

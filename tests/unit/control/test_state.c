@@ -136,6 +136,28 @@ static void pool_that_left_lingers_in_the_state_but_in_no_snapshot(void **contex
     state_free(state);
 }
 
+/* compile_snapshot looks them up so. */
+static void states_are_in_the_order_of_ids(void **context)
+{
+    struct state *state = state_new();
+    struct few f;
+    struct compile_state *states;
+    struct compile_lingering *lingering;
+    uint32_t n_states, n_lingering;
+
+    (void)context;
+    state = adopt(state, few(&f, "abcdefgh", NULL), 1);
+    assert_int_equal(state_compile(state, few(&f, "abcdefgh", NULL), &states, &n_states, &lingering,
+                                   &n_lingering),
+                     0);
+    assert_int_equal(n_states, 8);
+    for (uint32_t i = 1; i < n_states; i++)
+        assert_true(states[i - 1].id < states[i].id);
+    free(states);
+    free(lingering);
+    state_free(state);
+}
+
 static struct state *sample(void)
 {
     struct state *state = state_new();
@@ -414,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_come_leave_linger_and_return),
         cmocka_unit_test(pool_that_left_lingers_in_the_state_but_in_no_snapshot),
+        cmocka_unit_test(states_are_in_the_order_of_ids),
         cmocka_unit_test(file_brings_back_what_was_saved),
         cmocka_unit_test(file_cut_anywhere_is_refused),
         cmocka_unit_test(bases_of_other_versions_are_read),

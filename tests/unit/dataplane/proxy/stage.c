@@ -129,31 +129,46 @@ static void fill_pools(struct cfg_pool pools[POOLS], const struct stage_conf *co
 
 enum { STATES = STAGE_BACKENDS_MAX + STAGE_TRUNKS + STAGE_NEAR };
 
-static void fill_states(struct compile_state states[STATES], const struct cfg_pool *pools,
-                        const struct stage_conf *conf)
+/* What the operator says and what is observed. */
+struct words {
+    struct compile_state said[STATES];
+    struct compile_health seen[STATES];
+    uint32_t n;
+};
+
+static void add_words(struct words *words, const struct cfg_pool *pool, uint32_t backend,
+                      uint8_t admin, uint8_t health)
 {
-    for (int i = 0; i < STAGE_BACKENDS_MAX; i++)
-        states[i] = (struct compile_state){
-            snapshot_backend_id(sip_slice_of("proxies"), sip_slice_of(pools[0].backends[i].name)),
-            conf->admin[i], conf->health[i], UINT32_MAX};
-    for (int i = 0; i < STAGE_TRUNKS; i++)
-        states[STAGE_BACKENDS_MAX + i] = (struct compile_state){
-            snapshot_backend_id(sip_slice_of("trunks"), sip_slice_of(pools[2].backends[i].name)),
-            LB_UP, conf->trunk_health[i], UINT32_MAX};
-    for (int i = 0; i < STAGE_NEAR; i++)
-        states[STAGE_BACKENDS_MAX + STAGE_TRUNKS + i] = (struct compile_state){
-            snapshot_backend_id(sip_slice_of("near"), sip_slice_of(pools[4].backends[i].name)),
-            conf->near_admin[i], conf->near_health[i], UINT32_MAX};
+    uint32_t id =
+        snapshot_backend_id(sip_slice_of(pool->name), sip_slice_of(pool->backends[backend].name));
+
+    words->said[words->n] = (struct compile_state){id, admin, UINT32_MAX};
+    words->seen[words->n++] = (struct compile_health){id, health, 1000};
+}
+
+static void fill_words(struct words *words, const struct cfg_pool *pools,
+                       const struct stage_conf *conf)
+{
+    words->n = 0;
+    for (uint32_t i = 0; i < STAGE_BACKENDS_MAX; i++)
+        add_words(words, &pools[0], i, conf->admin[i], conf->health[i]);
+    for (uint32_t i = 0; i < STAGE_TRUNKS; i++)
+        add_words(words, &pools[2], i, LB_UP, conf->trunk_health[i]);
+    for (uint32_t i = 0; i < STAGE_NEAR; i++)
+        add_words(words, &pools[4], i, conf->near_admin[i], conf->near_health[i]);
+    qsort(words->said, words->n, sizeof(words->said[0]), compile_by_id);
+    qsort(words->seen, words->n, sizeof(words->seen[0]), compile_by_id);
 }
 
 static struct snapshot *compile(const struct stage_conf *conf)
 {
-    struct compile_state states[STATES];
+    struct compile_live live = {0};
+    struct words words;
     struct cfg_service services[SERVICES];
     struct cfg_pool pools[POOLS];
     struct compile_secret secret;
     struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .pools = pools};
-    struct compile_input input = {.cfg = &cfg, .secret = &secret, .states = states};
+    struct compile_input input = {.cfg = &cfg, .secret = &secret};
     struct snapshot *snapshot = NULL;
     const char *reason = "";
 
@@ -163,12 +178,17 @@ static struct snapshot *compile(const struct stage_conf *conf)
     cfg.n_services = SERVICES;
     cfg.n_pools = POOLS;
     input.generation = 1;
-    input.n_states = STATES;
-    input.live = conf->live;
+    if (conf->live != NULL)
+        live = *conf->live;
+    fill_words(&words, pools, conf);
+    input.states = words.said;
+    input.n_states = words.n;
+    live.health = words.seen;
+    live.n_health = words.n;
+    input.live = &live;
     cfg.has_node_address = true;
     cfg.node_address = address("10.0.0.1:5060").ip;
     input.node_draining = conf->node_draining;
-    fill_states(states, pools, conf);
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
         fail_msg("snapshot_check: %s", reason);
