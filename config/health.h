@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/sip/ip.h"
+
 enum cfg_probe { CFG_PROBE_NONE, CFG_PROBE_OPTIONS };
 
 /* A set of SIP statuses 0..703, one bit each. */
@@ -46,6 +48,7 @@ struct cfg_media {
 
 struct cfg_health {
     uint8_t probe;                 /* enum cfg_probe */
+    uint8_t transport;             /* enum sip_transport: UDP or TCP */
     bool passive;                  /* whether real traffic may take a backend out */
     uint32_t interval_ms;          /* between two probes of a backend, at least 1 */
     uint32_t fast_interval_ms;     /* while a backend is in doubt; not above interval_ms */

@@ -248,6 +248,7 @@ int health_convert(const struct schema_health *raw, struct cfg_health *health, c
 
     snprintf(key, sizeof(key), "%s.health", base);
     health->probe = raw->probe == NULL ? CFG_PROBE_OPTIONS : (uint8_t)*raw->probe;
+    health->transport = raw->transport == NULL ? SIP_TRANSPORT_UDP : (uint8_t)*raw->transport;
     health->passive = raw->passive == NULL || *raw->passive != 0;
     ret = take_timers(raw, health, key, error);
     if (ret == 0)

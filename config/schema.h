@@ -181,6 +181,7 @@ struct schema_media {
 struct schema_health {
     struct schema_media *media;
     int *probe;                        /* enum cfg_probe */
+    int *transport;                    /* enum sip_transport: UDP or TCP */
     int *passive;                      /* 0 or 1 */
     char *interval, *fast_interval, *timeout, *retry_after, *slow_start, *drain_header;
     uint32_t *rise, *fall, *eject_floor, *eject_share, *eject_max;

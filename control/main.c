@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -218,6 +219,18 @@ static int check(const char *file)
     return EXIT_SUCCESS;
 }
 
+/* A connection for each backend that is probed over TCP, and more. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warning("no more than usual files may be open: %s", strerror(errno));
+}
+
 static int run(const char *file)
 {
     struct control control = {0};
@@ -234,6 +247,7 @@ static int run(const char *file)
         cfg_free(cfg);
         return EXIT_REFUSED;
     }
+    allow_files();
     if (control_init(&control, file, cfg, text) != 0) {
         fprintf(stderr, "%s\n", text);
         status = EXIT_REFUSED;

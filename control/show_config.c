@@ -250,6 +250,8 @@ static json_t *health_json(const struct cfg_pool *pool)
 
     json_object_set_new(object, "probe",
                         json_string(health->probe == CFG_PROBE_OPTIONS ? "options" : "none"));
+    json_object_set_new(object, "transport",
+                        json_string(health->transport == SIP_TRANSPORT_TCP ? "tcp" : "udp"));
     json_object_set_new(object, "passive", json_boolean(health->passive));
     json_object_set_new(object, "interval", ms_json(health->interval_ms));
     json_object_set_new(object, "fast_interval", ms_json(health->fast_interval_ms));

@@ -87,6 +87,7 @@ class Backend:
     """
     One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6, and, if a test says
     so before start(), those of .held: the virtual ones, which it must have somewhere (mode direct).
+    It listens on TCP, too, if a test makes .tcp True before start().
     """
 
     def __init__(self, lab, host, children=2):
@@ -97,6 +98,7 @@ class Backend:
         self.address6 = host.address6
         self.children = children
         self.held = ()
+        self.tcp = False
         self.dir = lab.dir / host.name
         self.log_path = lab.dir / f"{host.name}.log"
         self.process = None
@@ -108,7 +110,7 @@ class Backend:
             "NAME": self.name, "CHILDREN": self.children, "ADDRESS": self.address,
             "LISTEN6": "\n".join(self._more_sockets()),
             "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
-            "DIR": self.dir,
+            "DIR": self.dir, "NOTCP": "no" if self.tcp else "yes",
             "LOADDMQ": 'loadmodule "dmq.so"\nloadmodule "dmq_usrloc.so"' if dmq else "",
             "DMQ": DMQ.format(address=self.address, peers="\n".join(
                 f'modparam("dmq", "notification_address", "sip:{peer}:5060")'
@@ -124,6 +126,8 @@ class Backend:
 
     def _more_sockets(self):
         addresses = [self.address6] if self.lab.ipv6 else []
+        if self.tcp:
+            yield f"listen=tcp:{self.address}:5060"
         for address in (*addresses, *self.held):
             yield "socket_workers=1"
             advertised = f" advertise [{self.lab.vip6}]:5060" \

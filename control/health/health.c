@@ -17,6 +17,7 @@
 #include "control/health/media_turn.h"
 #include "control/health/memory.h"
 #include "control/health/probe.h"
+#include "control/health/probe_text.h"
 #include "control/health/traffic.h"
 #include "control/log.h"
 
@@ -159,8 +160,11 @@ static void follow(struct health *h)
 
         machine_advance(&w->machine, w->conf, now);
         media_track_follow(&w->media, w->id, w->machine.deaf, &w->conf->media, now);
+        if (w->conf->probe != CFG_PROBE_NONE && w->conf->transport == SIP_TRANSPORT_TCP)
+            prober_want(h->prober, &w->addr);
         note(h, w, now);
     }
+    prober_drop_unwanted(h->prober);
 }
 
 static void arm(struct health *h)
@@ -241,7 +245,7 @@ static void on_pause(void *arg)
 
 static void send_probe(struct health *h, struct watch *w, uint64_t now)
 {
-    int status = prober_send(h->prober, w->id, &w->addr, w->conf->timeout_ms);
+    int status = prober_send(h->prober, w->id, w->conf->transport, &w->addr, w->conf->timeout_ms);
 
     (status == 0 ? machine_probe_sent : machine_probe_unsent)(&w->machine, w->conf, now);
     /* Once for all of them; before the data plane came its addresses may be missing. */

@@ -120,7 +120,7 @@ void machine_answered(struct machine *machine, const struct cfg_health *conf, ui
                       uint64_t sent_ms, const struct machine_answer *answer);
 void machine_timed_out(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                        uint64_t sent_ms);
-/* ICMP said that nobody is there. */
+/* ICMP said that nobody is there, or no connection could be had. */
 void machine_refused(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                      uint64_t sent_ms);
 /* Traffic to it was refused: with probes the next one is sent soon, without it is ejected. */

@@ -1,58 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Probes on their way: see probe.h.
+ * Probes on their way, whatever carries them: see probe.h.
  */
 #include "control/health/probe.h"
 
-#include <time.h> /* linux/errqueue.h needs it */
-
 #include <errno.h>
-#include <inttypes.h>
-#include <linux/errqueue.h>
-#include <netinet/icmp6.h>
-#include <netinet/ip_icmp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "control/address.h"
 #include "control/health/heap.h"
+#include "control/health/probe_tcp.h"
+#include "control/health/probe_text.h"
+#include "control/health/probe_udp.h"
 #include "dataplane/lb/siphash.h"
-
-#define BRANCH "z9hG4bK"
-
-enum {
-    V4,
-    V6,
-    FAMILIES,
-    PROBE_TEXT_MAX = 1024,
-    TICK_MS = 5, /* timeouts are looked at together, at most so late */
-    BRANCH_LENGTH = 7,
-    NONCE_LENGTH = 16,
-    INDEX_LENGTH = 8,
-};
 
 struct pending {
     uint64_t nonce; /* 0: free */
     struct sip_addr to;
+    uint8_t transport; /* enum sip_transport */
     uint32_t id;
     uint32_t next_free; /* index + 1 */
     uint64_t sent_us;
 };
 
-struct door { /* a family's socket; fd -1: not open */
-    int fd;
-    struct sip_addr from; /* address 0: the kernel's choice */
-    struct loop_event *reading;
-    struct prober *prober;
-};
-
 struct prober {
-    struct loop *loop;
     struct prober_conf conf;
-    struct door doors[FAMILIES];
+    struct probe_udp *udp;
+    struct probe_tcp *tcp;
     bool has_node;
     struct sip_ip node;
     struct pending *pending;
@@ -60,11 +35,10 @@ struct prober {
     uint32_t free_first;   /* index + 1 */
     struct heap deadlines; /* milliseconds, by index in pending */
     struct loop_event *timer;
-    uint64_t timer_ms; /* when it fires; UINT64_MAX: it does not run */
+    uint64_t timer_ms; /* when it should fire; UINT64_MAX: it does not run */
+    bool slept;        /* it was late the last time */
     struct lb_key key; /* of nonces */
     uint64_t n_sent;
-    char datagram[SIP_MSG_MAX];
-    struct sip_msg msg;
 };
 
 uint64_t probe_now_us(void)
@@ -85,36 +59,131 @@ static void release(struct prober *p, uint32_t index)
 
 static void arm(struct prober *p, uint64_t now_ms, uint64_t when_ms)
 {
+    when_ms = (when_ms > now_ms ? when_ms : now_ms) + PROBE_TICK_MS;
     if (when_ms >= p->timer_ms)
         return;
     p->timer_ms = when_ms;
-    loop_timer_start(p->timer, (uint32_t)(when_ms > now_ms ? when_ms - now_ms : 0) + TICK_MS);
+    loop_timer_start(p->timer, (uint32_t)(when_ms - now_ms));
 }
 
-static void on_timer(void *arg);
-
-static void close_door(struct door *door)
+/* Where a pending probe is that bears this mark; UINT32_MAX: none of ours. */
+static uint32_t find(const struct prober *p, const struct probe_mark *mark)
 {
-    loop_event_free(door->reading);
-    door->reading = NULL;
-    if (door->fd >= 0)
-        close(door->fd);
-    door->fd = -1;
+    if (mark->index >= p->n_pending || p->pending[mark->index].nonce != mark->nonce)
+        return UINT32_MAX;
+    return mark->index;
+}
+
+static bool is_to(const struct pending *pending, enum sip_transport transport,
+                  const struct sip_addr *to)
+{
+    return pending->nonce != 0 && pending->transport == transport &&
+           sip_addr_equal(&pending->to, to);
+}
+
+/* One is over without an answer. */
+static void fail(struct prober *p, uint32_t index,
+                 void (*fn)(void *arg, uint32_t id, uint64_t sent_ms))
+{
+    const struct pending of = p->pending[index];
+
+    release(p, index);
+    fn(p->conf.arg, of.id, of.sent_us / 1000);
+}
+
+/* All to an address are. */
+static void fail_all(struct prober *p, enum sip_transport transport, const struct sip_addr *to,
+                     void (*fn)(void *arg, uint32_t id, uint64_t sent_ms))
+{
+    for (uint32_t i = 0; i < p->n_pending; i++) {
+        if (is_to(&p->pending[i], transport, to))
+            fail(p, i, fn);
+    }
+}
+
+static void on_message(void *arg, enum sip_transport transport, const struct sip_addr *from,
+                       const struct sip_msg *msg)
+{
+    struct prober *p = arg;
+    uint64_t now_us = probe_now_us();
+    struct probe_mark mark;
+    struct pending of;
+    uint32_t index;
+
+    if (msg->kind != SIP_RESPONSE || !msg->via_ok || msg->status < 200 ||
+        !probe_mark_read(msg->top_via.branch, &mark))
+        return;
+    index = find(p, &mark);
+    if (index == UINT32_MAX)
+        return;
+    of = p->pending[index];
+    if (of.transport != transport || !probe_is_call_id(msg->call_id, &mark) ||
+        !sip_ip_equal(&from->ip, &of.to.ip))
+        return;
+    release(p, index);
+    p->conf.on_answer(p->conf.arg, of.id, of.sent_us / 1000, msg, (uint32_t)(now_us - of.sent_us));
+}
+
+/* A copy of what was refused says which one it is about; one that is cut short tells at least the
+ * address. */
+static void on_refused(void *arg, enum sip_transport transport, const struct sip_addr *to,
+                       const char *bytes, size_t length)
+{
+    struct prober *p = arg;
+    struct probe_mark mark;
+    uint32_t index;
+
+    if (!probe_mark_find(bytes, length, &mark)) {
+        fail_all(p, transport, to, p->conf.on_refusal);
+        return;
+    }
+    index = find(p, &mark);
+    if (index != UINT32_MAX && is_to(&p->pending[index], transport, to))
+        fail(p, index, p->conf.on_refusal);
+}
+
+static void on_broken(void *arg, enum sip_transport transport, const struct sip_addr *to)
+{
+    struct prober *p = arg;
+
+    fail_all(p, transport, to, p->conf.on_silence);
+}
+
+/* Those whose time is over. */
+static void on_timer(void *arg)
+{
+    struct prober *p = arg;
+    uint64_t now_ms = probe_now_us() / 1000, when;
+    uint32_t index;
+
+    p->slept = !p->slept && now_ms > p->timer_ms + PROBE_SLEPT_MS;
+    p->timer_ms = UINT64_MAX;
+    while (!p->slept && heap_first(&p->deadlines, &index, &when) && when <= now_ms) {
+        const struct pending over = p->pending[index];
+
+        if (over.transport == SIP_TRANSPORT_TCP)
+            probe_tcp_silent(p->tcp, &over.to, over.sent_us);
+        fail(p, index, p->conf.on_silence);
+    }
+    if (heap_first(&p->deadlines, &index, &when)) /* after a sleep answers come first */
+        arm(p, now_ms, when);
 }
 
 struct prober *prober_new(struct loop *loop, const struct prober_conf *conf)
 {
     struct prober *p = calloc(1, sizeof(*p));
+    const struct probe_wire wire = {
+        .on_message = on_message, .on_refused = on_refused, .on_broken = on_broken, .arg = p};
 
     if (p == NULL)
         return NULL;
-    p->loop = loop;
     p->conf = *conf;
     p->timer_ms = UINT64_MAX;
-    for (int i = 0; i < FAMILIES; i++)
-        p->doors[i] = (struct door){.fd = -1, .prober = p};
+    p->udp = probe_udp_new(loop, &wire);
+    p->tcp = probe_tcp_new(loop, &wire);
     p->timer = loop_timer_new(loop, on_timer, p);
-    if (p->timer == NULL || getrandom(&p->key, sizeof(p->key), 0) != sizeof(p->key)) {
+    if (p->udp == NULL || p->tcp == NULL || p->timer == NULL ||
+        getrandom(&p->key, sizeof(p->key), 0) != sizeof(p->key)) {
         prober_free(p);
         return NULL;
     }
@@ -125,8 +194,8 @@ void prober_free(struct prober *p)
 {
     if (p == NULL)
         return;
-    for (int i = 0; i < FAMILIES; i++)
-        close_door(&p->doors[i]);
+    probe_udp_free(p->udp);
+    probe_tcp_free(p->tcp);
     loop_event_free(p->timer);
     heap_done(&p->deadlines);
     free(p->pending);
@@ -140,210 +209,22 @@ void prober_from(struct prober *p, const struct sip_ip *node)
     p->has_node = node != NULL;
     if (node != NULL)
         p->node = *node;
-    for (int i = 0; i < FAMILIES; i++)
-        close_door(&p->doors[i]);
+    probe_udp_from(p->udp, node);
+    probe_tcp_from(p->tcp, node);
     for (uint32_t i = 0; i < p->n_pending; i++) {
         if (p->pending[i].nonce != 0)
             release(p, i);
     }
 }
 
-/* Where a pending probe is whose branch this is; UINT32_MAX: none of ours. */
-static uint32_t find(const struct prober *p, struct sip_slice branch)
+void prober_want(struct prober *p, const struct sip_addr *to)
 {
-    char text[NONCE_LENGTH + INDEX_LENGTH + 1];
-    unsigned long index;
-    uint64_t nonce;
-
-    if (branch.length != BRANCH_LENGTH + NONCE_LENGTH + INDEX_LENGTH ||
-        memcmp(branch.at, BRANCH, BRANCH_LENGTH) != 0)
-        return UINT32_MAX;
-    memcpy(text, branch.at + BRANCH_LENGTH, NONCE_LENGTH + INDEX_LENGTH);
-    text[NONCE_LENGTH + INDEX_LENGTH] = '\0';
-    index = strtoul(text + NONCE_LENGTH, NULL, 16);
-    text[NONCE_LENGTH] = '\0';
-    nonce = strtoull(text, NULL, 16);
-    if (nonce == 0 || index >= p->n_pending || p->pending[index].nonce != nonce)
-        return UINT32_MAX;
-    return (uint32_t)index;
+    probe_tcp_want(p->tcp, to);
 }
 
-/* The Call-ID begins with the nonce's complement. */
-static bool is_call_id(struct sip_slice call_id, uint64_t nonce)
+void prober_drop_unwanted(struct prober *p)
 {
-    char text[NONCE_LENGTH + 1];
-
-    snprintf(text, sizeof(text), "%016" PRIx64, ~nonce);
-    return call_id.length > NONCE_LENGTH && memcmp(call_id.at, text, NONCE_LENGTH) == 0;
-}
-
-static void take_answer(struct prober *p, size_t length, const struct sip_addr *from)
-{
-    const struct sip_msg *msg = &p->msg;
-    uint64_t now_us = probe_now_us();
-    struct pending of;
-    uint32_t index;
-
-    sip_msg_index(p->datagram, length, &p->msg);
-    if (msg->kind != SIP_RESPONSE || !msg->via_ok || msg->status < 200)
-        return;
-    index = find(p, msg->top_via.branch);
-    if (index == UINT32_MAX)
-        return;
-    of = p->pending[index];
-    if (!is_call_id(msg->call_id, of.nonce) || !sip_ip_equal(&from->ip, &of.to.ip))
-        return;
-    release(p, index);
-    p->conf.on_answer(p->conf.arg, of.id, of.sent_us / 1000, msg, (uint32_t)(now_us - of.sent_us));
-}
-
-static void refuse(struct prober *p, uint32_t index)
-{
-    struct pending of = p->pending[index];
-
-    release(p, index);
-    p->conf.on_refusal(p->conf.arg, of.id, of.sent_us / 1000);
-}
-
-/* Whom an ICMP error is about: its copy of our datagram says it; one that is cut short tells at
- * least the address. */
-static void take_refusal(struct prober *p, size_t length, const struct sip_addr *to)
-{
-    const char *at = memmem(p->datagram, length, BRANCH, BRANCH_LENGTH);
-    size_t left = at == NULL ? 0 : length - (size_t)(at - p->datagram);
-    uint32_t whole = BRANCH_LENGTH + NONCE_LENGTH + INDEX_LENGTH;
-
-    if (left >= whole) {
-        uint32_t index = find(p, sip_slice(at, whole));
-
-        if (index != UINT32_MAX && sip_addr_equal(&p->pending[index].to, to))
-            refuse(p, index);
-        return;
-    }
-    for (uint32_t i = 0; i < p->n_pending; i++) {
-        if (p->pending[i].nonce != 0 && sip_addr_equal(&p->pending[i].to, to))
-            refuse(p, i);
-    }
-}
-
-/* Whether an error says that nobody is there; others (a path's MTU) say nothing about that. */
-static bool is_unreachable(struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-        struct sock_extended_err error;
-
-        if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
-            !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
-            continue;
-        memcpy(&error, CMSG_DATA(c), sizeof(error));
-        if (error.ee_origin == SO_EE_ORIGIN_ICMP)
-            return error.ee_type == ICMP_DEST_UNREACH && error.ee_code != ICMP_FRAG_NEEDED;
-        if (error.ee_origin == SO_EE_ORIGIN_ICMP6)
-            return error.ee_type == ICMP6_DST_UNREACH;
-    }
-    return false;
-}
-
-/* Reads one datagram, or one error's. False: there is none. */
-static bool read_one(struct door *door, int flags)
-{
-    struct prober *p = door->prober;
-    struct iovec iov = {.iov_base = p->datagram, .iov_len = sizeof(p->datagram)};
-    union address name;
-    char control[512];
-    struct msghdr msg = {.msg_name = &name,
-                         .msg_namelen = sizeof(name),
-                         .msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control,
-                         .msg_controllen = sizeof(control)};
-    struct sip_addr addr;
-    ssize_t length;
-
-    memset(&name, 0, sizeof(name));
-    length = recvmsg(door->fd, &msg, flags | MSG_DONTWAIT);
-    if (length < 0)
-        return errno != EAGAIN && errno != EWOULDBLOCK && (flags & MSG_ERRQUEUE) == 0;
-    addr = address_from_kernel(&name);
-    if ((flags & MSG_ERRQUEUE) == 0)
-        take_answer(p, (size_t)length, &addr);
-    else if (is_unreachable(&msg))
-        take_refusal(p, (size_t)length, &addr);
-    return true;
-}
-
-static void on_readable(void *arg)
-{
-    struct door *door = arg;
-
-    for (int i = 0; i < PROBE_BURST && door->fd >= 0 && read_one(door, MSG_ERRQUEUE); i++)
-        ;
-    for (int i = 0; i < PROBE_BURST && door->fd >= 0 && read_one(door, 0); i++)
-        ;
-}
-
-/* Those whose time is over. */
-static void on_timer(void *arg)
-{
-    struct prober *p = arg;
-    uint64_t now_ms = probe_now_us() / 1000, when;
-    uint32_t index;
-
-    p->timer_ms = UINT64_MAX;
-    for (int i = 0; i < FAMILIES; i++) { /* we may be late ourselves: answers first */
-        if (p->doors[i].fd >= 0)
-            on_readable(&p->doors[i]);
-    }
-    while (heap_first(&p->deadlines, &index, &when) && when <= now_ms) {
-        struct pending over = p->pending[index];
-
-        release(p, index);
-        p->conf.on_silence(p->conf.arg, over.id, over.sent_us / 1000);
-    }
-    if (heap_first(&p->deadlines, &index, &when))
-        arm(p, now_ms, when);
-}
-
-static int set(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
-}
-
-/* The socket of a family. 0, or a negative errno. Without FREEBIND: from an address that is not
- * here (yet) no answer could come back, and all backends would seem dead. */
-static int open_door(struct prober *p, int family)
-{
-    struct door *door = &p->doors[family];
-    struct sip_addr from = {.port = 0};
-    bool v4 = family == V4;
-    union address address;
-    socklen_t size = sizeof(address);
-    int status;
-
-    if (p->has_node && sip_ip_is_v4(&p->node) == v4)
-        from.ip = p->node;
-    else if (v4)
-        from.ip = sip_ip_from_v4((const uint8_t[4]){0});
-    door->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (door->fd < 0)
-        return -errno;
-    set(door->fd, SOL_SOCKET, SO_RCVBUF, PROBE_ROOM); /* as much of it as we get */
-    status = v4 ? set(door->fd, IPPROTO_IP, IP_RECVERR, 1)
-                : set(door->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-    if (status == 0 && !v4)
-        status = set(door->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    if (status == 0 && bind(door->fd, &address.any, address_to_kernel(&from, &address)) != 0)
-        status = -errno;
-    if (status == 0 && getsockname(door->fd, &address.any, &size) != 0)
-        status = -errno;
-    if (status == 0) {
-        door->from = address_from_kernel(&address);
-        door->reading = loop_watch(p->loop, door->fd, LOOP_READ, on_readable, door);
-        status = door->reading == NULL ? -ENOMEM : 0;
-    }
-    if (status != 0)
-        close_door(door);
-    return status;
+    probe_tcp_drop_unwanted(p->tcp);
 }
 
 /* A free place among the pending. 0, -ENOBUFS or -ENOMEM. */
@@ -384,116 +265,35 @@ static uint64_t make_nonce(struct prober *p)
     return nonce;
 }
 
-static int print(const struct sip_addr *from, const struct sip_addr *to, uint64_t nonce,
-                 uint32_t index, char ret_text[PROBE_TEXT_MAX])
+int prober_send(struct prober *p, uint32_t id, enum sip_transport transport,
+                const struct sip_addr *to, uint32_t timeout_ms)
 {
-    char host[SIP_IP_TEXT_MAX + 1], us[SIP_ADDR_TEXT_MAX + 1], them[SIP_ADDR_TEXT_MAX + 1];
-
-    host[sip_ip_print(&from->ip, host)] = '\0';
-    us[sip_addr_print(from, us)] = '\0';
-    them[sip_addr_print(to, them)] = '\0';
-    return snprintf(ret_text, PROBE_TEXT_MAX,
-                    "OPTIONS sip:%s SIP/2.0\r\n"
-                    "Via: SIP/2.0/UDP %s;rport;branch=" BRANCH "%016" PRIx64 "%08" PRIx32 "\r\n"
-                    "Max-Forwards: 70\r\n"
-                    "From: <sip:tandem@%s>;tag=%08" PRIx32 "\r\n"
-                    "To: <sip:%s>\r\n"
-                    "Call-ID: %016" PRIx64 "@%s\r\n"
-                    "CSeq: 1 OPTIONS\r\n"
-                    "Contact: <sip:tandem@%s>\r\n"
-                    "Accept: application/sdp\r\n"
-                    "User-Agent: tandem\r\n"
-                    "Content-Length: 0\r\n\r\n",
-                    them, us, nonce, index, host, (uint32_t)(nonce >> 16), them, ~nonce, host, us);
-}
-
-/*
- * Gives a datagram to the kernel. 0 also when that knows no way to the backend: nobody answers
- * then. A negative errno: it is we who cannot send (an address that is not ours), which says
- * nothing about the backend.
- */
-static int hand_over(int fd, const char *text, size_t length, const struct sip_addr *to)
-{
-    union address address;
-    socklen_t size = address_to_kernel(to, &address);
-
-    for (int i = 0; i < 3; i++) { /* an error of a probe before is reported here once */
-        if (sendto(fd, text, length, 0, &address.any, size) >= 0)
-            return 0;
-    }
-    return errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH ? 0 : -errno;
-}
-
-int prober_send(struct prober *p, uint32_t id, const struct sip_addr *to, uint32_t timeout_ms)
-{
-    int family = sip_ip_is_v4(&to->ip) ? V4 : V6;
-    struct door *door = &p->doors[family];
+    const bool tcp = transport == SIP_TRANSPORT_TCP;
     char text[PROBE_TEXT_MAX];
-    struct sip_addr from;
+    struct probe_mark mark;
     struct pending *pending;
-    uint32_t index;
-    int length, status = door->fd >= 0 ? 0 : open_door(p, family);
+    struct sip_addr from;
+    uint64_t now_us = probe_now_us();
+    size_t length;
+    int status = tcp ? probe_tcp_open(p->tcp, to, &from) : probe_udp_open(p->udp, to, &from);
 
     if (status == 0)
-        status = reserve(p, &index);
+        status = reserve(p, &mark.index);
     if (status != 0)
         return status;
-    from = door->from;
-    if (!p->has_node || sip_ip_is_v4(&p->node) != (family == V4)) {
-        from.ip = to->ip; /* the kernel's choice, for the answer's Via must lead back to us */
-        address_source(to, &from.ip);
-    }
-    pending = &p->pending[index];
-    *pending =
-        (struct pending){.nonce = make_nonce(p), .to = *to, .id = id, .sent_us = probe_now_us()};
-    length = print(&from, to, pending->nonce, index, text);
-    heap_set(&p->deadlines, index, pending->sent_us / 1000 + timeout_ms);
-    arm(p, pending->sent_us / 1000, pending->sent_us / 1000 + timeout_ms);
-    status = hand_over(door->fd, text, (size_t)length, to);
+    mark.nonce = make_nonce(p);
+    pending = &p->pending[mark.index];
+    *pending = (struct pending){.nonce = mark.nonce,
+                                .to = *to,
+                                .transport = (uint8_t)transport,
+                                .id = id,
+                                .sent_us = now_us};
+    heap_set(&p->deadlines, mark.index, now_us / 1000 + timeout_ms);
+    arm(p, now_us / 1000, now_us / 1000 + timeout_ms);
+    length = probe_print(transport, &from, to, &mark, text);
+    status =
+        tcp ? probe_tcp_send(p->tcp, to, text, length) : probe_udp_send(p->udp, to, text, length);
     if (status != 0)
-        release(p, index);
+        release(p, mark.index);
     return status;
-}
-
-static int64_t retry_after(const struct sip_msg *msg)
-{
-    const struct sip_field *field = sip_msg_first(msg, SIP_RETRY_AFTER);
-    struct sip_slice value;
-    uint64_t seconds;
-
-    if (field == NULL)
-        return -1;
-    value = sip_msg_value(msg, field); /* 18000;duration=3600, 120 (in a meeting) */
-    for (uint32_t i = 0; i < value.length; i++) {
-        if (value.at[i] == ';' || value.at[i] == '(')
-            value.length = i;
-    }
-    if (sip_slice_number(sip_slice_trim(value), UINT32_MAX, &seconds) != 0)
-        return -1;
-    return (int64_t)seconds;
-}
-
-/* Whether a text has another in it, in any case. */
-static bool has_text(struct sip_slice text, struct sip_slice part)
-{
-    for (uint32_t i = 0; i + part.length <= text.length; i++) {
-        if (sip_slice_equal_nocase(sip_slice(text.at + i, part.length), part))
-            return true;
-    }
-    return false;
-}
-
-void probe_read(const struct sip_msg *msg, const struct cfg_health *conf, uint32_t latency_us,
-                struct machine_answer *ret)
-{
-    struct sip_slice value = {NULL, 0};
-
-    if (conf->drain_header != NULL)
-        value = sip_msg_find_named(msg, sip_slice_of(conf->drain_header));
-    *ret = (struct machine_answer){
-        .status = msg->status,
-        .retry_after_s = retry_after(msg),
-        .latency_us = latency_us,
-        .drain = value.length > 0 &&
-                 (conf->drain_text == NULL || has_text(value, sip_slice_of(conf->drain_text)))};
 }

@@ -386,6 +386,45 @@ class Health(SystemTest):
         self.assertTrue(1 <= len(changes) <= 3, changes)
         self.assertLess(len(stream.unanswered()), 0.05 * len(stream.sent))
 
+    def test_9_over_tcp(self):
+        """Probes over TCP, one connection a backend: killed, restarted, frozen."""
+        lab = self.lab
+        for backend in lab.backends.values():
+            backend.stop()
+            backend.tcp = True
+            backend.start()
+        self.configure(passive=False, transport="tcp")
+        stream = Stream(lab, 100)
+        time.sleep(2)
+        connections = lab.net.shell("kam1", "ss -Htn state established sport = :5060").stdout
+        self.assertEqual(len(connections.strip().splitlines()), 1, connections)
+        died = time.monotonic()
+        lab.backends["kam1"].kill9()
+        reason = self.wait_state("kam1", "down")["reason"]
+        self.assertIn("refused (no connection)", reason)
+        time.sleep(1)
+        self.found(stream, died, BY_PROBES_S, f"kill -9, probes over TCP ({reason})")
+        begun = time.monotonic()
+        lab.backends["kam1"].start()
+        self.wait_state("kam1", "up")
+        back = time.monotonic() - begun
+        self.all_in()
+        stream, frozen = Stream(lab, 100), time.monotonic()
+        self.freeze("kam2", True)
+        try:
+            doubt = self.wait_state("kam2", "busy")["reason"]
+            reason = self.wait_state("kam2", "down")["reason"]
+            time.sleep(2)
+        finally:
+            self.freeze("kam2", False)
+        thawed = time.monotonic()
+        self.wait_state("kam2", "up")
+        self.say(f"it is back {back:.1f} s after its start; another one frozen: {doubt}; {reason}; "
+                 f"up {time.monotonic() - thawed:.1f} s after its end")
+        stream.stop()                                # what waited in its socket was answered late
+        self.assertEqual(stream.unanswered(), [])
+        self.assertEqual(stream.by(frozen + BY_PROBES_S, thawed)["kam2"], 0)
+
 
 if __name__ == "__main__":
     main()

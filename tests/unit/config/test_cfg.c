@@ -510,6 +510,7 @@ static void test_health(void **state)
 
     assert_true(cfg->pools[0].has_health);
     assert_int_equal(h->probe, CFG_PROBE_OPTIONS);
+    assert_int_equal(h->transport, SIP_TRANSPORT_TCP);
     assert_false(h->passive);
     assert_int_equal(h->interval_ms, 2000);
     assert_int_equal(h->fast_interval_ms, 100);
@@ -550,6 +551,7 @@ static void test_health_defaults(void **state)
 
     assert_true(cfg->pools[1].has_health);
     assert_int_equal(h->probe, CFG_PROBE_OPTIONS);
+    assert_int_equal(h->transport, SIP_TRANSPORT_UDP);
     assert_true(h->passive);
     assert_int_equal(h->interval_ms, 150);
     assert_int_equal(h->fast_interval_ms, 150); /* never above it */

@@ -3,132 +3,7 @@
  * Probes over real sockets on loopback: what is sent, which answers are believed, what silence and
  * a closed port become, and what a thousand backends a second cost.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "control/health/probe.h"
-
-enum { TIMEOUT_MS = 200, TEXT_MAX = 2048 };
-
-struct scene {
-    struct loop *loop;
-    struct prober *prober;
-    struct loop_event *alarm; /* so that loop_step returns */
-    int fd;                   /* a backend's */
-    struct sip_addr addr;
-    struct sockaddr_in peer; /* where the last probe came from */
-    uint32_t n_answers, n_silences, n_refusals;
-    uint32_t id;
-    uint64_t sent_ms;
-    struct machine_answer answer;
-    struct cfg_health conf;
-};
-
-static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip_msg *msg,
-                      uint32_t latency_us)
-{
-    struct scene *s = arg;
-
-    s->n_answers++;
-    s->id = id;
-    s->sent_ms = sent_ms;
-    probe_read(msg, &s->conf, latency_us, &s->answer);
-}
-
-static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
-{
-    struct scene *s = arg;
-
-    s->n_silences++;
-    s->id = id;
-    s->sent_ms = sent_ms;
-}
-
-static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
-{
-    struct scene *s = arg;
-
-    s->n_refusals++;
-    s->id = id;
-    s->sent_ms = sent_ms;
-}
-
-static void on_alarm(void *arg)
-{
-    (void)arg;
-}
-
-/* A socket on loopback at any port, and its address. */
-static int listen_at(const char *host, struct sip_addr *ret)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t size = sizeof(at);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(inet_pton(AF_INET, host, &at.sin_addr), 1);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
-    ret->ip = sip_ip_from_v4((const uint8_t *)&at.sin_addr);
-    ret->port = ntohs(at.sin_port);
-    return fd;
-}
-
-static void scene_make(struct scene *s)
-{
-    const struct prober_conf conf = {
-        .on_answer = on_answer, .on_silence = on_silence, .on_refusal = on_refusal, .arg = s};
-
-    memset(s, 0, sizeof(*s));
-    s->loop = loop_new();
-    assert_non_null(s->loop);
-    s->prober = prober_new(s->loop, &conf);
-    assert_non_null(s->prober);
-    s->alarm = loop_timer_new(s->loop, on_alarm, s);
-    s->fd = listen_at("127.0.0.1", &s->addr);
-}
-
-static void scene_done(struct scene *s)
-{
-    close(s->fd);
-    prober_free(s->prober);
-    loop_event_free(s->alarm);
-    loop_free(s->loop);
-}
-
-/* Lets the loop work for so long. */
-static void run(struct scene *s, uint32_t ms)
-{
-    uint64_t until = probe_now_us() + ms * 1000u;
-
-    while (probe_now_us() < until) {
-        loop_timer_start(s->alarm, 5);
-        loop_step(s->loop);
-    }
-}
-
-static void run_until(struct scene *s, const uint32_t *count)
-{
-    for (int i = 0; i < 400 && *count == 0; i++)
-        run(s, 5);
-    assert_int_equal(*count, 1);
-}
+#include "tests/unit/control/health/probe_scene.h"
 
 /* The probe that came, with a NUL behind. */
 static size_t receive(struct scene *s, char text[TEXT_MAX])
@@ -166,8 +41,8 @@ static void a_probe_is_a_whole_options_and_its_answer_is_told(void **context)
     uint64_t before = probe_now_us() / 1000;
 
     (void)context;
-    scene_make(&s);
-    assert_int_equal(prober_send(s.prober, 77, &s.addr, TIMEOUT_MS), 0);
+    scene_make(&s, SOCK_DGRAM);
+    assert_int_equal(prober_send(s.prober, 77, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     length = receive(&s, request);
     assert_int_equal(sip_msg_index(request, length, &msg), SIP_OK);
     assert_int_equal(msg.method, SIP_OPTIONS);
@@ -203,9 +78,9 @@ static void every_probe_has_a_branch_and_call_id_of_its_own(void **context)
     size_t length;
 
     (void)context;
-    scene_make(&s);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, TIMEOUT_MS), 0);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, TIMEOUT_MS), 0);
+    scene_make(&s, SOCK_DGRAM);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     length = receive(&s, first);
     sip_msg_index(first, length, &a);
     length = receive(&s, second);
@@ -224,9 +99,9 @@ static void other_answers_are_not_believed(void **context)
     int other;
 
     (void)context;
-    scene_make(&s);
-    other = listen_at("127.0.0.2", &elsewhere);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, TIMEOUT_MS), 0);
+    scene_make(&s, SOCK_DGRAM);
+    other = listen_at("127.0.0.2", SOCK_DGRAM, &elsewhere);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     receive(&s, request);
     answer_from(&s, other, request, "200 OK", ""); /* from another address */
     strcpy(forged, request);
@@ -253,10 +128,10 @@ static void silence_is_told_in_time_also_behind_longer_ones(void **context)
     uint64_t before, took_ms;
 
     (void)context;
-    scene_make(&s);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, 5000), 0);
+    scene_make(&s, SOCK_DGRAM);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, 5000), 0);
     before = probe_now_us();
-    assert_int_equal(prober_send(s.prober, 2, &s.addr, 100), 0);
+    assert_int_equal(prober_send(s.prober, 2, SIP_TRANSPORT_UDP, &s.addr, 100), 0);
     run_until(&s, &s.n_silences);
     took_ms = (probe_now_us() - before) / 1000;
     assert_int_equal(s.id, 2);
@@ -270,12 +145,12 @@ static void a_closed_port_refuses_at_once(void **context)
     struct sip_addr gone;
 
     (void)context;
-    scene_make(&s);
-    close(listen_at("127.0.0.1", &gone));
+    scene_make(&s, SOCK_DGRAM);
+    close(listen_at("127.0.0.1", SOCK_DGRAM, &gone));
     for (uint32_t i = 0; i < 5; i++) { /* each time, though the error of the one before waits */
         s.n_refusals = 0;
-        assert_int_equal(prober_send(s.prober, i, &gone, 5000), 0);
-        assert_int_equal(prober_send(s.prober, 100, &s.addr, 60000), 0);
+        assert_int_equal(prober_send(s.prober, i, SIP_TRANSPORT_UDP, &gone, 5000), 0);
+        assert_int_equal(prober_send(s.prober, 100, SIP_TRANSPORT_UDP, &s.addr, 60000), 0);
         run_until(&s, &s.n_refusals);
         assert_int_equal(s.id, i);
     }
@@ -290,20 +165,20 @@ static void probes_leave_from_the_node_address(void **context)
     struct scene s;
 
     (void)context;
-    scene_make(&s);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, 50), 0);
+    scene_make(&s, SOCK_DGRAM);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, 50), 0);
     receive(&s, request);
     prober_from(s.prober, &node);
     run(&s, 100);
     assert_int_equal(s.n_silences, 0); /* what was on its way is forgotten */
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, TIMEOUT_MS), 0);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     receive(&s, request);
     assert_int_equal(ntohl(s.peer.sin_addr.s_addr), 0x7f000009);
     assert_non_null(strstr(request, "Via: SIP/2.0/UDP 127.0.0.9:"));
     answer_from(&s, s.fd, request, "200 OK", "");
     run_until(&s, &s.n_answers);
     prober_from(s.prober, NULL);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, TIMEOUT_MS), 0);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     receive(&s, request);
     assert_int_equal(ntohl(s.peer.sin_addr.s_addr), 0x7f000001);
     scene_done(&s);
@@ -315,9 +190,9 @@ static void an_address_that_is_not_ours_is_our_fault(void **context)
     struct scene s;
 
     (void)context;
-    scene_make(&s);
+    scene_make(&s, SOCK_DGRAM);
     prober_from(s.prober, &node);
-    assert_int_equal(prober_send(s.prober, 1, &s.addr, 50), -EADDRNOTAVAIL);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, 50), -EADDRNOTAVAIL);
     run(&s, 100);
     assert_int_equal(s.n_silences + s.n_refusals, 0);
     scene_done(&s);
@@ -339,17 +214,17 @@ static void ipv6_works_alike(void **context)
         close(fd);
         skip(); /* a host without IPv6 */
     }
-    scene_make(&s);
+    scene_make(&s, SOCK_DGRAM);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
     addr.ip = sip_ip_from_v6(at.sin6_addr.s6_addr);
     addr.port = ntohs(at.sin6_port);
-    assert_int_equal(prober_send(s.prober, 1, &addr, 5000), 0);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &addr, 5000), 0);
     length = recv(fd, request, sizeof(request), 0);
     assert_true(length > 0);
     assert_int_equal(sip_msg_index(request, (size_t)length, &msg), SIP_OK);
     assert_true(sip_slice_equal(msg.top_via.host, sip_slice_of("[::1]")));
     close(fd);
-    assert_int_equal(prober_send(s.prober, 2, &addr, 5000), 0);
+    assert_int_equal(prober_send(s.prober, 2, SIP_TRANSPORT_UDP, &addr, 5000), 0);
     run_until(&s, &s.n_refusals);
     assert_int_equal(s.id, 2);
     scene_done(&s);
@@ -379,10 +254,10 @@ static void retry_after_and_drain_are_read(void **context)
         char request[TEXT_MAX];
         struct scene s;
 
-        scene_make(&s);
+        scene_make(&s, SOCK_DGRAM);
         s.conf.drain_header = "Reason";
         s.conf.drain_text = "draining";
-        assert_int_equal(prober_send(s.prober, i, &s.addr, 5000), 0);
+        assert_int_equal(prober_send(s.prober, i, SIP_TRANSPORT_UDP, &s.addr, 5000), 0);
         receive(&s, request);
         answer_from(&s, s.fd, request, rows[i].status, rows[i].more);
         run_until(&s, &s.n_answers);
@@ -407,15 +282,6 @@ static pid_t answerer(struct scene *s)
     return child;
 }
 
-static double cpu_ms(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e3 +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
-}
-
 static void a_thousand_a_second_cost_less_than_a_tenth_of_a_core(void **context)
 {
     struct scene s;
@@ -423,12 +289,12 @@ static void a_thousand_a_second_cost_less_than_a_tenth_of_a_core(void **context)
     double before, cost;
 
     (void)context;
-    scene_make(&s);
+    scene_make(&s, SOCK_DGRAM);
     prober_from(s.prober, &s.addr.ip); /* a node has one; else the kernel is asked for its choice */
     child = answerer(&s);
     before = cpu_ms();
     for (uint32_t i = 0; i < 1000; i++) { /* as they are spread over a second */
-        assert_int_equal(prober_send(s.prober, i, &s.addr, 5000), 0);
+        assert_int_equal(prober_send(s.prober, i, SIP_TRANSPORT_UDP, &s.addr, 5000), 0);
         if (i % 10 == 9)
             run(&s, 10);
     }

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections: see probe_tcp.h. One exists from the first message until either side closes it; what
+ * is to be sent waits in it until it is connected, the beginning of an answer until the rest came.
+ */
+#include "control/health/probe_tcp.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/address.h"
+#include "control/health/probe_text.h"
+
+enum { BUCKETS = 1024 };
+
+struct connection {
+    struct probe_tcp *tcp;
+    struct connection *next; /* of its bucket */
+    struct sip_addr to, from;
+    int fd;
+    int error; /* connect's own, told from the loop; 0: none */
+    bool connected, wanted;
+    uint64_t heard_us; /* when bytes came last; 0: never */
+    struct loop_event *event;
+    char *held; /* to be sent, until it is connected; then what is not a whole message yet */
+    size_t n_held;
+};
+
+struct probe_tcp {
+    struct loop *loop;
+    struct probe_wire wire;
+    bool has_node;
+    struct sip_ip node;
+    struct connection *buckets[BUCKETS];
+    struct connection *reading; /* whose messages are being told; NULL: it was closed meanwhile */
+    char buffer[PROBE_TCP_MESSAGE_MAX];
+    struct sip_msg msg;
+};
+
+static void on_event(void *arg);
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* FNV-1a: addresses are the configuration's, nobody chooses them to collide. */
+static struct connection **bucket_of(struct probe_tcp *t, const struct sip_addr *to)
+{
+    const unsigned char *bytes = (const unsigned char *)to;
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < sizeof(*to); i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return &t->buckets[hash % BUCKETS];
+}
+
+static struct connection *find(struct probe_tcp *t, const struct sip_addr *to)
+{
+    struct connection *c = *bucket_of(t, to);
+
+    while (c != NULL && !sip_addr_equal(&c->to, to))
+        c = c->next;
+    return c;
+}
+
+static int set(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
+}
+
+/* Ends a connection, without waiting for the other side if that is not there. */
+static void drop(struct connection *c, bool at_once)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    struct connection **at = bucket_of(c->tcp, &c->to);
+
+    while (*at != NULL && *at != c)
+        at = &(*at)->next;
+    if (*at == c)
+        *at = c->next;
+    if (c->tcp->reading == c)
+        c->tcp->reading = NULL;
+    loop_event_free(c->event);
+    if (at_once)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(c->fd);
+    free(c->held);
+    free(c);
+}
+
+static void drop_all(struct probe_tcp *t)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        while (t->buckets[i] != NULL)
+            drop(t->buckets[i], false);
+    }
+}
+
+struct probe_tcp *probe_tcp_new(struct loop *loop, const struct probe_wire *wire)
+{
+    struct probe_tcp *t = calloc(1, sizeof(*t));
+
+    if (t == NULL)
+        return NULL;
+    t->loop = loop;
+    t->wire = *wire;
+    return t;
+}
+
+void probe_tcp_free(struct probe_tcp *t)
+{
+    if (t == NULL)
+        return;
+    drop_all(t);
+    free(t);
+}
+
+void probe_tcp_from(struct probe_tcp *t, const struct sip_ip *node)
+{
+    t->has_node = node != NULL;
+    if (node != NULL)
+        t->node = *node;
+    drop_all(t);
+}
+
+void probe_tcp_want(struct probe_tcp *t, const struct sip_addr *to)
+{
+    struct connection *c = find(t, to);
+
+    if (c != NULL)
+        c->wanted = true;
+}
+
+void probe_tcp_drop_unwanted(struct probe_tcp *t)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        struct connection *c = t->buckets[i], *next;
+
+        for (; c != NULL; c = next) {
+            next = c->next;
+            if (!c->wanted)
+                drop(c, false);
+            else
+                c->wanted = false;
+        }
+    }
+}
+
+void probe_tcp_silent(struct probe_tcp *t, const struct sip_addr *to, uint64_t sent_us)
+{
+    struct connection *c = find(t, to);
+
+    if (c != NULL && c->heard_us < sent_us)
+        drop(c, true);
+}
+
+/* Whether an error says that nobody is there; what fails at once, without the other side's word,
+ * does so only on loopback. */
+static bool is_refusal(const struct connection *c, int error)
+{
+    return error == ECONNREFUSED ||
+           (c->error == 0 && (error == EHOSTUNREACH || error == ENETUNREACH));
+}
+
+/* Its address is ours, and it is on its way. 0, or a negative errno: we cannot send. */
+static int begin(struct connection *c)
+{
+    struct sip_addr from = {.port = 0};
+    union address address;
+    socklen_t size = address_to_kernel(&c->to, &address);
+    struct probe_tcp *t = c->tcp;
+    int status = set(c->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+
+    if (status == 0 && t->has_node && sip_ip_is_v4(&t->node) == sip_ip_is_v4(&c->to.ip)) {
+        from.ip = t->node;
+        set(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); /* connect chooses it, of more */
+        size = address_to_kernel(&from, &address);
+        if (bind(c->fd, &address.any, size) != 0)
+            status = -errno;
+        size = address_to_kernel(&c->to, &address);
+    }
+    if (status == 0 && connect(c->fd, &address.any, size) != 0 && errno != EINPROGRESS) {
+        if (errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH)
+            status = -errno;
+        c->error = errno;
+    }
+    if (status != 0)
+        return status;
+    size = sizeof(address);
+    if (getsockname(c->fd, &address.any, &size) != 0)
+        return -errno;
+    c->from = address_from_kernel(&address);
+    c->event = loop_watch(t->loop, c->fd, LOOP_WRITE, on_event, c);
+    return c->event == NULL ? -ENOMEM : 0;
+}
+
+int probe_tcp_open(struct probe_tcp *t, const struct sip_addr *to, struct sip_addr *ret_from)
+{
+    struct connection *c = find(t, to), **bucket = bucket_of(t, to);
+    int fd, status;
+
+    if (c != NULL) {
+        *ret_from = c->from;
+        return 0;
+    }
+    fd = socket(sip_ip_is_v4(&to->ip) ? AF_INET : AF_INET6,
+                SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *c = (struct connection){.tcp = t, .to = *to, .fd = fd, .wanted = true, .next = *bucket};
+    *bucket = c;
+    status = begin(c);
+    if (status != 0) {
+        drop(c, true);
+        return status;
+    }
+    *ret_from = c->from;
+    return 0;
+}
+
+/* Keeps bytes in the place of those held before. False: no memory. */
+static bool hold(struct connection *c, const char *bytes, size_t length)
+{
+    char *held = length == 0 ? NULL : malloc(length);
+
+    if (length > 0 && held == NULL)
+        return false;
+    if (length > 0)
+        memcpy(held, bytes, length);
+    free(c->held);
+    c->held = held;
+    c->n_held = length;
+    return true;
+}
+
+/* Half a message cannot be taken back: who does not read gets no more. */
+static bool put(struct connection *c, const char *bytes, size_t length)
+{
+    return length == 0 || send(c->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+int probe_tcp_send(struct probe_tcp *t, const struct sip_addr *to, const char *text, size_t length)
+{
+    struct connection *c = find(t, to);
+    char *grown;
+
+    if (c == NULL)
+        return -ENOTCONN;
+    if (c->connected) {
+        if (!put(c, text, length))
+            drop(c, true);
+        return 0; /* nobody answers then, and the next one finds out */
+    }
+    if (c->n_held + length > PROBE_TCP_HELD_MAX)
+        return 0;
+    grown = realloc(c->held, c->n_held + length);
+    if (grown == NULL)
+        return -ENOMEM;
+    memcpy(grown + c->n_held, text, length);
+    c->held = grown;
+    c->n_held += length;
+    return 0;
+}
+
+/* It is connected, or cannot be. */
+static void finish(struct connection *c)
+{
+    struct probe_tcp *t = c->tcp;
+    const struct sip_addr to = c->to;
+    int error = c->error;
+    socklen_t size = sizeof(error);
+    bool refused;
+
+    if (error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    refused = is_refusal(c, error);
+    if (error == 0) {
+        c->connected = true;
+        loop_event_free(c->event);
+        c->event = loop_watch(t->loop, c->fd, LOOP_READ, on_event, c);
+    }
+    if (error != 0 || c->event == NULL || !put(c, c->held, c->n_held))
+        drop(c, true);
+    else
+        hold(c, NULL, 0);
+    if (refused)
+        t->wire.on_refused(t->wire.arg, SIP_TRANSPORT_TCP, &to, NULL, 0);
+}
+
+static void break_off(struct connection *c)
+{
+    struct probe_tcp *t = c->tcp;
+    const struct sip_addr to = c->to;
+
+    drop(c, true);
+    t->wire.on_broken(t->wire.arg, SIP_TRANSPORT_TCP, &to);
+}
+
+/* Tells the messages in the buffer, and holds what is left. */
+static void take(struct connection *c, size_t length)
+{
+    struct probe_tcp *t = c->tcp;
+    const struct sip_addr to = c->to;
+    ssize_t cut = 1;
+    size_t at = 0;
+
+    t->reading = c;
+    while (t->reading == c && at < length &&
+           (cut = probe_cut(t->buffer + at, length - at, &t->msg)) > 0) {
+        at += (size_t)cut;
+        if (t->msg.kind != SIP_NONE)
+            t->wire.on_message(t->wire.arg, SIP_TRANSPORT_TCP, &to, &t->msg);
+    }
+    if (t->reading != c)
+        return;
+    t->reading = NULL;
+    if (cut < 0 || length - at == sizeof(t->buffer) || !hold(c, t->buffer + at, length - at))
+        break_off(c);
+}
+
+static void on_event(void *arg)
+{
+    struct connection *c = arg;
+    struct probe_tcp *t = c->tcp;
+    ssize_t length;
+
+    if (!c->connected) {
+        finish(c);
+        return;
+    }
+    if (c->n_held > 0)
+        memcpy(t->buffer, c->held, c->n_held);
+    length = recv(c->fd, t->buffer + c->n_held, sizeof(t->buffer) - c->n_held, 0);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length <= 0) { /* closed: the next message opens another one */
+        drop(c, false);
+        return;
+    }
+    c->heard_us = now_us();
+    take(c, c->n_held + (size_t)length);
+}
