@@ -92,7 +92,7 @@ def report(bench, case, times, judged):
 
 
 def run(bench):
-    config = tandem.write_config(bench)
+    config = tandem.write_config(bench.dir)
     for kind in KINDS[:1] if bench.quick else KINDS:
         pcap = bench.dir / f"{kind}.pcap"
         made = tandem.make_messages(bench, config, MESSAGES, kind, pcap)
