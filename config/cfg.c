@@ -358,6 +358,8 @@ static const char *dataplane_difference(const struct cfg_dataplane *a,
         return "memory";
     if (a->hugepages != b->hugepages)
         return "hugepages";
+    if (a->idle != b->idle)
+        return "idle";
     if (a->call_table != b->call_table)
         return "call_table";
     if (!same_text(a->socket, b->socket))

@@ -220,6 +220,7 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
         return ret;
     cfg->hugepages =
         raw->hugepages == NULL ? CFG_HUGEPAGES_AUTO : (enum cfg_hugepages) * raw->hugepages;
+    cfg->idle = raw->idle == NULL ? CFG_IDLE_ADAPTIVE : (enum cfg_idle) * raw->idle;
     cfg->call_table = raw->call_table == NULL ? SCHEMA_CALL_TABLE : *raw->call_table;
     ret = convert_number(cfg->call_table, SCHEMA_CALL_TABLE_MIN, SCHEMA_CALL_TABLE_MAX, "dataplane",
                          "call_table", ret_error);

@@ -12,6 +12,8 @@
 
 enum cfg_driver { CFG_AF_PACKET, CFG_AF_XDP, CFG_PCI, CFG_MEMIF, CFG_PCAP, CFG_NULL };
 enum cfg_zone { CFG_ZONE_BOTH, CFG_ZONE_OUTSIDE, CFG_ZONE_INSIDE };
+/* What a worker without traffic does: polls on, or sleeps for moments. */
+enum cfg_idle { CFG_IDLE_ADAPTIVE, CFG_IDLE_POLL };
 enum cfg_hugepages { CFG_HUGEPAGES_AUTO, CFG_HUGEPAGES_ON, CFG_HUGEPAGES_OFF };
 
 struct cfg_prefix {               /* 192.0.2.10/24: address and length, host bits kept */
@@ -37,6 +39,7 @@ struct cfg_dataplane {
     uint32_t n_workers;
     uint64_t memory_bytes;
     enum cfg_hugepages hugepages;
+    enum cfg_idle idle;
     uint64_t call_table;          /* entries */
     char *socket;                 /* default /run/tandem/dataplane.sock */
     char *user;                   /* whom to become after start; default: stay */

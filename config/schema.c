@@ -39,6 +39,7 @@ static const cyaml_strval_t zones[] = {
     {"outside", CFG_ZONE_OUTSIDE}, {"inside", CFG_ZONE_INSIDE}, {"both", CFG_ZONE_BOTH}};
 static const cyaml_strval_t hugepages[] = {
     {"auto", CFG_HUGEPAGES_AUTO}, {"on", CFG_HUGEPAGES_ON}, {"off", CFG_HUGEPAGES_OFF}};
+static const cyaml_strval_t idles[] = {{"adaptive", CFG_IDLE_ADAPTIVE}, {"poll", CFG_IDLE_POLL}};
 static const cyaml_strval_t transports[] = {
     {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS},
     {"ws", SIP_TRANSPORT_WS},   {"wss", SIP_TRANSPORT_WSS},
@@ -82,6 +83,7 @@ static const cyaml_schema_field_t dataplane_fields[] = {
                                n_workers, &number_value, 1, SCHEMA_WORKERS_MAX),
     CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct schema_dataplane, memory, 1, SCHEMA_TEXT_MAX),
     WORD_OPTIONAL("hugepages", struct schema_dataplane, hugepages, hugepages),
+    WORD_OPTIONAL("idle", struct schema_dataplane, idle, idles),
     CYAML_FIELD_UINT_PTR("call_table", OPTIONAL, struct schema_dataplane, call_table),
     CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_dataplane, socket, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("user", OPTIONAL, struct schema_dataplane, user, 1, SCHEMA_NAME_MAX),

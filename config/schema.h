@@ -124,6 +124,7 @@ struct schema_dataplane {
     uint32_t n_workers;
     char *memory;
     int *hugepages;                    /* enum cfg_hugepages */
+    int *idle;                         /* enum cfg_idle */
     uint64_t *call_table;
     char *socket, *user;
     struct schema_port *ports;

@@ -320,6 +320,7 @@ static json_t *port_json(const struct cfg_port *port)
 static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
 {
     static const char *const hugepages[] = {"auto", "on", "off"};
+    static const char *const idles[] = {"adaptive", "poll"};
     json_t *object = json_object(), *workers = json_array(), *ports = json_array();
 
     for (uint32_t i = 0; i < dataplane->n_workers; i++)
@@ -329,6 +330,7 @@ static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
     json_object_set_new(object, "workers", workers);
     json_object_set_new(object, "memory", bytes_json(dataplane->memory_bytes));
     json_object_set_new(object, "hugepages", json_string(word(hugepages, 3, dataplane->hugepages)));
+    json_object_set_new(object, "idle", json_string(word(idles, 2, dataplane->idle)));
     json_object_set_new(object, "call_table", json_integer((json_int_t)dataplane->call_table));
     json_object_set_new(object, "socket", text_json(dataplane->socket));
     json_object_set_new(object, "user", text_json(dataplane->user));

@@ -38,7 +38,9 @@ struct worker {
     uint32_t index;
     bool yields;
     bool main_has_work;      /* this loop gave main something */
-    uint64_t began;          /* to run, by the time stamp counter */
+    uint64_t began;          /* to run, by the time stamp counter… */
+    uint64_t worked;         /* …and had something to do last, since then */
+    uint64_t pause_after, sleep_after; /* cycles without work */
     uint16_t ip_id, id_step; /* of our datagrams: see io_tx_id_step */
     struct io_tx *tx;
     struct io_reassembly *reassembly;

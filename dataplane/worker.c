@@ -7,13 +7,24 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <rte_random.h>
 
 #include "dataplane/stages.h"
+
+/* Of `idle: adaptive`. A message that comes while a worker sleeps waits SLEEP_NS at most, and what
+ * the kernel takes to wake it (5 us here); in that time rings of 1,024 frames do not run over at 10
+ * million a second. */
+enum {
+    PAUSE_AFTER_US = 10,  /* without work: then polling gives the core's other thread room… */
+    SLEEP_AFTER_US = 200, /* …and then it is not worth a core */
+    SLEEP_NS = 50000,
+};
 
 /* What never changes of what each job asks proxy/, and where each port's messages get buffers. */
 static void prepare(struct worker *w)
@@ -42,6 +53,8 @@ struct worker *worker_new(struct worker_shared *shared, uint32_t index, bool yie
     w->shared = shared;
     w->index = index;
     w->yields = yields;
+    w->pause_after = rte_get_tsc_hz() / 1000000 * PAUSE_AFTER_US;
+    w->sleep_after = rte_get_tsc_hz() / 1000000 * SLEEP_AFTER_US;
     w->id_step = (uint16_t)io_tx_id_step(shared->n_workers);
     w->ip_id = (uint16_t)(rte_rand() / w->id_step * w->id_step + index);
     w->counters = counters_block(h, 1 + index);
@@ -133,22 +146,46 @@ static void transmit(struct worker *w)
 
 /* ---- The loop ---- */
 
-/* Lets the other worker of this CPU run. Away, it reads nothing: it holds up no swap. */
-static void yield(struct worker *w)
+/* Away, a worker reads nothing of main's: it holds up no swap. */
+static void leave(struct worker *w, bool sleep)
 {
+    const struct timespec moment = {.tv_nsec = SLEEP_NS};
+
     publish_offline(w->shared->publish, w->index);
-    sched_yield();
+    if (sleep)
+        nanosleep(&moment, NULL);
+    else
+        sched_yield();
     publish_online(w->shared->publish, w->index);
 }
 
-/* Ends a turn, which began when the last one ended. What others took of the CPU while we yielded is
- * idle time: only idle turns yield. */
+/* The end of a turn without work, `idle` cycles after the last one with some: lets the other worker
+ * of this CPU run; sleeps when that is configured. */
+static void rest(struct worker *w, uint64_t idle)
+{
+    bool sleeps = w->shared->sleeps;
+
+    if (sleeps && idle > w->sleep_after)
+        leave(w, true);
+    else if (w->yields)
+        leave(w, false);
+    else if (sleeps && idle > w->pause_after)
+        rte_pause();
+}
+
+/* Ends a turn, which began when the last one ended, and rests after an idle one. What others took
+ * of the CPU meanwhile is idle time. */
 static void keep_time(struct worker *w, bool busy)
 {
     uint64_t now = rte_rdtsc() - w->began;
 
-    if (busy)
+    if (busy) {
         worker_count(w, COUNTER_BUSY_CYCLES, now - w->counters[COUNTER_CYCLES]);
+        w->worked = now;
+    } else {
+        rest(w, now - w->worked);
+        now = rte_rdtsc() - w->began;
+    }
     counters_set(&w->counters[COUNTER_CYCLES], now);
 }
 
@@ -186,8 +223,6 @@ int worker_run(void *worker)
         if (w->main_has_work)
             io_exception_wake(shared->exception);
         publish_quiescent(shared->publish, w->index);
-        if (n == 0 && w->yields)
-            yield(w);
         keep_time(w, n > 0);
     }
     publish_offline(shared->publish, w->index);

@@ -19,6 +19,7 @@ struct worker_shared {
     const struct io_port *ports;
     uint32_t n_ports;
     uint32_t n_workers;
+    bool sleeps; /* workers do, for moments, when there is no traffic */
     struct publish *publish;
     struct io_exception *exception;
     struct io_fragments *fragments;

@@ -32,6 +32,7 @@ static void test_dataplane_values(void **state)
     assert_int_equal(d->workers[0] | d->workers[1], 0);
     assert_int_equal(d->memory_bytes, 128 << 20);
     assert_int_equal(d->hugepages, CFG_HUGEPAGES_OFF);
+    assert_int_equal(d->idle, CFG_IDLE_POLL);
     assert_int_equal(d->call_table, 4096);
     assert_string_equal(d->socket, "/run/t/d.sock");
     assert_string_equal(d->user, "nobody");
@@ -221,6 +222,7 @@ static void test_defaults(void **state)
     assert_int_equal(cfg->dataplane.workers[0], sysconf(_SC_NPROCESSORS_CONF) - 1);
     assert_int_equal(cfg->dataplane.memory_bytes, 256 << 20);
     assert_int_equal(cfg->dataplane.hugepages, CFG_HUGEPAGES_AUTO);
+    assert_int_equal(cfg->dataplane.idle, CFG_IDLE_ADAPTIVE);
     assert_int_equal(cfg->dataplane.call_table, 1000000);
     assert_string_equal(cfg->dataplane.socket, "/run/tandem/dataplane.sock");
     assert_null(cfg->dataplane.user);
@@ -399,6 +401,7 @@ static void change_dataplane(struct cfg *cfg, uint32_t which)
     case 11: d->ports[0].frame_size++; break;
     case 12: d->ports[0].addresses[1].length--; break;
     case 13: d->ports[1].gateways[0].bytes[15]++; break;
+    case 14: d->idle = CFG_IDLE_ADAPTIVE; break;
     default: fail();
     }
 }
@@ -421,6 +424,7 @@ static void test_same_dataplane(void **state)
         "dataplane.ports[0].frame_size",
         "dataplane.ports[0].addresses",
         "dataplane.ports[1].gateway",
+        "dataplane.idle",
     };
     struct cfg *cfg = sample_load("good.yaml");
     char key[160] = "untouched";
