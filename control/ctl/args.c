@@ -53,7 +53,8 @@ const char args_usage[] =
     "                    they came and as they left, with what was done and why as a comment; all\n"
     "                    of them or those of one Call-ID; until Ctrl-C, or N messages have come.\n"
     "                    Frames that were lost, since reading them took too long, are reported\n"
-    "B: NAME or POOL/NAME. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
+    "B: NAME or POOL/NAME; of one that DNS resolves, all its members, those to come too, or\n"
+    "NAME@ADDRESS:PORT, one of them. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
 
 static const char *const SHOWS[] = {"backends", "services", "stats",     "calls",

@@ -263,6 +263,25 @@ static void answers_that_do_not_come_change_nothing(void **context)
     teardown(&s);
 }
 
+/* Nor does a start without DNS bring back who had left; an answer does, later too. */
+static void who_left_stays_away_over_a_restart(void **context)
+{
+    struct scene s;
+
+    (void)context;
+    setup(&s, KAM);
+    first_answer(&s, "0/0 10.0.0.11 5060, 0/0 10.0.0.12 5060");
+    answer_next(&s, "0/0 10.0.0.12 5060");
+    end(&s);
+    begin(&s);
+    assert_offered(&s, "kam@10.0.0.12:5060:100:up (kam@10.0.0.11:5060:100:draining)");
+    assert_int_equal(fake_ask(&s.fake, s.reload, PLAN_FILE, "", 0).status, RELOAD_DONE);
+    assert_offered(&s, "kam@10.0.0.12:5060:100:up (kam@10.0.0.11:5060:100:draining)");
+    first_answer(&s, "0/0 10.0.0.11 5060, 0/0 10.0.0.12 5060");
+    assert_offered(&s, "kam@10.0.0.11:5060:100:up kam@10.0.0.12:5060:100:up");
+    teardown(&s);
+}
+
 /* A reload waits for what DNS says of its new names, so that they begin with their members. */
 static void reload_waits_for_new_names(void **context)
 {
@@ -490,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_come_and_go),
         cmocka_unit_test(answers_that_do_not_come_change_nothing),
+        cmocka_unit_test(who_left_stays_away_over_a_restart),
         cmocka_unit_test(reload_waits_for_new_names),
         cmocka_unit_test(records_become_weights),
         cmocka_unit_test(who_collides_is_left_out),
