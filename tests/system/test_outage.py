@@ -20,7 +20,9 @@ sys.dont_write_bytecode = True
 
 from harness import DRIVER, SystemTest, main, wait_for            # noqa: E402
 from lab.dispatcher import Dispatcher                             # noqa: E402
-from load import HOLD_MS, LAB, SIX, Load, Story, Wire, probed_from, spread   # noqa: E402
+from load import (HOLD_MS, LAB, RATE, SIX, Load, Story, Wire,     # noqa: E402
+                  probed_from, spread)
+from sip import Peer                                              # noqa: E402
 
 LONG = os.environ.get("TANDEM_LONG") == "1"
 DEAD_S = 105 if LONG else 4        # how long a killed backend stays away
@@ -458,6 +460,44 @@ class Outage(Kill):
         self.assertGreaterEqual(generations, RELOADS)
         for which in (1, 2):
             self.assertLess(sizes[-1][which], sizes[0][which] * 1.05, sizes)
+
+    def test_9_all_down(self):
+        """Nobody is left: 503 and Retry-After at once, and who is asked says why. It recovers."""
+        lab = self.lab
+        load = Load(self, "down", hold_ms=3000)
+        time.sleep(4)
+        for name in lab.backends:
+            self.stop_wire(name)
+        gone = time.time()
+        wait_for(lambda: all(b["state"] == "down" for b in self.backends().values()), 10,
+                 "all to be down")
+        down = time.time()
+        reasons = {b["reason"].partition(" since")[0] for b in self.backends().values()}
+        with Peer(lab, "caller", address=self.address("caller")) as caller:
+            answers, waits = [], []
+            for _ in range(20):
+                begun = time.monotonic()
+                answers.append(caller.final(caller.options()))
+                waits.append(1000 * (time.monotonic() - begun))
+        for name in lab.backends:
+            self.stop_wire(name, up=True)
+        up = time.time()
+        self.all_well()
+        well, placed = time.time(), load.created()
+        time.sleep(3)
+        outcome = load.end()
+        late = {call for call in outcome.lost if int(call.partition("-")[0]) > placed + RATE}
+        self.say(f"all down after {down - gone:.1f} s ({'; '.join(reasons)}); 503, Retry-After "
+                 f"{answers[0].get('retry-after')} after {max(waits):.1f} ms at most; all up again "
+                 f"{well - up:.1f} s after they were there; {outcome.failed} of {outcome.placed} "
+                 f"calls failed in {well - gone:.1f} s, of {outcome.placed - placed - RATE} begun "
+                 f"later {len(late)}")
+        self.assertEqual({answer and answer.status for answer in answers}, {503})
+        self.assertTrue(all(answer.get("retry-after") for answer in answers))
+        self.assertLess(max(waits), 400)                  # before the first retransmission
+        self.assertTrue(all(reasons), reasons)
+        self.assertEqual(late, set(), outcome.errors)
+        self.assertEqual(outcome.failed, len(outcome.lost), outcome.errors)
 
 
 if __name__ == "__main__":
