@@ -24,7 +24,7 @@ static uint64_t greater(uint64_t a, uint64_t b)
 static uint64_t hold_ms(const struct machine *m)
 {
     if (m->flaps < 2)
-        return 0;
+        return m->eject_until_ms != 0 ? MACHINE_HOLD_EJECTED_MS : 0;
     if (m->flaps > 5)
         return MACHINE_HOLD_MAX_MS;
     return smaller((uint64_t)MACHINE_HOLD_MS << (m->flaps - 2), MACHINE_HOLD_MAX_MS);
@@ -120,6 +120,8 @@ static void failed(struct machine *m, const struct cfg_health *conf, uint64_t no
         m->failing_ms = sent_ms;
     if (m->failures < UINT32_MAX)
         m->failures++;
+    if (m->down && m->eject_until_ms != 0 && m->successes > 0 && m->flaps < 2)
+        m->flaps = 2;
     m->successes = 0;
     m->well = false;
     m->failure = (uint8_t)how;

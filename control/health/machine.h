@@ -13,7 +13,8 @@
  *   ejected   passive detection took it out for a while → busy, and one failed probe is enough then
  *
  * Flaps are damped: who went down again less than MACHINE_FLAP_MS after it had come back must
- * answer without a break for MACHINE_HOLD_MS, twice that the next time, and so on. Nor is it
+ * answer without a break for MACHINE_HOLD_MS, twice that the next time, and so on; who is down and
+ * ejected, for MACHINE_HOLD_EJECTED_MS, and who breaks off meanwhile has flapped. Nor is it
  * doubted in that time, nor whoever was doubted wrongly: their probes' own time is waited for.
  *
  * A probe is late after half of fast_interval (all of it, for who is not doubted), or four times
@@ -31,6 +32,7 @@ enum {
     MACHINE_FLAP_MS = 60000,          /* up for so long: what was before is forgotten */
     MACHINE_LATE_SHARE = 2,           /* of fast_interval: half of it is late… */
     MACHINE_LATE_TIMES = 4,           /* …or so many times the latency */
+    MACHINE_HOLD_EJECTED_MS = 3000,   /* of one that both traffic and probes found ill */
     MACHINE_HOLD_MS = 10000,          /* of the second time */
     MACHINE_HOLD_MAX_MS = 60000,
     MACHINE_BUSY_MAX_MS = 600000,     /* a longer Retry-After is not believed */

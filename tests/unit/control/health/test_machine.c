@@ -194,6 +194,43 @@ static void flapping_is_damped(void **context)
     }
 }
 
+/* Its traffic tells first, so it is ejected when it is found down, and while it comes back. */
+static void flapping_after_an_ejection_is_damped(void **context)
+{
+    (void)context;
+    for (uint32_t id = 0; id < 1000; id += 37) {
+        struct play p;
+
+        play_make(&p, flaps_each_second);
+        machine_init(&p.machine, id, &p.conf, p.now_ms);
+        play(&p, 10001);
+        machine_eject(&p.machine, &p.conf, p.now_ms, 10000, "calls without any answer");
+        play(&p, 70000);
+        assert_in_range(p.n_changes, 1, 2); /* busy was one, too */
+        play(&p, 70000 + MACHINE_HOLD_MS + 3000);
+        assert_int_equal(p.machine.state, LB_UP);
+    }
+}
+
+/* Neither did it flap, nor is it believed at the first word. */
+static void ejected_and_down_is_back_after_some_seconds(void **context)
+{
+    struct play p;
+
+    (void)context;
+    play_make(&p, gone_10s_to_20s);
+    p.alone = true;
+    play(&p, 10300);
+    machine_eject(&p.machine, &p.conf, p.now_ms, 60000, "calls without any answer");
+    play(&p, 40000);
+    assert_int_equal(p.n_changes, 2);
+    assert_int_equal(p.changes[0].state, LB_DOWN);
+    assert_int_equal(p.changes[1].state, LB_BUSY);
+    assert_in_range(p.changes[1].at_ms, 20000 + MACHINE_HOLD_EJECTED_MS,
+                    20000 + MACHINE_HOLD_EJECTED_MS + 2100);
+    assert_int_equal(p.machine.flaps, 1);
+}
+
 static void long_peace_forgives_flaps(void **context)
 {
     struct play p;
@@ -312,6 +349,8 @@ int main(void)
         cmocka_unit_test(comes_back_after_rise_probes_with_a_slow_start),
         cmocka_unit_test(wake_names_each_step_of_the_slow_start),
         cmocka_unit_test(flapping_is_damped),
+        cmocka_unit_test(flapping_after_an_ejection_is_damped),
+        cmocka_unit_test(ejected_and_down_is_back_after_some_seconds),
         cmocka_unit_test(long_peace_forgives_flaps),
         cmocka_unit_test(hold_doubles_and_is_bounded),
         cmocka_unit_test(an_answer_that_is_not_accepted_is_a_failure),
