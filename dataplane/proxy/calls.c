@@ -155,17 +155,18 @@ static void end_call(struct proxy_work *w)
         lb_call_change(w->in->calls, &w->call, LB_CALL_ENDED, w->in->now_s, w->in->counts);
 }
 
-static bool gives_up(const struct proxy_work *w)
+/* Whether the caller will ask no more when this has failed. */
+static bool is_last_word(const struct proxy_work *w)
 {
     if (w->msg->method == SIP_BYE)
         return w->msg->to_tag.length > 0;
-    return w->msg->method == SIP_CANCEL && w->call.state == LB_CALL_BEGUN &&
-           proxy_calls_is_transaction(w);
+    return (w->msg->method == SIP_INVITE || w->msg->method == SIP_CANCEL) &&
+           w->call.state == LB_CALL_BEGUN && proxy_calls_is_transaction(w);
 }
 
 void proxy_calls_refused(struct proxy_work *w)
 {
-    if (w->known && gives_up(w) && !live_backend(w, w->call_backend))
+    if (w->known && is_last_word(w) && !live_backend(w, w->call_backend))
         end_call(w);
 }
 

@@ -160,7 +160,7 @@ bool proxy_calls_stays(const struct proxy_work *w); /* that, CANCEL, ACK, or cha
 void proxy_calls_inward(struct proxy_work *w);
 void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w);
-/* A request that no backend gets: the caller is told so, and then a BYE or a CANCEL is the end. */
+/* A request that no backend gets: the caller is told so, which may be the end of a call. */
 void proxy_calls_refused(struct proxy_work *w);
 /* Mode direct, which sees what comes from outside only. The pool is entered. */
 void proxy_calls_direct_request(struct proxy_work *w);

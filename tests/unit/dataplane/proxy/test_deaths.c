@@ -186,14 +186,15 @@ static void test_taken_over(void **state)
     stage_free(stage);
 }
 
-/* Dialogs are not shared, or nobody lives: who hangs up is refused at once, and that is the end. */
+/* Dialogs are not shared, or nobody lives: what is refused at once may have been the last word. */
 static void test_refused(void **state)
 {
     static const struct message call[] = {{C, "INVITE", "1", false, 0},
                                           {V, "200 INVITE", "1", true, 0}};
     static const struct message invite[] = {{C, "INVITE", "1", false, 0}};
     static const struct message info = {C, "INFO", "2", true, 0}, bye = {C, "BYE", "3", true, 0},
-                                cancel = {C, "CANCEL", "1", false, 0};
+                                cancel = {C, "CANCEL", "1", false, 0},
+                                another = {C, "INVITE", "7", false, 0};
     struct stage_conf nobody = {.health = {LB_BUSY, LB_DOWN, LB_BUSY, LB_BUSY},
                                 .share = LB_SHARE_DIALOGS};
     struct stage *stage = stage_new(&well);
@@ -210,9 +211,17 @@ static void test_refused(void **state)
     stage = stage_new(&well);
     message_play(stage, invite, 1);
     stage_reload(stage, &nobody);
+    message_refused(stage, &another, PROXY_REPLY_503_NO_BACKEND);
+    assert_int_equal(message_ask(stage).call.state, LB_CALL_BEGUN);
     message_refused(stage, &cancel, PROXY_REPLY_503_NO_BACKEND);
     assert_int_equal(message_ask(stage).call.state, LB_CALL_ENDED);
+    stage_free(stage);
+
+    stage = stage_new(&well);
+    message_play(stage, invite, 1);
+    stage_reload(stage, &nobody);
     message_refused(stage, &invite[0], PROXY_REPLY_503_NO_BACKEND);
+    assert_int_equal(message_ask(stage).call.state, LB_CALL_ENDED);
     stage_free(stage);
 }
 
