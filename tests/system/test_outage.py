@@ -487,18 +487,22 @@ class Outage(Kill):
         well, placed = time.time(), load.created()
         time.sleep(3)
         outcome = load.end()
+        stories = self.stories(load).values()
+        again = min(story.begun for story in stories if story.begun > up)
         late = {call for call in outcome.lost if int(call.partition("-")[0]) > placed + RATE}
         self.say(f"all down after {down - gone:.1f} s ({'; '.join(reasons)}); 503, Retry-After "
-                 f"{answers[0].get('retry-after')} after {max(waits):.1f} ms at most; all up again "
-                 f"{well - up:.1f} s after they were there; {outcome.failed} of {outcome.placed} "
-                 f"calls failed in {well - gone:.1f} s, of {outcome.placed - placed - RATE} begun "
-                 f"later {len(late)}")
+                 f"{answers[0].get('retry-after')} after {max(waits):.1f} ms at most; calls again "
+                 f"{again - up:.1f} s after they were there, all in full after {well - up:.1f} s; "
+                 f"{outcome.failed} of {outcome.placed} calls failed, of "
+                 f"{outcome.placed - placed - RATE} begun then {len(late)}")
         self.assertEqual({answer and answer.status for answer in answers}, {503})
         self.assertTrue(all(answer.get("retry-after") for answer in answers))
         self.assertLess(max(waits), 400)                  # before the first retransmission
         self.assertTrue(all(reasons), reasons)
         self.assertEqual(late, set(), outcome.errors)
         self.assertEqual(outcome.failed, len(outcome.lost), outcome.errors)
+        wait_for(lambda: not any(b["calls"] for b in self.backends().values()), 5,
+                 "no call to be counted any more")
 
 
 if __name__ == "__main__":
