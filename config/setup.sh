@@ -15,12 +15,12 @@ packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
 packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
 
 # What the tests use besides: the other compiler, promtool, a NAT, ping, a look at the wire and at
-# files of what was seen there, a DNS server, an echo.
+# files of what was seen there, a DNS server, an echo, a count of instructions.
 packages_tests=(clang prometheus nftables iputils-ping tcpdump tshark kamailio-presence-modules knot
-    baresip-core)
+    baresip-core valgrind)
 
 # What perf/run measures against, and draws with.
-packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev gnuplot-nox valgrind)
+packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev gnuplot-nox)
 
 # What tests/run --fuzz builds with: the compiler, its fuzzing engine and sanitizers, and what turns
 # their addresses into lines.
