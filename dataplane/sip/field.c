@@ -110,7 +110,7 @@ const struct sip_field *sip_msg_first(const struct sip_msg *msg, enum sip_field_
 
 const struct sip_field *sip_msg_next(const struct sip_msg *msg, const struct sip_field *field)
 {
-    return field->next != 0 ? &msg->fields[field->next] : NULL;
+    return field->next != 0 ? &msg->fields[field->next - 1] : NULL;
 }
 
 struct sip_slice sip_msg_value(const struct sip_msg *msg, const struct sip_field *field)

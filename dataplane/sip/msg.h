@@ -97,7 +97,7 @@ struct sip_field {
     uint16_t value;        /* first byte of the value, leading white space skipped */
     uint16_t value_length; /* trailing white space and CRLF left out; folds are inside */
     uint8_t id;            /* enum sip_field_id */
-    uint8_t next;          /* index of the next field of this id; 0: none (0 is a first) */
+    uint8_t next;          /* index in fields + 1 of the next field of this id; 0: none */
 };
 
 struct sip_msg {
@@ -121,9 +121,9 @@ struct sip_msg {
     bool open_end; /* the datagram ended after a whole header line, without the empty
                       line and a body: let through, as proxies in the field do */
     bool via_ok;   /* top_via was parsed (also when a later fault set error) */
-    struct sip_via top_via;
-    uint8_t first[SIP_FIELD_COUNT]; /* index in fields + 1; 0: none */
-    struct sip_field fields[SIP_FIELDS_MAX];
+    uint8_t first[SIP_FIELD_COUNT];          /* index in fields + 1; 0: none */
+    struct sip_via top_via;                  /* all 0 unless via_ok */
+    struct sip_field fields[SIP_FIELDS_MAX]; /* n_fields of them */
 };
 
 /*

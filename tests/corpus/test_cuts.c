@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each message of the project's folders, and of the corpus beside it when that is there, cut at
- * every length, so that its last byte lies against an unreadable page: indexed, decided about as
- * from a phone and as from a backend, and what is to be sent is written. What must hold of any
+ * every length, so that its last byte lies against an unreadable page: indexed by each variant of
+ * the index alike, decided about as from a phone and as from a backend, and what is to be sent is
+ * written. What must hold of any
  * decision must hold of these; and half a message is never taken for a whole one.
  *
  * Usage: test_cuts FOREIGN-FOLDER OWN-FOLDER…
@@ -18,8 +19,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/sip/index.h"
 #include "tests/corpus/manifest.h"
 #include "tests/unit/dataplane/proxy/invariants.h"
+#include "tests/unit/dataplane/sip/same_msg.h"
 
 enum { PEERS = 2, MESSAGES_MIN = 100 };
 
@@ -72,12 +75,32 @@ static void check_half(const struct sip_msg *half, const struct sip_msg *whole, 
         assert_int_equal(half->error, SIP_OK);
 }
 
+/* Each variant that this processor runs says what the scalar one says. */
+static void check_variants(const char *at, size_t length)
+{
+    static struct sip_msg scalar, other;
+
+    sip_index_scalar(at, length, &scalar);
+    for (uint32_t i = 0; i < sip_index_variant_count; i++) {
+        const char *difference;
+
+        if (!sip_index_variants[i].runs_here())
+            continue;
+        memset(&other, 0x5a, sizeof(other));
+        sip_index_variants[i].index(at, length, &other);
+        difference = msg_difference(&scalar, &other);
+        if (difference != NULL)
+            fail_msg("%s differs in %s", sip_index_variants[i].name, difference);
+    }
+}
+
 static void cut(struct cuts *cuts, const char *bytes, size_t length, const struct sip_msg *whole)
 {
     static struct proxy_output first;
     char *at = cuts->end - length;
 
     memcpy(at, bytes, length);
+    check_variants(at, length);
     for (int i = 0; i < PEERS; i++) {
         struct stage *stage = cuts->stage[i];
 

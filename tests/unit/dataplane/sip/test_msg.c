@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of dataplane/sip/msg.c: RFC 3261 §7, §8.1.1, §18.3, §20; RFC 4475; RFC 5626 §4.4.1. */
-#include "dataplane/sip/msg.h"
-
+/* Tests of sip_msg_index (dataplane/sip/index*.c): RFC 3261 §7, §8.1.1, §18.3, §20; RFC 4475; RFC 5626 §4.4.1. */
+#include "dataplane/sip/index.h"
+#include "tests/unit/dataplane/sip/same_msg.h"
 #include "tests/unit/dataplane/sip/test_sip.h"
 
 #define VIA "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n"
@@ -132,6 +132,40 @@ static void test_errors(void **state)
     }
     for (int e = 0; e < SIP_ERROR_COUNT; e++)
         assert_true(seen[e]);
+}
+
+/* Each variant that this processor runs, at every cut of every case, says what the scalar one says
+ * and reads no byte more. */
+static void test_variants(void **state)
+{
+    uint32_t ran = 0;
+
+    for (uint32_t v = 0; v < sip_index_variant_count; v++) {
+        const struct sip_index_variant *variant = &sip_index_variants[v];
+
+        if (!variant->runs_here())
+            continue;
+        ran++;
+        for (size_t i = 0; i < COUNT(cases); i++) {
+            struct guard guard = guard_new_text(cases[i].text);
+
+            for (size_t cut = 0; cut <= guard.length; cut++) {
+                char *at = memmove(guard.at + cut, cases[i].text, guard.length - cut);
+                struct sip_msg scalar, other;
+                const char *difference;
+
+                memset(&other, 0x5a, sizeof(other));
+                sip_index_scalar(at, guard.length - cut, &scalar);
+                variant->index(at, guard.length - cut, &other);
+                difference = msg_difference(&scalar, &other);
+                if (difference != NULL)
+                    fail_msg("%s, case %zu without %zu bytes: %s", variant->name, i, cut,
+                             difference);
+            }
+            guard_free(&guard);
+        }
+    }
+    assert_true(ran >= 1);
 }
 
 static void test_nul(void **state)
@@ -304,11 +338,11 @@ static void test_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_request), cmocka_unit_test(test_response),
-        cmocka_unit_test(test_goes_on), cmocka_unit_test(test_open_end),
-        cmocka_unit_test(test_cut),     cmocka_unit_test(test_many_fields),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_errors),      cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_nul),         cmocka_unit_test(test_request),
+        cmocka_unit_test(test_response),    cmocka_unit_test(test_goes_on),
+        cmocka_unit_test(test_open_end),    cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_many_fields), cmocka_unit_test(test_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

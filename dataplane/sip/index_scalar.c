@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index of a message: start-line, one pass over the header section, then the scalars out of
- * the fields it remembered. Faults are noted and passed over, so that a malformed request can be
- * answered; only the first is kept.
+ * The index of a message, byte by byte: start-line, one pass over the header section, then the
+ * scalars out of the fields it remembered. Faults are noted and passed over, so that a malformed
+ * request can be answered; only the first is kept. This is the meaning of sip_msg_index: the
+ * vector variants leave to it, piece by piece, whatever is not written in the usual way.
  */
-#include "dataplane/sip/msg.h"
+#include "dataplane/sip/index.h"
 
 #include <endian.h>
-#include <stddef.h>
 
 #include "dataplane/sip/uri.h"
 
@@ -15,29 +15,12 @@ static const uint64_t LOW_BITS = 0x0101010101010101;
 static const uint64_t HIGH_BITS = 0x8080808080808080;
 static const uint64_t CSEQ_MAX = 0x7fffffff;           /* RFC 3261 §8.1.1.5: below 2^31 */
 static const uint64_t CONTENT_LENGTH_MAX = 0x7fffffff; /* what int32_t holds */
-static const uint64_t MAX_FORWARDS_MAX = 255;          /* RFC 3261 §20.22 */
-
-/* What is left of the header section, and the last field of each id so far (index + 1). */
-struct scan {
-    struct sip_msg *msg;
-    const char *at;
-    const char *end;
-    uint8_t last[SIP_FIELD_COUNT];
-};
-
-enum line_kind { LINE_FIELD, LINE_EMPTY, LINE_CUT };
 
 struct line {
     struct sip_slice text; /* without its CRLF; folds inside */
     bool broken;           /* a CR that ends no line is inside, or a NUL without a backslash
                               before it (quoted-pair may hold one: RFC 4475 §3.1.1.2) */
 };
-
-static void fault(struct sip_msg *msg, enum sip_error error)
-{
-    if (msg->error == SIP_OK)
-        msg->error = (uint8_t)error;
-}
 
 static inline uint64_t zero_bytes(uint64_t word)
 {
@@ -64,10 +47,10 @@ static const char *find_break(const char *at, const char *end)
 }
 
 /*
- * Reads one line; with `folds`, the lines that continue it too. LINE_CUT when the bytes end before
- * a line feed: nothing is consumed then.
+ * Reads one line; with `folds`, the lines that continue it too. SIP_LINE_CUT when the bytes end
+ * before a line feed: nothing is consumed then.
  */
-static enum line_kind read_line(struct scan *scan, bool folds, struct line *ret)
+static enum sip_line_kind read_line(struct sip_scan *scan, bool folds, struct line *ret)
 {
     const char *start = scan->at, *at = start;
 
@@ -76,7 +59,7 @@ static enum line_kind read_line(struct scan *scan, bool folds, struct line *ret)
         const char *lf, *stop = find_break(at, scan->end);
 
         if (stop == scan->end || (*stop == '\r' && stop + 1 == scan->end))
-            return LINE_CUT;
+            return SIP_LINE_CUT;
         lf = *stop == '\r' ? stop + 1 : stop;
         if (*lf != '\n') {
             ret->broken |= *stop == '\r' || stop == start || stop[-1] != '\\';
@@ -88,7 +71,7 @@ static enum line_kind read_line(struct scan *scan, bool folds, struct line *ret)
             continue;
         ret->text = sip_slice(start, (uint32_t)(stop - start));
         scan->at = at;
-        return stop == start ? LINE_EMPTY : LINE_FIELD;
+        return stop == start ? SIP_LINE_EMPTY : SIP_LINE_FIELD;
     }
 }
 
@@ -127,15 +110,15 @@ static void parse_status_line(struct sip_msg *msg, struct sip_slice text)
     uint64_t status;
 
     if (!parse_version(sip_slice(text.at, space), &is_2_0) || !is_2_0)
-        fault(msg, SIP_ERR_VERSION);
+        sip_index_fault(msg, SIP_ERR_VERSION);
     if (rest.length > 0)
         rest = sip_slice(rest.at + 1, rest.length - 1);
     status_length = find_space(rest);
     if (status_length == rest.length)
-        fault(msg, SIP_ERR_START_LINE);
+        sip_index_fault(msg, SIP_ERR_START_LINE);
     rest.length = status_length;
     if (rest.length != 3 || sip_slice_number(rest, 699, &status) != 0 || status < 100)
-        fault(msg, SIP_ERR_STATUS);
+        sip_index_fault(msg, SIP_ERR_STATUS);
     else
         msg->status = (uint16_t)status;
 }
@@ -151,21 +134,21 @@ static void parse_request_line(struct sip_msg *msg, struct sip_slice text, uint3
     bool is_2_0 = false;
 
     if (!parse_version(sip_slice(text.at + version, text.length - version), &is_2_0))
-        fault(msg, SIP_ERR_START_LINE);
+        sip_index_fault(msg, SIP_ERR_START_LINE);
     else if (!is_2_0)
-        fault(msg, SIP_ERR_VERSION);
+        sip_index_fault(msg, SIP_ERR_VERSION);
     if (sip_slice_only(sip_slice(text.at, method), SIP_CHAR_TOKEN)) {
         msg->method_text = sip_slice(text.at, method);
         msg->method = (uint8_t)sip_method_parse(msg->method_text);
     } else {
-        fault(msg, SIP_ERR_START_LINE);
+        sip_index_fault(msg, SIP_ERR_START_LINE);
     }
     if (version > method + 2)
         uri = sip_slice(text.at + method + 1, version - method - 2);
     if (sip_slice_only(uri, SIP_CHAR_VISIBLE))
         msg->request_uri = uri;
     else
-        fault(msg, SIP_ERR_START_LINE);
+        sip_index_fault(msg, SIP_ERR_START_LINE);
 }
 
 /* Offset of the last word; white space after it was cut off before. */
@@ -195,13 +178,13 @@ static bool parse_start_line(struct sip_msg *msg, const struct line *line)
     } else if (word > 0 && begins_sip(sip_slice(trimmed.at + word, trimmed.length - word))) {
         msg->kind = SIP_REQUEST;
         if (trimmed.length != text.length)
-            fault(msg, SIP_ERR_START_LINE);
+            sip_index_fault(msg, SIP_ERR_START_LINE);
         parse_request_line(msg, trimmed, word);
     } else {
         return false;
     }
     if (line->broken)
-        fault(msg, SIP_ERR_START_LINE);
+        sip_index_fault(msg, SIP_ERR_START_LINE);
     return true;
 }
 
@@ -225,46 +208,33 @@ bool sip_msg_is_stun(const char *buf, size_t size)
            memcmp(buf + 4, cookie, sizeof(cookie)) == 0;
 }
 
-static void remember(struct scan *scan, enum sip_field_id id, const char *line,
-                     struct sip_slice value)
+static void remember(struct sip_scan *scan, struct sip_field field)
 {
     struct sip_msg *msg = scan->msg;
-    uint8_t index = msg->n_fields;
 
-    if (index == SIP_FIELDS_MAX) {
-        fault(msg, SIP_ERR_TOO_MANY_FIELDS);
+    if (msg->n_fields == SIP_FIELDS_MAX) {
+        sip_index_fault(msg, SIP_ERR_TOO_MANY_FIELDS);
         return;
     }
-    msg->fields[index] = (struct sip_field){
-        .line = (uint16_t)(line - msg->buf),
-        .value = (uint16_t)(value.at - msg->buf),
-        .value_length = (uint16_t)value.length,
-        .id = (uint8_t)id,
-    };
-    if (scan->last[id] == 0)
-        msg->first[id] = (uint8_t)(index + 1);
-    else
-        msg->fields[scan->last[id] - 1].next = index;
-    scan->last[id] = (uint8_t)(index + 1);
-    msg->n_fields++;
+    msg->fields[msg->n_fields++] = field;
 }
 
 /* header-name HCOLON header-value; HCOLON = *(SP / HTAB) ":" SWS */
-static void read_field(struct scan *scan, const struct line *line)
+static void read_field(struct sip_scan *scan, const struct line *line)
 {
     struct sip_slice text = line->text, name, value;
     enum sip_field_id id;
     uint32_t at = 0;
 
     if (line->broken)
-        fault(scan->msg, SIP_ERR_HEADER);
+        sip_index_fault(scan->msg, SIP_ERR_HEADER);
     while (at < text.length && sip_char_is(text.at[at], SIP_CHAR_TOKEN))
         at++;
     name = sip_slice(text.at, at);
     while (at < text.length && (text.at[at] == ' ' || text.at[at] == '\t'))
         at++;
     if (name.length == 0 || at == text.length || text.at[at] != ':') {
-        fault(scan->msg, SIP_ERR_HEADER);
+        sip_index_fault(scan->msg, SIP_ERR_HEADER);
         return;
     }
     id = sip_field_parse(name);
@@ -273,23 +243,22 @@ static void read_field(struct scan *scan, const struct line *line)
     value = sip_slice_trim(sip_slice(text.at + at + 1, text.length - at - 1));
     if (value.length == 0)
         value.at = text.at + at + 1;
-    remember(scan, id, text.at, value);
+    remember(scan, (struct sip_field){
+                       .line = (uint16_t)(text.at - scan->msg->buf),
+                       .value = (uint16_t)(value.at - scan->msg->buf),
+                       .value_length = (uint16_t)value.length,
+                       .id = (uint8_t)id,
+                   });
 }
 
-static void read_fields(struct scan *scan)
+enum sip_line_kind sip_index_line(struct sip_scan *scan)
 {
     struct line line;
-    enum line_kind kind;
+    enum sip_line_kind kind = read_line(scan, true, &line);
 
-    while ((kind = read_line(scan, true, &line)) == LINE_FIELD)
+    if (kind == SIP_LINE_FIELD)
         read_field(scan, &line);
-    if (kind == LINE_CUT) {
-        scan->msg->open_end = scan->at == scan->end;
-        if (!scan->msg->open_end)
-            fault(scan->msg, SIP_ERR_HEADER_END);
-        scan->at = scan->end;
-    }
-    scan->msg->body = (uint16_t)(scan->at - scan->msg->buf);
+    return kind;
 }
 
 /* The value of a field that may be there once; repeated with another value it is a fault. */
@@ -302,44 +271,68 @@ static bool single(struct sip_msg *msg, enum sip_field_id id, struct sip_slice *
     *ret = sip_msg_value(msg, field);
     while ((field = sip_msg_next(msg, field)) != NULL) {
         if (!sip_slice_equal(*ret, sip_msg_value(msg, field)))
-            fault(msg, SIP_ERR_DUPLICATE);
+            sip_index_fault(msg, SIP_ERR_DUPLICATE);
     }
     return true;
 }
 
-static void decode_via(struct sip_msg *msg)
+/* Joins the fields of each id. From the last one on, so that each finds the one behind it. */
+static void link_fields(struct sip_msg *msg)
+{
+    for (uint32_t i = msg->n_fields; i > 0; i--) {
+        struct sip_field *field = &msg->fields[i - 1];
+
+        field->next = msg->first[field->id];
+        msg->first[field->id] = (uint8_t)i;
+    }
+}
+
+void sip_index_headers_end(struct sip_scan *scan, enum sip_line_kind kind)
+{
+    struct sip_msg *msg = scan->msg;
+
+    if (kind == SIP_LINE_CUT) {
+        msg->open_end = scan->at == scan->end;
+        if (!msg->open_end)
+            sip_index_fault(msg, SIP_ERR_HEADER_END);
+        scan->at = scan->end;
+    }
+    msg->body = (uint16_t)(scan->at - msg->buf);
+    link_fields(msg);
+}
+
+void sip_index_via(struct sip_msg *msg)
 {
     const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
 
-    if (field == NULL)
-        fault(msg, SIP_ERR_MISSING);
-    else if (sip_via_parse(sip_msg_value(msg, field), &msg->top_via) != 0)
-        fault(msg, SIP_ERR_VIA);
-    else
-        msg->via_ok = true;
+    msg->via_ok = field != NULL && sip_via_parse(sip_msg_value(msg, field), &msg->top_via) == 0;
+    if (msg->via_ok)
+        return;
+    memset(&msg->top_via, 0, sizeof(msg->top_via));
+    sip_index_fault(msg, field == NULL ? SIP_ERR_MISSING : SIP_ERR_VIA);
 }
 
-static void decode_call_id(struct sip_msg *msg)
+void sip_index_call_id(struct sip_msg *msg)
 {
     struct sip_slice value;
 
     if (!single(msg, SIP_CALL_ID, &value))
-        fault(msg, SIP_ERR_MISSING);
+        sip_index_fault(msg, SIP_ERR_MISSING);
     else if (!sip_slice_only(value, SIP_CHAR_VISIBLE))
-        fault(msg, SIP_ERR_CALL_ID);
+        sip_index_fault(msg, SIP_ERR_CALL_ID);
     else
         msg->call_id = value;
 }
 
 /* CSeq = 1*DIGIT LWS Method */
-static void decode_cseq(struct sip_msg *msg)
+void sip_index_cseq(struct sip_msg *msg)
 {
     struct sip_slice value, method;
     uint32_t digits = 0;
     uint64_t number;
 
     if (!single(msg, SIP_CSEQ, &value)) {
-        fault(msg, SIP_ERR_MISSING);
+        sip_index_fault(msg, SIP_ERR_MISSING);
         return;
     }
     while (digits < value.length && sip_char_is(value.at[digits], SIP_CHAR_DIGIT))
@@ -347,7 +340,7 @@ static void decode_cseq(struct sip_msg *msg)
     method = sip_slice_trim(sip_slice(value.at + digits, value.length - digits));
     if (sip_slice_number(sip_slice(value.at, digits), CSEQ_MAX, &number) != 0 ||
         !sip_slice_only(method, SIP_CHAR_TOKEN) || method.at == value.at + digits) {
-        fault(msg, SIP_ERR_CSEQ);
+        sip_index_fault(msg, SIP_ERR_CSEQ);
         return;
     }
     msg->cseq = (uint32_t)number;
@@ -355,7 +348,7 @@ static void decode_cseq(struct sip_msg *msg)
         msg->method_text = method;
         msg->method = (uint8_t)sip_method_parse(method);
     } else if (!sip_slice_equal(method, msg->method_text)) {
-        fault(msg, SIP_ERR_CSEQ_METHOD);
+        sip_index_fault(msg, SIP_ERR_CSEQ_METHOD);
     }
 }
 
@@ -366,17 +359,27 @@ static void decode_address(struct sip_msg *msg, enum sip_field_id id, enum sip_e
     struct sip_slice value;
 
     if (!single(msg, id, &value)) {
-        fault(msg, SIP_ERR_MISSING);
+        sip_index_fault(msg, SIP_ERR_MISSING);
     } else if (sip_nameaddr_parse(value, &address) != 0 || address.rest.length > 0 ||
                sip_slice_equal(address.uri, sip_slice_of("*"))) {
-        fault(msg, error);
+        sip_index_fault(msg, error);
     } else {
         *ret_uri = address.uri;
         sip_param_find(address.params, sip_slice_of("tag"), ret_tag, NULL);
     }
 }
 
-static void decode_contact(struct sip_msg *msg)
+void sip_index_from(struct sip_msg *msg)
+{
+    decode_address(msg, SIP_FROM, SIP_ERR_FROM, &msg->from_uri, &msg->from_tag);
+}
+
+void sip_index_to(struct sip_msg *msg)
+{
+    decode_address(msg, SIP_TO, SIP_ERR_TO, &msg->to_uri, &msg->to_tag);
+}
+
+void sip_index_contact(struct sip_msg *msg)
 {
     const struct sip_field *field = sip_msg_first(msg, SIP_CONTACT);
     struct sip_nameaddr address;
@@ -385,81 +388,91 @@ static void decode_contact(struct sip_msg *msg)
     if (msg->kind == SIP_RESPONSE)
         return;
     if (field != NULL && sip_nameaddr_parse(sip_msg_value(msg, field), &address) != 0)
-        fault(msg, SIP_ERR_CONTACT);
+        sip_index_fault(msg, SIP_ERR_CONTACT);
 }
 
 /* A number that may be absent; equal numbers written differently count as different values. */
-static void decode_numbers(struct sip_msg *msg)
+void sip_index_max_forwards(struct sip_msg *msg)
 {
     struct sip_slice value;
     uint64_t number;
 
-    if (single(msg, SIP_MAX_FORWARDS, &value)) {
-        if (sip_slice_number(value, MAX_FORWARDS_MAX, &number) != 0)
-            fault(msg, SIP_ERR_MAX_FORWARDS);
-        else
-            msg->max_forwards = (int16_t)number;
-    }
-    if (single(msg, SIP_CONTENT_LENGTH, &value)) {
-        if (sip_slice_number(value, CONTENT_LENGTH_MAX, &number) != 0)
-            fault(msg, SIP_ERR_CONTENT_LENGTH);
-        else
-            msg->content_length = (int32_t)number;
-    }
+    if (!single(msg, SIP_MAX_FORWARDS, &value))
+        return;
+    if (sip_slice_number(value, SIP_MAX_FORWARDS_MAX, &number) != 0)
+        sip_index_fault(msg, SIP_ERR_MAX_FORWARDS);
+    else
+        msg->max_forwards = (int16_t)number;
+}
+
+void sip_index_content_length(struct sip_msg *msg)
+{
+    struct sip_slice value;
+    uint64_t number;
+
+    if (!single(msg, SIP_CONTENT_LENGTH, &value))
+        return;
+    if (sip_slice_number(value, CONTENT_LENGTH_MAX, &number) != 0)
+        sip_index_fault(msg, SIP_ERR_CONTENT_LENGTH);
+    else
+        msg->content_length = (int32_t)number;
 }
 
 /* RFC 3261 §18.3: the body is what Content-Length says, or else all that is left. */
-static void measure(struct sip_msg *msg, size_t size)
+void sip_index_measure(struct sip_msg *msg, size_t size)
 {
     size_t left = size - msg->body;
 
     if (msg->open_end && (left > 0 || msg->content_length > 0))
-        fault(msg, SIP_ERR_HEADER_END);
+        sip_index_fault(msg, SIP_ERR_HEADER_END);
     if (msg->content_length >= 0 && (size_t)msg->content_length > left)
-        fault(msg, SIP_ERR_BODY_SHORT);
+        sip_index_fault(msg, SIP_ERR_BODY_SHORT);
     else if (msg->content_length >= 0)
         left = (size_t)msg->content_length;
     msg->length = (uint32_t)(msg->body + left);
 }
 
-static void decode(struct sip_msg *msg, size_t size)
+bool sip_index_start(struct sip_scan *scan, size_t size)
 {
-    decode_via(msg);
-    decode_call_id(msg);
-    decode_cseq(msg);
-    decode_address(msg, SIP_FROM, SIP_ERR_FROM, &msg->from_uri, &msg->from_tag);
-    decode_address(msg, SIP_TO, SIP_ERR_TO, &msg->to_uri, &msg->to_tag);
-    decode_numbers(msg);
-    decode_contact(msg);
-    measure(msg, size);
-}
-
-enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
-{
-    struct scan scan = {.msg = ret, .at = buf};
+    struct sip_msg *msg = scan->msg;
+    enum sip_error error = SIP_OK;
     struct line line;
 
-    if (size > UINT32_MAX)
-        size = UINT32_MAX;
-    scan.end = buf + (size < SIP_MSG_MAX ? size : SIP_MSG_MAX);
-    memset(ret, 0, offsetof(struct sip_msg, fields));
-    ret->buf = buf;
-    ret->length = (uint32_t)size;
-    ret->max_forwards = -1;
-    ret->content_length = -1;
-    if (is_keepalive(buf, buf + size)) {
-        fault(ret, SIP_ERR_KEEPALIVE);
-        return SIP_ERR_KEEPALIVE;
-    }
-    while (scan.at < scan.end && (*scan.at == '\r' || *scan.at == '\n'))
-        scan.at++;
-    if (sip_msg_is_stun(buf, size) || read_line(&scan, false, &line) != LINE_FIELD ||
-        !parse_start_line(ret, &line)) {
-        fault(ret, SIP_ERR_NOT_SIP);
-        return SIP_ERR_NOT_SIP;
-    }
+    if (is_keepalive(msg->buf, msg->buf + size))
+        error = SIP_ERR_KEEPALIVE;
+    while (scan->at < scan->end && (*scan->at == '\r' || *scan->at == '\n'))
+        scan->at++;
+    if (error == SIP_OK &&
+        (sip_msg_is_stun(msg->buf, size) || read_line(scan, false, &line) != SIP_LINE_FIELD ||
+         !parse_start_line(msg, &line)))
+        error = SIP_ERR_NOT_SIP;
+    if (error == SIP_OK)
+        return true;
+    sip_index_fault(msg, error);
+    memset(&msg->top_via, 0, sizeof(msg->top_via));
+    return false;
+}
+
+enum sip_error sip_index_scalar(const char *buf, size_t size, struct sip_msg *ret)
+{
+    struct sip_scan scan;
+    enum sip_line_kind kind;
+
+    sip_index_begin(&scan, buf, size, ret);
+    if (!sip_index_start(&scan, size))
+        return (enum sip_error)ret->error;
     ret->headers = (uint16_t)(scan.at - buf);
-    read_fields(&scan);
-    decode(ret, size);
+    while ((kind = sip_index_line(&scan)) == SIP_LINE_FIELD)
+        ;
+    sip_index_headers_end(&scan, kind);
+    sip_index_via(ret);
+    sip_index_call_id(ret);
+    sip_index_cseq(ret);
+    sip_index_from(ret);
+    sip_index_to(ret);
+    sip_index_max_forwards(ret);
+    sip_index_content_length(ret);
+    sip_index_contact(ret);
+    sip_index_measure(ret, size);
     return (enum sip_error)ret->error;
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where there is no variant of sip_msg_index for the processor's vector instructions. */
+#include "dataplane/sip/index.h"
+
+static bool runs_scalar(void)
+{
+    return true;
+}
+
+const struct sip_index_variant sip_index_variants[] = {{"scalar", sip_index_scalar, runs_scalar}};
+const uint32_t sip_index_variant_count = 1;
+
+enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
+{
+    return sip_index_scalar(buf, size < UINT32_MAX ? size : UINT32_MAX, ret);
+}

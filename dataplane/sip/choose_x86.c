@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The variants of sip_msg_index on x86-64, and which of them this processor runs. */
+#include "dataplane/sip/index.h"
+
+/* What the compiler's library found out about processor and kernel before main: a word in memory,
+ * the same branch each time; nothing to set up, and nothing that changes. */
+static inline bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("popcnt");
+}
+
+static inline bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+
+static bool runs_avx512(void)
+{
+    return has_avx512();
+}
+
+static bool runs_avx2(void)
+{
+    return has_avx2();
+}
+
+static bool runs_scalar(void)
+{
+    return true;
+}
+
+const struct sip_index_variant sip_index_variants[] = {
+    {"avx512", sip_index_avx512, runs_avx512},
+    {"avx2", sip_index_avx2, runs_avx2},
+    {"scalar", sip_index_scalar, runs_scalar},
+};
+const uint32_t sip_index_variant_count = 3;
+
+enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
+{
+    if (size > UINT32_MAX)
+        size = UINT32_MAX;
+    if (has_avx512())
+        return sip_index_avx512(buf, size, ret);
+    if (has_avx2())
+        return sip_index_avx2(buf, size, ret);
+    return sip_index_scalar(buf, size, ret);
+}

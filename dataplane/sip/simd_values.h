@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The values that every message has, by vector instructions: each function decodes one that is
+ * written in the usual way, or returns false and has done nothing that matters.
+ * Included by way of index_simd.h.
+ */
+#ifndef TANDEM_SIP_SIMD_VALUES_H
+#define TANDEM_SIP_SIMD_VALUES_H
+
+#include "dataplane/sip/simd_bytes.h"
+
+/* ---- Values ---- */
+
+/* A value that is being decoded, and where the bytes that may be read end. */
+struct value {
+    const char *at;
+    const char *end;
+    const char *limit;
+};
+
+static inline struct block value_block(const struct value *value, const char *at)
+{
+    return block_load(at, value->end, value->limit);
+}
+
+/* The field of that id when there is exactly one. */
+static inline bool only_value(const struct sip_scan *scan, enum sip_field_id id, struct value *ret)
+{
+    const struct sip_msg *msg = scan->msg;
+    const struct sip_field *field = &msg->fields[msg->first[id] - 1];
+
+    if (msg->first[id] == 0 || field->next != 0)
+        return false;
+    ret->at = msg->buf + field->value;
+    ret->end = ret->at + field->value_length;
+    ret->limit = scan->end;
+    return true;
+}
+
+static inline bool decode_call_id(struct sip_scan *scan)
+{
+    struct value value;
+    uint32_t length;
+
+    if (!only_value(scan, SIP_CALL_ID, &value))
+        return false;
+    length = (uint32_t)(value.end - value.at);
+    if (length - 1 > 63 || first_bit(block_in(value_block(&value, value.at), &invisible)) != length)
+        return false;
+    scan->msg->call_id = sip_slice(value.at, length);
+    return true;
+}
+
+/* 1*8DIGIT SP Method, a known one */
+static inline bool decode_cseq(struct sip_scan *scan)
+{
+    struct sip_msg *msg = scan->msg;
+    struct value value;
+    uint32_t digits, number, length, id;
+    __m128i method;
+
+    if (!only_value(scan, SIP_CSEQ, &value) || value.limit - value.at < 32)
+        return false;
+    digits = _tzcnt_u32(
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(load16(value.at), _mm_set1_epi8(' '))));
+    if (!read_number(value.at + digits, digits, &number) || value.end - value.at - digits - 1 > 15)
+        return false;
+    length = (uint32_t)(value.end - value.at) - digits - 1;
+    method = load16(value.at + digits + 1);
+    id = known_id(&known_methods[SLOT(length, (uint8_t)value.at[digits + 1])], method, length);
+    if (id == SIP_METHOD_UNKNOWN || (msg->kind == SIP_REQUEST && id != msg->method))
+        return false;
+    msg->cseq = number;
+    if (msg->kind == SIP_RESPONSE) {
+        msg->method = (uint8_t)id;
+        msg->method_text = sip_slice(value.at + digits + 1, length);
+    }
+    return true;
+}
+
+static inline bool decode_number(struct sip_scan *scan, enum sip_field_id id, uint32_t *ret)
+{
+    struct value value;
+
+    return only_value(scan, id, &value) &&
+           read_number(value.end, (uint32_t)(value.end - value.at), ret);
+}
+
+/*
+ * What stands in front of the parameters of a From, To or Contact: [ quoted-string / text ] "<" URI
+ * ">". Reads no byte past the one behind the value, which is a blank or its line's end.
+ */
+static inline bool read_address(const struct value *value, struct sip_slice *ret_uri)
+{
+    uint64_t marks = block_in(value_block(value, value->at), &display_end);
+    uint32_t first = first_bit(marks), second = first_bit(_blsr_u64(marks));
+    uint32_t third = first_bit(_blsr_u64(_blsr_u64(marks)));
+    bool quoted = value->at[first] == '"';
+    const char *open = value->at + (quoted ? third : first);
+    struct block block;
+    uint32_t close;
+
+    if (*open != '<' || (quoted && value->at[second] != '"'))
+        return false;
+    block = value_block(value, open + 1);
+    close = first_bit(block_equal(block, '>'));
+    if (close < 2 || close == 64 || (uint8_t)open[1] <= ' ' || (uint8_t)open[close] <= ' ' ||
+        (block_equal(block, '<') & below_bit(close)) != 0)
+        return false;
+    *ret_uri = sip_slice(open + 1, close);
+    return true;
+}
+
+/* A From or To: an address, and a tag as its only parameter, or none. */
+static inline bool decode_party(const struct sip_scan *scan, enum sip_field_id id,
+                                struct sip_slice *ret_uri, struct sip_slice *ret_tag)
+{
+    struct sip_slice uri, tag = {0};
+    struct value value;
+    const char *params;
+
+    if (!only_value(scan, id, &value) || !read_address(&value, &uri))
+        return false;
+    params = uri.at + uri.length + 1;
+    if (params < value.end) {
+        uint32_t length = (uint32_t)(value.end - params) - 1; /* behind the ';' */
+
+        if (*params != ';' || length - 4 > 60 ||
+            (load32(params + 1) | 0x20202020) != WORD32('t', 'a', 'g', '=') ||
+            first_bit(block_in(value_block(&value, params + 1), &bare_end)) != length)
+            return false;
+        tag = sip_slice(params + 5, length - 4);
+    }
+    *ret_uri = uri;
+    *ret_tag = tag;
+    return true;
+}
+
+/* A request's first Contact: one address with parameters that need no quotes. */
+static inline bool check_contact(const struct sip_scan *scan)
+{
+    const struct sip_msg *msg = scan->msg;
+    struct sip_slice uri;
+    struct value value;
+    const char *params;
+    struct block block;
+    uint64_t semicolons, ends;
+    uint32_t length;
+
+    if (msg->kind == SIP_RESPONSE || msg->first[SIP_CONTACT] == 0)
+        return true;
+    if (!only_value(scan, SIP_CONTACT, &value) || !read_address(&value, &uri))
+        return false;
+    params = uri.at + uri.length + 1;
+    length = (uint32_t)(value.end - params);
+    if (length == 0)
+        return true;
+    block = value_block(&value, params);
+    semicolons = block_equal(block, ';');
+    ends = semicolons | block_equal(block, '=') | 1ull << (length & 63);
+    return length < 64 && *params == ';' && (semicolons & ends >> 1) == 0 &&
+           first_bit(block_in(block, &bare_end) & ~semicolons) == length;
+}
+
+/* ---- The top Via ---- */
+
+/* 1 to 3 digits that end at `end`, at most 255; three bytes before them may be read. */
+static inline bool octet_valid(const char *end, uint32_t digits)
+{
+    uint32_t text = __builtin_bswap32(load32(end - 4)) & 0xffffff;
+
+    return digits - 1 < 2 || (digits == 3 && text <= ('2' << 16 | '5' << 8 | '5'));
+}
+
+/* Digits and dots alone are an IPv4 address (sip_host_valid). `dots` are those of the host. */
+static inline bool ipv4_valid(const char *host, uint32_t length, uint64_t dots)
+{
+    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots));
+    uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
+
+    return _mm_popcnt_u64(dots) == 3 && octet_valid(host + a, a) &&
+           octet_valid(host + b, b - a - 1) && octet_valid(host + c, c - b - 1) &&
+           octet_valid(host + length, length - c - 1);
+}
+
+/* host [":" port] at *at, which is moved past it. */
+static inline bool read_sent_by(const struct value *value, const char **at, struct sip_via *via)
+{
+    const char *host = *at;
+    struct block block = value_block(value, host);
+    uint32_t length = first_bit(~block_in(block, &host_char)), port, digits;
+    uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
+
+    if (length - 1 > 62 || (dots & (dots << 1 | 1)) != 0)
+        return false;
+    if ((block_in(block, &dotted) & inside) == inside && !ipv4_valid(host, length, dots))
+        return false;
+    via->host = sip_slice(host, length);
+    *at = host + length;
+    if (**at != ':')
+        return true;
+    digits = first_bit(~(block_below(block, '9' + 1) & ~block_below(block, '0')) &
+                       ~below_bit(length + 1)) -
+             length - 1;
+    *at += 1 + digits;
+    if (!read_number(*at, digits, &port) || port - 1 >= UINT16_MAX)
+        return false;
+    via->port = (uint16_t)port;
+    return true;
+}
+
+/* Notes the parameter that is from `param` to `end`, its name of `length` bytes; false when it is
+ * branch, received or rport for the second time, or a branch without a value. */
+static inline bool note_param(struct sip_via *via, const char *param, const char *end,
+                              uint32_t length)
+{
+    struct sip_slice whole = sip_slice(param, (uint32_t)(end - param)), value = {0};
+    uint64_t name = load64(param + 1) | 0x2020202020202020;
+
+    if (length + 1 < whole.length)
+        value = sip_slice(param + length + 2, whole.length - length - 2);
+    if (length == 6 && name << 16 == WORD64(0, 0, 'b', 'r', 'a', 'n', 'c', 'h')) {
+        if (via->branch.length > 0 || value.length == 0)
+            return false;
+        via->branch = value;
+    } else if (length == 5 && name << 24 == WORD64(0, 0, 0, 'r', 'p', 'o', 'r', 't')) {
+        if (via->rport_param.length > 0)
+            return false;
+        via->rport = value;
+        via->rport_param = whole;
+    } else if (length == 8 && name == WORD64('r', 'e', 'c', 'e', 'i', 'v', 'e', 'd')) {
+        if (via->received_param.length > 0)
+            return false;
+        via->received = value;
+        via->received_param = whole;
+    }
+    return true;
+}
+
+/* *(";" name [ "=" value ]) from `at` to the value's end, nothing quoted. */
+static inline bool read_via_params(const struct value *value, const char *at, struct sip_via *via)
+{
+    via->params = sip_slice(at, (uint32_t)(value->end - at));
+    while (at < value->end) {
+        struct block block = value_block(value, at + 1);
+        uint64_t ends = block_in(block, &bare_end);
+        uint32_t length = first_bit(ends), name = first_bit(ends | block_equal(block, '='));
+
+        if (*at != ';' || name == 0 || length == 64 || value->limit - at < 9 ||
+            !note_param(via, at, at + 1 + length, name))
+            return false;
+        at += 1 + length;
+    }
+    return true;
+}
+
+static inline uint32_t usual_transport(uint32_t text)
+{
+    return text == WORD32('U', 'D', 'P', ' ')   ? SIP_TRANSPORT_UDP
+           : text == WORD32('T', 'C', 'P', ' ') ? SIP_TRANSPORT_TCP
+           : text == WORD32('T', 'L', 'S', ' ') ? SIP_TRANSPORT_TLS
+                                                : SIP_TRANSPORT_NONE;
+}
+
+/* "SIP/2.0/" transport SP sent-by, parameters, and no other via-parm in the same field. */
+static inline bool decode_via(struct sip_scan *scan)
+{
+    struct sip_msg *msg = scan->msg;
+    struct sip_via *via = &msg->top_via;
+    const struct sip_field *field = &msg->fields[msg->first[SIP_VIA] - 1];
+    struct value value = {.limit = scan->end};
+    const char *at;
+
+    if (msg->first[SIP_VIA] == 0 || field->value_length < 13)
+        return false;
+    value.at = msg->buf + field->value;
+    value.end = value.at + field->value_length;
+    memset(via, 0, sizeof(*via));
+    via->transport = (uint8_t)usual_transport(load32(value.at + 8));
+    at = value.at + 12;
+    if (load64(value.at) != WORD64('S', 'I', 'P', '/', '2', '.', '0', '/') ||
+        via->transport == SIP_TRANSPORT_NONE || !read_sent_by(&value, &at, via) ||
+        !read_via_params(&value, at, via))
+        return false;
+    via->whole = sip_slice(value.at, field->value_length);
+    via->transport_text = sip_slice(value.at + 8, 3);
+    msg->via_ok = true;
+    return true;
+}
+
+#endif
