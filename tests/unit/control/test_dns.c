@@ -19,6 +19,11 @@
 #include "tests/unit/control/zone.h"
 #include "tests/unit/guard.h"
 
+/* What the SRV records of full.test lead to. */
+#define FULL_TARGETS                                                  \
+    "10/40 192.0.2.2:5063 10/30 192.0.2.3:5062 10/30 192.0.2.4:5062 " \
+    "10/60 [2001:db8::3]:5062 20/0 192.0.2.1:5064"
+
 static const struct zone_record RECORDS[] = {
     {"a.test", DNS_A, 300, "192.0.2.1"},
     {"b.test", DNS_A, 60, "192.0.2.2"},
@@ -139,15 +144,11 @@ static void records_decide(void **context)
         {"srv.test", 5061, SIP_TRANSPORT_TLS, SNAPSHOT_NAME_NONE, 30, ""},
         /* Neither: NAPTR. Of ours the lowest order and preference; a weight is shared by the
          * addresses of a family. */
-        {"full.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60,
-         "10/40 192.0.2.2:5063 10/30 192.0.2.3:5062 10/30 192.0.2.4:5062 "
-         "10/60 [2001:db8::3]:5062 20/0 192.0.2.1:5064"},
+        {"full.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60, FULL_TARGETS},
         {"srv.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 77, "0/0 192.0.2.1:5070"},
         {"b.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60, "0/0 192.0.2.2:5060"},
         /* The name of SRV records, and nothing else when there are none. */
-        {"_other.full.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60,
-         "10/40 192.0.2.2:5063 10/30 192.0.2.3:5062 10/30 192.0.2.4:5062 "
-         "10/60 [2001:db8::3]:5062 20/0 192.0.2.1:5064"},
+        {"_other.full.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_FOUND, 60, FULL_TARGETS},
         {"_sip._udp.two.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_NONE, 77, ""},
         /* Nothing for us. */
         {"tcp.test", 0, SIP_TRANSPORT_NONE, SNAPSHOT_NAME_NONE, 100, ""},

@@ -64,6 +64,18 @@ static struct link *make(struct fake *fake, struct heard *heard)
     return link;
 }
 
+/* The same, to a peer that has said hello. Sets the fake up. */
+static struct link *connected(struct fake *fake, struct heard *heard)
+{
+    struct link *link;
+
+    fake_setup(fake, A);
+    fake_start(fake);
+    link = make(fake, heard);
+    fake_until(fake, &heard->hellos, 1);
+    return link;
+}
+
 /* Each spoils what the peer says; then it must be refused and tried again. */
 static void spoil_kind(struct fake *f)
 {
@@ -172,10 +184,7 @@ static void wrong_packet_after_hello_ends_the_connection(void **context)
     int fds[2];
 
     (void)context;
-    fake_setup(&fake, A);
-    fake_start(&fake);
-    link = make(&fake, &heard);
-    fake_until(&fake, &heard.hellos, 1);
+    link = connected(&fake, &heard);
     memset(answer.reason, 'x', sizeof(answer.reason)); /* not terminated: cut */
     assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
     fake_until(&fake, &heard.answers, 1);
@@ -209,13 +218,9 @@ static void messages_come_whole_and_between_answers(void **context)
     struct msg_answer answer = {.magic = MSG_MAGIC, .kind = MSG_ANSWER};
     struct heard heard;
     struct fake fake;
-    struct link *link;
+    struct link *link = connected(&fake, &heard);
 
     (void)context;
-    fake_setup(&fake, A);
-    fake_start(&fake);
-    link = make(&fake, &heard);
-    fake_until(&fake, &heard.hellos, 1);
     for (uint32_t i = 0; i < 3; i++) {
         send_punt(&fake, MSG_PUNT, lengths[i], 0, 0);
         assert_int_equal(msg_send(fake.fd, &answer, sizeof(answer), NULL, 0), 0);
@@ -273,10 +278,7 @@ static void memory_that_changes_after_the_check_is_refused(void **context)
     uint64_t word;
 
     (void)context;
-    fake_setup(&fake, A);
-    fake_start(&fake);
-    link = make(&fake, &heard);
-    fake_until(&fake, &heard.hellos, 1);
+    link = connected(&fake, &heard);
     counters_block(fake.counters, 1)[0] = 41;
     counters_block(fake.counters, 2)[0] = 1;
     copy = link_counters(link);
@@ -340,13 +342,9 @@ static void former_calls_go_to_the_next_data_plane(void **context)
 {
     struct heard heard;
     struct fake fake;
-    struct link *link;
+    struct link *link = connected(&fake, &heard);
 
     (void)context;
-    fake_setup(&fake, A);
-    fake_start(&fake);
-    link = make(&fake, &heard);
-    fake_until(&fake, &heard.hellos, 1);
     restart(&fake, &heard, 1, 8, 0);
     counters_slot_ids(fake.counters)[FAKE_SLOTS - 1] = 4711;
     answer_ack(&fake);
