@@ -161,7 +161,7 @@ class Health(SystemTest):
                 if not b["lingering"]}
 
     def wait_state(self, name, state, timeout=10):
-        return wait_for(lambda: self.shown()[name]["state"] == state and self.shown()[name],
+        return wait_for(lambda: (b := self.shown()[name])["state"] == state and b,
                         timeout, f"{name} to be {state}")
 
     def all_in(self):

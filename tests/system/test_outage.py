@@ -282,7 +282,7 @@ class Outage(Kill):
     def test_3_vanished_found_by_probes(self):
         """The host is silently gone, and traffic may not tell."""
         lab = self.lab
-        self.health(passive=False, interval="500ms", timeout="500ms")
+        self.health(passive=False)
         load = Load(self, "silent", hold_ms=3000)
         with self.wire() as wire:
             time.sleep(5)
