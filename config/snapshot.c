@@ -10,6 +10,8 @@
 /* Ids are compared between nodes and over years: this key never changes. "tandem backend i" */
 static const struct lb_key ID_KEY = {0x62206d65646e6174, 0x6920646e656b6361};
 
+enum { FEW_LISTENERS = 8 }; /* are looked at one by one sooner than halved */
+
 int snapshot_listener_order(const struct snapshot_listener *a, const struct snapshot_listener *b)
 {
     int order;
@@ -29,6 +31,12 @@ int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport tran
     struct snapshot_listener wanted = {.addr = *addr, .transport = (uint8_t)transport};
     uint32_t low = 0, high = s->listeners.n;
 
+    for (uint32_t i = 0; high <= FEW_LISTENERS && i < high; i++) {
+        if (sip_addr_equal(&listeners[i].addr, addr) && listeners[i].transport == transport)
+            return (int32_t)i;
+    }
+    if (high <= FEW_LISTENERS)
+        return -1;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         int order = snapshot_listener_order(&wanted, &listeners[middle]);
@@ -45,7 +53,12 @@ int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport tran
 
 uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n)
 {
-    return (uint32_t)lb_siphash13(hash_key, ip->bytes, sizeof(ip->bytes)) & (n - 1);
+    unsigned __int128 product;
+    uint64_t halves[2];
+
+    memcpy(halves, ip->bytes, sizeof(halves));
+    product = (unsigned __int128)(halves[0] ^ hash_key->k0) * (halves[1] ^ hash_key->k1);
+    return (uint32_t)(product >> 64 ^ product) & (n - 1);
 }
 
 /* How well a backend fits a port: 3 by its own, 2 by one of `ports:`, 1 by its address alone. */

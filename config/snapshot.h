@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 3,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 4,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -233,7 +233,8 @@ uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
 uint32_t snapshot_pool_id(struct sip_slice pool);
 uint32_t snapshot_service_id(struct sip_slice service);
 
-/* Where the probe for an address begins in a by_address of n entries. */
+/* Where the probe for an address begins in a by_address of n entries. One multiplication under the
+ * key will do: what lies there is the operator's, and nobody else can lengthen a probe. */
 uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n);
 
 /* Order of listeners: transport, then address bytes, then port. As memcmp. */

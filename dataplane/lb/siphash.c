@@ -138,14 +138,6 @@ void lb_siphash_spill(struct lb_siphash *h, const void *data, size_t length)
     }
 }
 
-void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t length)
-{
-    uint32_t length_le = htole32(length);
-
-    lb_siphash_add(h, &length_le, sizeof length_le);
-    lb_siphash_add(h, data, length);
-}
-
 uint64_t lb_siphash_end(struct lb_siphash *h)
 {
     uint32_t words = siphash_close(h);

@@ -6,6 +6,7 @@
 #ifndef TANDEM_LB_SIPHASH_H
 #define TANDEM_LB_SIPHASH_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -26,7 +27,7 @@ struct lb_siphash {
     uint64_t hashed; /* bytes that are in the state above */
     uint32_t held;   /* bytes that wait below */
     uint8_t c, d;    /* rounds */
-    uint8_t bytes[LB_SIPHASH_HELD + 8];
+    uint8_t bytes[LB_SIPHASH_HELD + 8] __attribute__((aligned(8)));
 };
 
 void lb_siphash13_init(struct lb_siphash *h, const struct lb_key *key);
@@ -46,8 +47,35 @@ static inline void lb_siphash_add(struct lb_siphash *h, const void *data, size_t
     }
 }
 
+/* Copies some dozens of bytes, which end anywhere: blocks that overlap, instead of a call. */
+static inline void lb_siphash_copy(uint8_t *to, const uint8_t *from, size_t length)
+{
+    if (length >= 16) {
+        for (size_t i = 0; i + 16 < length; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + length - 16, from + length - 16, 16);
+    } else if (length >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + length - 8, from + length - 8, 8);
+    } else {
+        for (size_t i = 0; i < length; i++)
+            to[i] = from[i];
+    }
+}
+
 /* Adds the length of a field before its bytes, so that ("ab","c") and ("a","bc") differ. */
-void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t length);
+static inline void lb_siphash_add_field(struct lb_siphash *h, const void *data, uint32_t length)
+{
+    uint32_t length_le = htole32(length);
+
+    lb_siphash_add(h, &length_le, sizeof length_le);
+    if (length > LB_SIPHASH_HELD - h->held) {
+        lb_siphash_spill(h, data, length);
+    } else {
+        lb_siphash_copy(h->bytes + h->held, (const uint8_t *)data, length);
+        h->held += length;
+    }
+}
 
 /* Each is ended once, by one of the two. */
 uint64_t lb_siphash_end(struct lb_siphash *h);

@@ -12,8 +12,9 @@ bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret)
     struct sip_addr addr;
 
     memset(&addr, 0, sizeof(addr));
-    if (uri->host.length == 0 || sip_ip_parse(uri->host, &addr.ip) != 0)
+    if (!uri->host_is_ip)
         return false;
+    addr.ip = uri->ip;
     addr.port = uri->port != 0 ? uri->port : default_port(uri->scheme);
     *ret = addr;
     return true;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The edits on every forwarded request, as splices. */
+#include <assert.h>
+
 #include "dataplane/proxy/work.h"
 
 enum { MAX_FORWARDS = 70 }; /* RFC 3261 §16.6 step 3 */
@@ -24,43 +26,47 @@ void proxy_fill_via(const struct proxy_input *in, const struct snapshot_service 
         ret->received = in->from.peer.ip;
 }
 
-/* Replaces a parameter of the top Via, adds it at its end when it has none, or takes it out. */
-static void put_via_param(struct proxy_work *w, struct sip_slice old, const char *text,
-                          uint32_t length)
+/* Opens the splice that replaces a parameter of the top Via, or that adds one at its end. */
+static void splice_via_param(struct proxy_work *w, struct sip_slice old)
 {
     const struct sip_via *via = &w->msg->top_via;
 
     if (old.length > 0)
         sip_edit_splice(&w->out->edit, proxy_offset(w, old.at), old.length);
-    else if (length > 0)
+    else
         sip_edit_splice(&w->out->edit, proxy_offset(w, via->whole.at) + via->whole.length, 0);
-    if (length > 0)
-        sip_edit_put(&w->out->edit, text, length);
 }
 
-static void put_received_and_rport(struct proxy_work *w, const struct proxy_next_via *next)
+static void put_received(struct proxy_work *w, const struct sip_ip *ip)
 {
-    static const char received[] = ";received=";
-    const struct sip_via *via = &w->msg->top_via;
-    uint32_t length = sizeof(received) - 1;
-    char text[sizeof(received) + SIP_IP_TEXT_MAX], ip[SIP_IP_TEXT_MAX];
-    struct sip_ip none = {{0}};
+    static const struct sip_ip none;
+    struct sip_slice old = w->msg->top_via.received_param;
+    struct sip_edit *edit = &w->out->edit;
+    bool known = !sip_ip_equal(ip, &none);
+    char text[SIP_IP_TEXT_MAX], *at;
+    uint32_t length, bracket;
 
-    if (sip_ip_equal(&next->received, &none)) {
-        length = 0;
-    } else {
-        uint32_t ip_length = sip_ip_print(&next->received, ip);
-        uint32_t bracket = ip[0] == '['; /* IPv6 is written without them here: RFC 3261 §25.1 */
+    if (!known && old.length == 0)
+        return;
+    splice_via_param(w, old);
+    if (!known)
+        return;
+    at = sip_put_text(sip_edit_room(edit), ";received=");
+    length = sip_ip_print(ip, text);
+    bracket = text[0] == '['; /* IPv6 is written without them here: RFC 3261 §25.1 */
+    sip_edit_written(edit, sip_put(at, text + bracket, length - 2 * bracket));
+}
 
-        memcpy(text, received, length);
-        memcpy(text + length, ip + bracket, ip_length - 2 * bracket);
-        length += ip_length - 2 * bracket;
-    }
-    put_via_param(w, via->received_param, text, length);
-    if (next->rport != 0) {
-        put_via_param(w, via->rport_param, ";rport=", 7);
-        sip_edit_put_number(&w->out->edit, next->rport);
-    }
+static void put_rport(struct proxy_work *w, uint16_t port)
+{
+    struct sip_edit *edit = &w->out->edit;
+    char *at;
+
+    if (port == 0)
+        return;
+    splice_via_param(w, w->msg->top_via.rport_param);
+    at = sip_put_text(sip_edit_room(edit), ";rport=");
+    sip_edit_written(edit, at + sip_number_print(port, at));
 }
 
 static void put_max_forwards(struct proxy_work *w)
@@ -86,24 +92,29 @@ static struct proxy_token make_token(const struct proxy_work *w)
     return token;
 }
 
+/* All of the line but its token and address, with room to spare. */
+enum { ROUTE_TEXT_MAX = 64 + PROXY_TOKEN_TEXT_MAX + SIP_ADDR_TEXT_MAX };
+
 /* `NAME: <sip:TOKEN@ADDRESS;lr>` */
 static void put_route_header(struct proxy_work *w, const char *name,
                              const struct proxy_token *token, const struct sip_addr *local,
                              uint8_t transport)
 {
     struct sip_edit *edit = &w->out->edit;
-    char text[PROXY_TOKEN_TEXT_MAX], addr[SIP_ADDR_TEXT_MAX];
+    char *at = sip_edit_room(edit);
 
-    sip_edit_put_text(edit, name);
-    sip_edit_put_text(edit, ": <sip:");
-    sip_edit_put(edit, text, proxy_token_print(w->s, token, text));
-    sip_edit_put_text(edit, "@");
-    sip_edit_put(edit, addr, sip_addr_print(local, addr));
+    static_assert((int)ROUTE_TEXT_MAX <= (int)SIP_EDIT_ROOM,
+                  "it is written where it may leave the text");
+    at = sip_put_text(at, name);
+    at = sip_put_text(at, ": <sip:");
+    at += proxy_token_print(w->s, token, at);
+    *at++ = '@';
+    at += sip_addr_print(local, at);
     if (transport != SIP_TRANSPORT_UDP) {
-        sip_edit_put_text(edit, ";transport=");
-        sip_edit_put_text(edit, sip_transport_name(transport));
+        at = sip_put_text(at, ";transport=");
+        at = sip_put_text(at, sip_transport_name(transport));
     }
-    sip_edit_put_text(edit, ";lr>\r\n");
+    sip_edit_written(edit, sip_put_text(at, ";lr>\r\n"));
 }
 
 static bool wants_record_route(const struct proxy_work *w)
@@ -173,7 +184,8 @@ bool proxy_rewrite(struct proxy_work *w)
         sip_edit_put_number(edit, MAX_FORWARDS);
         sip_edit_put_text(edit, "\r\n");
     }
-    put_received_and_rport(w, &w->prepared->next);
+    put_received(w, &w->prepared->next.received);
+    put_rport(w, w->prepared->next.rport);
     put_max_forwards(w);
     proxy_put_routes(w);
     return edit->overflow ? proxy_drop(w, PROXY_DROP_TOO_MANY_EDITS) : true;

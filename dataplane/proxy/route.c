@@ -82,9 +82,12 @@ static enum bearer next_bearer(const struct proxy_work *w, struct proxy_token *r
  */
 bool proxy_repair_strict(struct proxy_work *w)
 {
-    enum bearer bearer = bearer_of(w, &w->ruri, &w->token);
+    enum bearer bearer;
     struct sip_slice value;
 
+    if (!proxy_token_may_be(w->ruri.user))
+        return true;
+    bearer = bearer_of(w, &w->ruri, &w->token);
     /* Ours have lr, which tells them from a user whose name begins as tokens do. */
     if (bearer == BEARER_FORGED && sip_param_find(w->ruri.params, sip_slice_of("lr"), &value, NULL))
         return proxy_refuse(w, PROXY_REPLY_403_TOKEN);

@@ -19,19 +19,18 @@ enum {
     FLAGS_USED = 0x3f,
 };
 
-static const char prefix[] = "t1.";
+static const char prefix[] = "t1.", label[] = "token";
 
-enum { PREFIX_LENGTH = sizeof(prefix) - 1 };
+enum { PREFIX_LENGTH = sizeof(prefix) - 1, LABEL_LENGTH = sizeof(label) - 1 };
 
 /* Tokens and Vias are signed by the same keys: the label keeps one from passing for the other. */
 static uint64_t token_mac(const struct snapshot_mac_key *key, const uint8_t *bytes, uint32_t length)
 {
-    struct lb_siphash h;
+    uint8_t text[LABEL_LENGTH + PROXY_SEAL_BYTES_MAX];
 
-    lb_siphash24_init(&h, &key->key);
-    lb_siphash_add(&h, "token", 5);
-    lb_siphash_add(&h, bytes, length);
-    return lb_siphash_end(&h);
+    memcpy(text, label, LABEL_LENGTH);
+    memcpy(text + LABEL_LENGTH, bytes, length);
+    return lb_siphash24(&key->key, text, LABEL_LENGTH + length);
 }
 
 static void put_addr(struct proxy_seal *seal, const struct sip_addr *addr)
@@ -54,11 +53,12 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
                            char *ret_text)
 {
     const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
-    struct proxy_seal seal = {0};
+    struct proxy_seal seal;
     uint32_t flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
 
     flags |= (uint32_t)token->flow.transport << TRANSPORT_SHIFT;
     flags |= (uint32_t)token->pair << PAIR_SHIFT;
+    proxy_seal_init(&seal);
     proxy_seal_put(&seal, flags, 1);
     proxy_seal_put(&seal, key->id, 1);
     put_addr(&seal, &token->flow.local);

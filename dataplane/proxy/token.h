@@ -26,6 +26,12 @@ enum { PROXY_TOKEN_TEXT_MAX = 80 }; /* base64url, without a NUL */
 uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *token,
                            char *ret_text);
 
+/* Whether a user part begins as a token does; most do not, and are asked nothing else. */
+static inline bool proxy_token_may_be(struct sip_slice text)
+{
+    return text.length > 0 && (text.at[0] == 't' || text.at[0] == '%');
+}
+
 /*
  * Reads and verifies one (by the key that its key id names: next, current or previous). Returns 0;
  * -ENOENT when the text is no token at all (another user part); -EACCES when it looks like one but

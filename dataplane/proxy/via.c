@@ -6,6 +6,7 @@
  */
 #include "dataplane/proxy/via.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "dataplane/proxy/seal.h"
@@ -111,24 +112,30 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg
     lb_siphash_add(ret, &next->rport, sizeof(next->rport));
 }
 
+/* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
+ */
+enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + 2 * PROXY_SEAL_BYTES_MAX };
+
 void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
                    const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal)
 {
-    char addr[SIP_ADDR_TEXT_MAX], text[PROXY_SEAL_BYTES_MAX * 2];
+    char *at = sip_edit_room(edit);
     struct proxy_seal bytes;
 
+    static_assert((int)VIA_TEXT_MAX <= (int)SIP_EDIT_ROOM,
+                  "it is written where it may leave the text");
     memcpy(bytes.bytes, seal->ingress, sizeof(seal->ingress));
     bytes.length = seal->length;
     proxy_seal_put(&bytes, seal->mac, PROXY_MAC_BYTES);
-    sip_edit_put_text(edit, "Via: SIP/2.0/");
-    sip_edit_put_text(edit, sip_transport_name(to->transport));
-    sip_edit_put_text(edit, " ");
-    sip_edit_put(edit, addr, sip_addr_print(&to->local, addr));
-    sip_edit_put_text(edit, ";branch=");
-    sip_edit_put(edit, branch, PROXY_BRANCH_LENGTH);
-    sip_edit_put_text(edit, ";tdm=");
-    sip_edit_put(edit, text, proxy_seal_print(&bytes, text));
-    sip_edit_put_text(edit, "\r\n");
+    at = sip_put_text(at, "Via: SIP/2.0/");
+    at = sip_put_text(at, sip_transport_name(to->transport));
+    *at++ = ' ';
+    at += sip_addr_print(&to->local, at);
+    at = sip_put_text(at, ";branch=");
+    at = sip_put(at, branch, PROXY_BRANCH_LENGTH);
+    at = sip_put_text(at, ";tdm=");
+    at += proxy_seal_print(&bytes, at);
+    sip_edit_written(edit, sip_put_text(at, "\r\n"));
 }
 
 bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,

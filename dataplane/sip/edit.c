@@ -23,6 +23,7 @@ void sip_edit_init(struct sip_edit *edit)
     edit->n = 0;
     edit->used = 0;
     edit->open = 0;
+    edit->end = 0;
     edit->overflow = false;
 }
 
@@ -38,25 +39,38 @@ static bool overlap(const struct sip_splice *a, const struct sip_splice *b)
     return a->at < b->at ? splice_end(a) > b->at : splice_end(b) > a->at;
 }
 
+/* The place of a splice among those before it; sets overflow where it overlaps one. */
+static uint32_t make_place(struct sip_edit *edit, const struct sip_splice *splice)
+{
+    uint32_t place = edit->n;
+
+    for (uint32_t i = 0; i < edit->n; i++) {
+        if (overlap(&edit->splices[i], splice))
+            edit->overflow = true;
+    }
+    if (edit->overflow)
+        return place;
+    while (place > 0 && edit->splices[place - 1].at > splice->at) {
+        edit->splices[place] = edit->splices[place - 1];
+        place--;
+    }
+    return place;
+}
+
 void sip_edit_splice(struct sip_edit *edit, uint32_t at, uint32_t removed)
 {
     struct sip_splice splice = {.at = at, .removed = removed, .text = edit->used};
     uint32_t place = edit->n;
 
-    for (uint32_t i = 0; i < edit->n; i++) {
-        if (overlap(&edit->splices[i], &splice))
-            edit->overflow = true;
-    }
     if (edit->n == SIP_EDIT_SPLICES)
         edit->overflow = true;
+    else if (edit->n > 0 && (at < edit->end || at <= edit->splices[edit->n - 1].at))
+        place = make_place(edit, &splice);
     if (edit->overflow)
         return;
-    while (place > 0 && edit->splices[place - 1].at > at) {
-        edit->splices[place] = edit->splices[place - 1];
-        place--;
-    }
     edit->splices[place] = splice;
     edit->open = place;
+    edit->end = splice_end(&splice) > edit->end ? splice_end(&splice) : edit->end;
     edit->n++;
 }
 
@@ -84,9 +98,9 @@ void sip_edit_put_slice(struct sip_edit *edit, struct sip_slice slice)
 
 void sip_edit_put_number(struct sip_edit *edit, uint32_t number)
 {
-    char text[SIP_NUMBER_TEXT_MAX];
+    char *at = sip_edit_room(edit);
 
-    sip_edit_put(edit, text, sip_number_print(number, text));
+    sip_edit_written(edit, at + sip_number_print(number, at));
 }
 
 int32_t sip_edit_growth(const struct sip_edit *edit)

@@ -14,6 +14,7 @@
 enum {
     SIP_EDIT_SPLICES = 32,
     SIP_EDIT_TEXT = 4096, /* bytes of inserted text in all */
+    SIP_EDIT_ROOM = 512,  /* the most that sip_edit_room gives */
 };
 
 struct sip_splice {
@@ -27,9 +28,10 @@ struct sip_edit {
     uint32_t n;
     uint32_t used; /* bytes of text */
     uint32_t open; /* index of the splice that sip_edit_put* writes to */
+    uint64_t end;  /* offset in the unedited message behind all that is spliced */
     bool overflow; /* a splice or text did not fit: apply refuses */
     struct sip_splice splices[SIP_EDIT_SPLICES]; /* ascending by `at`, never overlapping */
-    char text[SIP_EDIT_TEXT];
+    char text[SIP_EDIT_TEXT + SIP_EDIT_ROOM];
 };
 
 void sip_edit_init(struct sip_edit *edit);
@@ -44,6 +46,27 @@ void sip_edit_put(struct sip_edit *edit, const char *text, uint32_t length);
 void sip_edit_put_text(struct sip_edit *edit, const char *text); /* NUL-terminated */
 void sip_edit_put_slice(struct sip_edit *edit, struct sip_slice slice);
 void sip_edit_put_number(struct sip_edit *edit, uint32_t number);
+
+/*
+ * The end of the open splice's text, for who writes there himself, up to SIP_EDIT_ROOM bytes, and
+ * then says where he ended. Inline: it is done several times a message.
+ */
+static inline char *sip_edit_room(struct sip_edit *edit)
+{
+    return edit->text + edit->used;
+}
+
+static inline void sip_edit_written(struct sip_edit *edit, const char *end)
+{
+    uint32_t length = (uint32_t)(end - edit->text) - edit->used;
+
+    if (edit->used + length > SIP_EDIT_TEXT)
+        edit->overflow = true;
+    if (edit->overflow)
+        return;
+    edit->used += length;
+    edit->splices[edit->open].length += length;
+}
 
 /* Bytes by which the message grows (negative: shrinks). */
 int32_t sip_edit_growth(const struct sip_edit *edit);

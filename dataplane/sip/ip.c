@@ -13,32 +13,40 @@ static const char *const transport_names[SIP_TRANSPORT_COUNT] = {
     [SIP_TRANSPORT_TLS] = "TLS",   [SIP_TRANSPORT_WS] = "WS",   [SIP_TRANSPORT_WSS] = "WSS",
 };
 
-/* 1*3DIGIT, at most 255, cut off the front of *at. False: none. */
-static inline bool take_group(const char **at, const char *end, uint8_t *ret)
-{
-    const char *start = *at, *p = start;
-    uint32_t number = 0;
+enum { V4_TEXT_MIN = 7, V4_TEXT_MAX = 15 };
 
-    while (p < end && p < start + 3 && (uint8_t)(*p - '0') < 10)
-        number = number * 10 + (uint8_t)(*p++ - '0');
+/* 1*3DIGIT, at most 255, cut off the front of *at, where something that is no digit ends the text.
+ * False: there is none. */
+static inline bool take_group(const char **at, uint8_t *ret)
+{
+    const char *p = *at;
+    uint32_t first = (uint8_t)(p[0] - '0'), number = first, digit;
+
+    p++;
+    for (int i = 0; i < 2 && (digit = (uint8_t)(*p - '0')) < 10; i++, p++)
+        number = number * 10 + digit;
     *at = p;
     *ret = (uint8_t)number;
-    return p > start && number <= 255;
+    return first < 10 && number <= 255;
 }
 
 /* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each at most 255. */
 static int parse_v4(struct sip_slice text, struct sip_ip *ret)
 {
-    const char *at = text.at, *end = text.at + text.length;
+    char copy[V4_TEXT_MAX + 1];
+    const char *at = copy;
     uint8_t bytes[4];
 
-    if (text.length < 7 || text.length > 15 || (uint8_t)(*at - '0') >= 10)
+    if (text.length < V4_TEXT_MIN || text.length > V4_TEXT_MAX ||
+        !sip_char_is(text.at[0], SIP_CHAR_DIGIT))
         return -EINVAL;
+    memcpy(copy, text.at, text.length);
+    copy[text.length] = 0;
     for (int group = 0; group < 4; group++) {
-        if ((group > 0 && (at == end || *at++ != '.')) || !take_group(&at, end, &bytes[group]))
+        if ((group > 0 && *at++ != '.') || !take_group(&at, &bytes[group]))
             return -EINVAL;
     }
-    if (at != end)
+    if (at != copy + text.length)
         return -EINVAL;
     *ret = sip_ip_from_v4(bytes);
     return 0;
@@ -73,25 +81,31 @@ int sip_ip_parse(struct sip_slice text, struct sip_ip *ret)
     return -EINVAL;
 }
 
+int sip_host_parse(struct sip_slice text, struct sip_ip *ret)
+{
+    bool letters = false;
+
+    if (parse_v4(text, ret) == 0)
+        return 0;
+    if (text.length == 0 || text.at[0] == '.')
+        return -EINVAL;
+    if (text.at[0] == '[')
+        return sip_ip_parse(text, ret);
+    for (uint32_t i = 0; i < text.length; i++) {
+        if (!sip_char_is(text.at[i], SIP_CHAR_HOST))
+            return -EINVAL;
+        if (text.at[i] == '.' && text.at[i - 1] == '.')
+            return -EINVAL;
+        letters |= text.at[i] != '.' && !sip_char_is(text.at[i], SIP_CHAR_DIGIT);
+    }
+    return letters ? -ENOENT : -EINVAL;
+}
+
 bool sip_host_valid(struct sip_slice text)
 {
     struct sip_ip ip;
-    bool letters = false;
 
-    if (text.length == 0)
-        return false;
-    if (text.at[0] == '[')
-        return sip_ip_parse(text, &ip) == 0;
-    if (text.at[0] == '.')
-        return false;
-    for (uint32_t i = 0; i < text.length; i++) {
-        if (!sip_char_is(text.at[i], SIP_CHAR_HOST))
-            return false;
-        if (text.at[i] == '.' && i > 0 && text.at[i - 1] == '.')
-            return false;
-        letters |= text.at[i] != '.' && !sip_char_is(text.at[i], SIP_CHAR_DIGIT);
-    }
-    return letters || parse_v4(text, &ip) == 0;
+    return sip_host_parse(text, &ip) != -EINVAL;
 }
 
 /* A number of up to three digits. */

@@ -87,6 +87,10 @@ int sip_ip_parse(struct sip_slice text, struct sip_ip *ret);
  */
 bool sip_host_valid(struct sip_slice text);
 
+/* The same, and which: 0 for an address, -ENOENT for a name, -EINVAL for neither; *ret is set for
+ * an address only. */
+int sip_host_parse(struct sip_slice text, struct sip_ip *ret);
+
 /*
  * Writes the text of an address: IPv4 dotted, IPv6 as RFC 5952 in brackets. Returns its length
  * (at most SIP_IP_TEXT_MAX); no NUL is written.

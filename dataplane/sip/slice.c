@@ -73,7 +73,7 @@ bool sip_slice_equal_nocase(struct sip_slice a, struct sip_slice b)
     if (a.length != b.length)
         return false;
     for (uint32_t i = 0; i < a.length; i++) {
-        if (lower(a.at[i]) != lower(b.at[i]))
+        if (a.at[i] != b.at[i] && lower(a.at[i]) != lower(b.at[i]))
             return false;
     }
     return true;
@@ -95,12 +95,16 @@ int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret)
     uint64_t number = 0;
     bool above = false;
 
-    if (!sip_slice_only(s, SIP_CHAR_DIGIT))
-        return -EINVAL;
-    for (uint32_t i = 0; i < s.length && !above; i++) {
-        above = __builtin_mul_overflow(number, 10, &number) ||
-                __builtin_add_overflow(number, (uint64_t)(s.at[i] - '0'), &number) || number > max;
+    for (uint32_t i = 0; i < s.length; i++) {
+        uint8_t digit = (uint8_t)(s.at[i] - '0');
+
+        if (digit > 9)
+            return -EINVAL;
+        above = above || __builtin_mul_overflow(number, 10, &number) ||
+                __builtin_add_overflow(number, digit, &number) || number > max;
     }
+    if (s.length == 0)
+        return -EINVAL;
     if (above)
         return -ERANGE;
     *ret = number;
@@ -109,13 +113,11 @@ int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret)
 
 uint32_t sip_number_print(uint32_t number, char *ret_text)
 {
-    char digits[SIP_NUMBER_TEXT_MAX];
-    uint32_t at = sizeof(digits);
+    uint32_t length = 1;
 
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    memcpy(ret_text, digits + at, sizeof(digits) - at);
-    return (uint32_t)sizeof(digits) - at;
+    for (uint64_t above = 10; number >= above; above *= 10)
+        length++;
+    for (uint32_t at = length; at > 0; number /= 10)
+        ret_text[--at] = (char)('0' + number % 10);
+    return length;
 }

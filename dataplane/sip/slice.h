@@ -66,6 +66,18 @@ struct sip_slice sip_slice_trim(struct sip_slice s);
  */
 int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret);
 
+/* Writes bytes, and the bytes of a C string, which is a literal mostly; what is behind them. */
+static inline char *sip_put(char *to, const char *text, size_t length)
+{
+    memcpy(to, text, length);
+    return to + length;
+}
+
+static inline char *sip_put_text(char *to, const char *text)
+{
+    return sip_put(to, text, strlen(text));
+}
+
 enum { SIP_NUMBER_TEXT_MAX = 10 };
 
 /* Writes a number in decimal, without a NUL. Returns its length (≤ SIP_NUMBER_TEXT_MAX). */

@@ -48,8 +48,14 @@ static int parse_hostport(struct sip_slice text, struct sip_uri *uri)
         text.length > 0 && text.at[0] == '[' ? find_char(text, ']') + 1 : find_char(text, ':');
     uint64_t port;
 
-    if (host > text.length || !sip_host_valid(front(text, host)))
+    int kind;
+
+    if (host > text.length)
         return -EINVAL;
+    kind = sip_host_parse(front(text, host), &uri->ip);
+    if (kind == -EINVAL)
+        return -EINVAL;
+    uri->host_is_ip = kind == 0;
     uri->host = front(text, host);
     text = from(text, host);
     if (text.length == 0)
@@ -89,6 +95,43 @@ static int parse_sip(struct sip_slice rest, struct sip_uri *uri)
     return parse_hostport(rest, uri);
 }
 
+enum { BLOCK = 16 };
+
+typedef uint8_t block __attribute__((vector_size(BLOCK)));
+
+/* Visible, and neither quote nor bracket: each byte 0xff where one is not. */
+static inline block not_uri(const char *at)
+{
+    block bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return (block)((bytes <= ' ') | (bytes == 0x7f) | (bytes == '<') | (bytes == '>') |
+                   (bytes == '"'));
+}
+
+/* Whether a URI may have such characters behind its scheme. The last block overlaps the one before;
+ * a text that is shorter than one goes byte by byte. */
+static bool only_uri(struct sip_slice text)
+{
+    uint64_t halves[2];
+    block wrong;
+
+    if (text.length < BLOCK) {
+        for (uint32_t i = 0; i < text.length; i++) {
+            char c = text.at[i];
+
+            if (!sip_char_is(c, SIP_CHAR_VISIBLE) || c == '<' || c == '>' || c == '"')
+                return false;
+        }
+        return true;
+    }
+    wrong = not_uri(text.at + text.length - BLOCK);
+    for (uint32_t i = 0; i + BLOCK < text.length; i += BLOCK)
+        wrong |= not_uri(text.at + i);
+    memcpy(halves, &wrong, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
 int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
 {
     struct sip_uri uri = {.whole = text};
@@ -99,12 +142,8 @@ int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
         !sip_slice_only(front(text, colon), SIP_CHAR_SCHEME))
         return -EINVAL;
     rest = from(text, colon + 1);
-    for (uint32_t i = 0; i < rest.length; i++) {
-        char c = rest.at[i];
-
-        if (!sip_char_is(c, SIP_CHAR_VISIBLE) || c == '<' || c == '>' || c == '"')
-            return -EINVAL;
-    }
+    if (!only_uri(rest))
+        return -EINVAL;
     uri.scheme = (uint8_t)scheme_of(front(text, colon));
     if (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS) {
         if (parse_sip(rest, &uri) != 0)

@@ -22,6 +22,8 @@ struct sip_uri {
     struct sip_slice headers; /* after '?'; length 0: none */
     uint16_t port;            /* 0: none written */
     uint8_t scheme;           /* enum sip_scheme */
+    bool host_is_ip;
+    struct sip_ip ip; /* of the host, when it is an address */
 };
 
 /*

@@ -54,16 +54,24 @@ static bool take_quoted(struct sip_slice *s, struct sip_slice *ret)
     return false;
 }
 
-/* A bare name (up to '=') or value: visible characters other than the ones that end a parameter. */
-static struct sip_slice take_bare(struct sip_slice *s, bool name)
-{
-    struct sip_slice taken = sip_slice(s->at, 0);
+enum { ENDS_VALUE = 1, ENDS_NAME = 2, ENDS_BOTH = ENDS_VALUE | ENDS_NAME };
 
-    while (s->length > 0 && sip_char_is(s->at[0], SIP_CHAR_VISIBLE) &&
-           !sip_char_is(s->at[0], SIP_CHAR_STOP) && !(name && s->at[0] == '=')) {
-        advance(s, 1);
-        taken.length++;
-    }
+/* What a bare name or value ends before: bytes that are not visible, or SIP_CHAR_STOP. */
+static const uint8_t ends[256] = {
+    [0 ... ' '] = ENDS_BOTH, [0x7f] = ENDS_BOTH, [';'] = ENDS_BOTH, [','] = ENDS_BOTH,
+    ['"'] = ENDS_BOTH,       ['<'] = ENDS_BOTH,  ['>'] = ENDS_BOTH, ['='] = ENDS_NAME,
+};
+
+/* A bare name (up to '=') or value: visible characters other than the ones that end a parameter. */
+static inline struct sip_slice take_bare(struct sip_slice *s, int what)
+{
+    struct sip_slice taken = *s;
+    uint32_t length = 0;
+
+    while (length < s->length && (ends[(uint8_t)s->at[length]] & what) == 0)
+        length++;
+    advance(s, length);
+    taken.length = length;
     return taken;
 }
 
@@ -79,7 +87,7 @@ int sip_param_next(struct sip_slice *rest, struct sip_param *ret)
         return 0;
     }
     skip_lws(&s);
-    name = take_bare(&s, true);
+    name = take_bare(&s, ENDS_NAME);
     if (name.length == 0)
         return -EINVAL;
     end = s.at;
@@ -91,7 +99,7 @@ int sip_param_next(struct sip_slice *rest, struct sip_param *ret)
             if (!take_quoted(&s, &value))
                 return -EINVAL;
         } else {
-            value = take_bare(&s, false);
+            value = take_bare(&s, ENDS_VALUE);
         }
         if (value.length > 0)
             end = s.at; /* blanks behind a '=' without a value are not of the parameter */
@@ -136,12 +144,19 @@ bool sip_param_find(struct sip_slice params, struct sip_slice name, struct sip_s
     return true;
 }
 
-/* sent-protocol = protocol-name SLASH protocol-version SLASH transport */
+/* sent-protocol = protocol-name SLASH protocol-version SLASH transport; nearly always the same. */
 static int parse_protocol(struct sip_slice *s, struct sip_via *via)
 {
+    static const char usual[] = "SIP/2.0/UDP ";
     struct sip_slice name, version;
 
     skip_lws(s);
+    if (s->length > sizeof(usual) - 1 && memcmp(s->at, usual, sizeof(usual) - 1) == 0) {
+        via->transport_text = sip_slice(s->at + 8, 3);
+        via->transport = SIP_TRANSPORT_UDP;
+        advance(s, sizeof(usual) - 2);
+        return 0;
+    }
     name = take(s, SIP_CHAR_TOKEN);
     skip_lws(s);
     if (!sip_slice_equal_nocase(name, sip_slice_of("SIP")) || !skip_char(s, '/'))
