@@ -20,7 +20,7 @@ from lab.base import LabError  # noqa: E402
 from rows import Rows  # noqa: E402
 
 # One file for each question, in the order in which they are asked.
-BENCHES = ["index", "worker"]
+BENCHES = ["index", "worker", "table", "memory"]
 
 
 class Bench:
