@@ -85,8 +85,10 @@ static void fill_head(struct compile_build *b)
     s->hash_key = b->hash_key;
     if (input->cfg->has_node_address)
         s->node_ip = input->cfg->node_address;
-    if (input->live != NULL)
+    if (input->live != NULL) {
         s->capture = input->live->capture;
+        s->stages = input->live->stages;
+    }
     s->branch_key = lb_key_derive(&input->secret->seed, "branch");
     for (int i = 0; i < SNAPSHOT_MAC_KEYS; i++) {
         const struct snapshot_mac_key *mac = &input->secret->mac[i];

@@ -50,6 +50,7 @@ struct compile_live {
     const struct compile_name *names;
     uint32_t n_names;             /* at most SNAPSHOT_NAMES_MAX */
     struct snapshot_capture capture;
+    bool stages;                  /* the cycles of workers' stages are counted */
     const struct compile_health *health;   /* by id ascending; those not named are up */
     uint32_t n_health;
 };

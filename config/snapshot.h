@@ -132,7 +132,7 @@ struct snapshot {
     struct lb_key branch_key;      /* branches and To-tags; never rotates */
     struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];   /* next, current (signs), previous */
     uint32_t draining;             /* bool: this node answers OPTIONS with 503 */
-    uint32_t pad;
+    uint32_t stages;               /* bool: workers count the cycles of each of their stages */
     struct sip_ip node_ip;         /* this node's own address, the source of tunnels; 0: none */
     struct snapshot_capture capture;
     struct snapshot_array services;     /* struct snapshot_service */

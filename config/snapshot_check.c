@@ -52,6 +52,8 @@ static const char *check_head(const void *block, size_t size)
         return "generation is 0";
     if (s->draining > 1)
         return "draining is not a bool";
+    if (s->stages > 1)
+        return "stages is not a bool";
     if (s->capture.on > 1 || s->capture.n_calls > SNAPSHOT_CAPTURES_MAX)
         return "the capture is out of range";
     return NULL;

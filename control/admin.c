@@ -110,6 +110,15 @@ static const char *parse_capture(const json_t *object, struct admin_request *req
     return NULL;
 }
 
+static const char *parse_stages(const json_t *object, struct admin_request *request)
+{
+    const json_t *on = json_object_get(object, "on");
+
+    request->kind = ADMIN_STAGES;
+    request->on = json_is_true(on);
+    return json_is_boolean(on) ? NULL : "on must be true or false";
+}
+
 static const char *parse_object(const json_t *object, struct admin_request *request)
 {
     const char *verb = json_string_value(json_object_get(object, "request"));
@@ -133,6 +142,8 @@ static const char *parse_object(const json_t *object, struct admin_request *requ
     }
     if (strcmp(verb, "capture") == 0)
         return parse_capture(object, request);
+    if (strcmp(verb, "stages") == 0)
+        return parse_stages(object, request);
     request->kind = ADMIN_CHANGE;
     return parse_change(object, verb, &request->change);
 }
@@ -206,6 +217,15 @@ static void handle_why(struct admin_client *client, struct reload *reload,
         answer_result(client, result);
 }
 
+/* A data plane that is away learns it when it comes. */
+static void handle_stages(struct admin_client *client, struct reload *reload, bool on)
+{
+    const struct plan_change change = {.kind = PLAN_LIVE};
+
+    reload_live(reload)->stages = on;
+    reload_ask(reload, &change, on_outcome, client);
+}
+
 static void handle_capture(struct admin_client *client, struct captures *captures,
                            const struct admin_request *request)
 {
@@ -244,6 +264,9 @@ void admin_handle(struct admin_client *client, struct reload *reload, struct cap
         return;
     case ADMIN_CHANGE:
         reload_ask(reload, &request.change, on_outcome, client);
+        return;
+    case ADMIN_STAGES:
+        handle_stages(client, reload, request.on);
         return;
     case ADMIN_WHY:
         handle_why(client, reload, &request);

@@ -9,6 +9,7 @@
  *   {"request":"weight","backend":"NAME","weight":50}    (null: the configuration's again)
  *   {"request":"rotate-secret","dry_run":true}    (false when absent)
  *   {"request":"why","call_id":"…","pool":"…"}    (pool may be absent)
+ *   {"request":"stages","on":true}                (workers count the cycles of their stages, or not)
  *   {"request":"capture","call_id":"…","count":N} (null or absent: all, without end)
  *
  *   {"ok":true,"result":…} | {"ok":true,"status":"done|pending","generation":N,"text":"…"}
@@ -31,13 +32,14 @@ enum {
     ADMIN_IDLE_MS = 60000,            /* a client that neither asks nor reads for so long is left */
 };
 
-enum admin_kind { ADMIN_SHOW, ADMIN_CHANGE, ADMIN_WHY, ADMIN_CAPTURE };
+enum admin_kind { ADMIN_SHOW, ADMIN_CHANGE, ADMIN_WHY, ADMIN_CAPTURE, ADMIN_STAGES };
 
 struct admin_request {
     enum admin_kind kind;
     char what[32];                    /* of ADMIN_SHOW */
     struct plan_change change;        /* of ADMIN_CHANGE */
     char call_id[1024];               /* of ADMIN_WHY; of ADMIN_CAPTURE, "": every message */
+    bool on;                          /* of ADMIN_STAGES */
     uint64_t count;                   /* of ADMIN_CAPTURE: received messages, 0: no end */
     char pool[PLAN_BACKEND_MAX];      /* "": all */
 };

@@ -115,6 +115,11 @@ static const struct row ROWS[] = {
     {"busy_cycles", "tandem_worker_busy_cycles_total",
      "Of these, cycles of turns that found work: by the rates of both, its busy share.",
      METRICS_COUNTER, ROW_WORKERS, NULL, NULL},
+    {"stage_messages", "tandem_stage_messages_total",
+     "Messages that came while the cycles of stages were counted.", METRICS_COUNTER, ROW_SUM, NULL,
+     NULL},
+    {"stage_cycles_", "tandem_stage_cycles_total", "Cycles that these took in each stage.",
+     METRICS_COUNTER, ROW_PREFIX, "stage", NULL},
 };
 
 enum { ROW_COUNT = sizeof(ROWS) / sizeof(ROWS[0]) };

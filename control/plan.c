@@ -58,7 +58,7 @@ void plan_label(const struct plan_change *change, char *ret_text, size_t size)
         snprintf(ret_text, size, "members by DNS");
         return;
     case PLAN_LIVE:
-        snprintf(ret_text, size, "names, captures and health");
+        snprintf(ret_text, size, "names, captures, health and stages");
         return;
     case PLAN_KIND_COUNT:
         return;

@@ -22,7 +22,7 @@ enum plan_kind {
     PLAN_ROTATE,                      /* the MAC keys one step further */
     PLAN_AGAIN,                       /* nothing: the same once more, for a data plane that came */
     PLAN_MEMBERS,                     /* what DNS says of backends that are names */
-    PLAN_LIVE,                        /* names, captures, health: no word of the operator's, on no disk */
+    PLAN_LIVE,                        /* names, captures, health, stages: no word of the operator's, on no disk */
     PLAN_KIND_COUNT,
 };
 

@@ -65,6 +65,13 @@ static const char *const names[COUNTER_REQUESTS] = {
     [COUNTER_CYCLES] = "cycles",
     [COUNTER_BUSY_CYCLES] = "busy_cycles",
     [COUNTER_MESSAGES_UNREADABLE] = "messages_unreadable",
+    [COUNTER_STAGE_MESSAGES] = "stage_messages",
+    [COUNTER_STAGE_RECEIVE] = "stage_cycles_receive",
+    [COUNTER_STAGE_CLASSIFY] = "stage_cycles_classify",
+    [COUNTER_STAGE_PARSE] = "stage_cycles_parse",
+    [COUNTER_STAGE_ROUTE] = "stage_cycles_route",
+    [COUNTER_STAGE_REWRITE] = "stage_cycles_rewrite",
+    [COUNTER_STAGE_TRANSMIT] = "stage_cycles_transmit",
 };
 
 static void name_print(uint32_t counter, char ret_name[COUNTERS_NAME_MAX])

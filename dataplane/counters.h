@@ -85,6 +85,13 @@ enum counter {
     COUNTER_CYCLES,      /* of the time stamp counter, a worker's since it began to run */
     COUNTER_BUSY_CYCLES, /* of these, in turns that found work: over the first, its busy share */
     COUNTER_MESSAGES_UNREADABLE, /* without a start-line of SIP: keep-alives, STUN, junk */
+    COUNTER_STAGE_MESSAGES,      /* while stages are measured; in these cycles: */
+    COUNTER_STAGE_RECEIVE,
+    COUNTER_STAGE_CLASSIFY,
+    COUNTER_STAGE_PARSE,
+    COUNTER_STAGE_ROUTE,
+    COUNTER_STAGE_REWRITE,
+    COUNTER_STAGE_TRANSMIT,
     COUNTER_REQUESTS,            /* and on: requests_<method>, each of enum sip_method */
     COUNTER_RESPONSES = COUNTER_REQUESTS + SIP_METHOD_COUNT, /* and on: responses_1xx to _6xx */
     COUNTER_VERDICTS = COUNTER_RESPONSES + 6, /* and on: verdict_<proxy_reason_name>, each */

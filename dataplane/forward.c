@@ -285,13 +285,29 @@ static void rewrite_captured(struct worker *w, uint8_t port)
     }
 }
 
-void worker_run_jobs(struct worker *w, uint8_t port)
+static void rewrite_any(struct worker *w, uint8_t port)
 {
-    parse(w, port);
-    route(w);
     if (unlikely(worker_captures(w)))
         rewrite_captured(w, port);
     else
         rewrite(w, port);
+}
+
+void worker_run_jobs(struct worker *w, uint8_t port)
+{
+    parse(w, port);
+    route(w);
+    rewrite_any(w, port);
+}
+
+void worker_run_jobs_timed(struct worker *w, uint8_t port, uint64_t *at)
+{
+    worker_count(w, COUNTER_STAGE_MESSAGES, w->n_jobs);
+    parse(w, port);
+    worker_lap(w, COUNTER_STAGE_PARSE, at);
+    route(w);
+    worker_lap(w, COUNTER_STAGE_ROUTE, at);
+    rewrite_any(w, port);
+    worker_lap(w, COUNTER_STAGE_REWRITE, at);
 }
 

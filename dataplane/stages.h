@@ -7,6 +7,7 @@
 #ifndef TANDEM_STAGES_H
 #define TANDEM_STAGES_H
 
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/io/frame.h"
@@ -127,6 +128,18 @@ void worker_make_direct(struct worker *worker, struct job *job);
 
 /* Parse, route, rewrite: what classify made of a port's frames. */
 void worker_run_jobs(struct worker *worker, uint8_t port);
+
+/* Ends a stage that began at *at, by the time stamp counter: the next one begins now. */
+static inline void worker_lap(struct worker *w, enum counter stage, uint64_t *at)
+{
+    uint64_t now = rte_rdtsc();
+
+    worker_count(w, stage, now - *at);
+    *at = now;
+}
+
+/* worker_run_jobs with the cycles of each stage counted, from *at on; *at is when it ended. */
+void worker_run_jobs_timed(struct worker *worker, uint8_t port, uint64_t *at);
 
 /* Sends a frame; what is SIP's is cut where the port, or what is known of an IPv6 path, asks it. */
 void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind);

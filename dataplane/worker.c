@@ -201,6 +201,60 @@ static uint32_t run_port(struct worker *w, uint8_t port)
     return n;
 }
 
+/* The same with the cycles of each stage counted. */
+static uint32_t run_port_timed(struct worker *w, uint8_t port)
+{
+    struct rte_mbuf *mbufs[IO_BURST];
+    uint64_t at = rte_rdtsc();
+    uint32_t n = receive(w, port, mbufs);
+
+    if (n == 0)
+        return 0;
+    worker_lap(w, COUNTER_STAGE_RECEIVE, &at);
+    worker_classify(w, port, mbufs, n);
+    worker_lap(w, COUNTER_STAGE_CLASSIFY, &at);
+    worker_run_jobs_timed(w, port, &at);
+    return n;
+}
+
+static void transmit_timed(struct worker *w)
+{
+    uint64_t at = rte_rdtsc();
+
+    transmit(w);
+    worker_lap(w, COUNTER_STAGE_TRANSMIT, &at);
+}
+
+/* Whether an operator wants to know what each stage takes. */
+static bool is_timed(const struct worker *w)
+{
+    return w->current.view != NULL && w->current.view->snapshot->stages;
+}
+
+/* Once around all queues that are ours. Whether there was something to do. */
+static bool turn(struct worker *w)
+{
+    struct worker_shared *shared = w->shared;
+    bool timed;
+    uint32_t n = 0;
+
+    w->main_has_work = false;
+    w->current = publish_read(shared->publish);
+    w->listener = -1;
+    timed = is_timed(w);
+    for (uint32_t port = 0; port < shared->n_ports; port++)
+        n += timed ? run_port_timed(w, (uint8_t)port) : run_port(w, (uint8_t)port);
+    n += worker_join(w);
+    n += take_from_main(w);
+    if (n > 0 && timed)
+        transmit_timed(w);
+    else if (n > 0)
+        transmit(w);
+    if (w->main_has_work)
+        io_exception_wake(shared->exception);
+    return n > 0;
+}
+
 int worker_run(void *worker)
 {
     struct worker *w = worker;
@@ -209,21 +263,10 @@ int worker_run(void *worker)
     w->began = rte_rdtsc();
     publish_online(shared->publish, w->index);
     while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
-        uint32_t n = 0;
+        bool busy = turn(w);
 
-        w->main_has_work = false;
-        w->current = publish_read(shared->publish);
-        w->listener = -1;
-        for (uint32_t port = 0; port < shared->n_ports; port++)
-            n += run_port(w, (uint8_t)port);
-        n += worker_join(w);
-        n += take_from_main(w);
-        if (n > 0)
-            transmit(w);
-        if (w->main_has_work)
-            io_exception_wake(shared->exception);
         publish_quiescent(shared->publish, w->index);
-        keep_time(w, n > 0);
+        keep_time(w, busy);
     }
     publish_offline(shared->publish, w->index);
     return 0;

@@ -53,6 +53,8 @@ const char args_usage[] =
     "                    they came and as they left, with what was done and why as a comment; all\n"
     "                    of them or those of one Call-ID; until Ctrl-C, or N messages have come.\n"
     "                    Frames that were lost, since reading them took too long, are reported\n"
+    "  stages on|off     whether workers count the cycles of each of their stages, which costs them\n"
+    "                    a little: show stats tells them. Off when control starts\n"
     "B: NAME or POOL/NAME; of one that DNS resolves, all its members, those to come too, or\n"
     "NAME@ADDRESS:PORT, one of them. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
@@ -134,6 +136,14 @@ static const char *request_capture(struct args *args, char **words, int n)
     if (count > 0)
         json_object_set_new(args->request, "count", json_integer((json_int_t)count));
     return NULL;
+}
+
+static const char *request_stages(struct args *args, char **words, int n)
+{
+    bool on = n == 2 && strcmp(words[1], "on") == 0;
+
+    args->request = json_pack("{s:s, s:b}", "request", "stages", "on", on);
+    return on || (n == 2 && strcmp(words[1], "off") == 0) ? NULL : "stages: on or off";
 }
 
 static const char *request_top(struct args *args, int n)
@@ -241,6 +251,8 @@ static const char *request_make(struct args *args, char **words, int n)
         args->request = json_pack("{s:s, s:b}", "request", verb, "dry_run", args->dry_run);
         return n == 1 ? NULL : "rotate-secret takes no argument but --dry-run";
     }
+    if (strcmp(verb, "stages") == 0)
+        return request_stages(args, words, n);
     if (strcmp(verb, "drain") != 0 && strcmp(verb, "enable") != 0 && strcmp(verb, "disable") != 0)
         return n == 0 ? "a command is missing" : "unknown command";
     return request_admin(args, words, n);

@@ -299,12 +299,41 @@ static bool stats_rows(struct table *table, const json_t *result, uint32_t n_wor
     return true;
 }
 
+/* What each stage takes of a message, in cycles of the CPU's clock; "" when none were counted. */
+static void stages_print(const json_t *result, char *ret_text, size_t size)
+{
+    static const char prefix[] = "stage_cycles_";
+    json_t *sums = json_object_get(result, "counters");
+    json_int_t messages = json_integer_value(json_object_get(sums, "stage_messages"));
+    double all = 0;
+    size_t used;
+    const char *name;
+    json_t *sum;
+
+    *ret_text = '\0';
+    if (messages == 0)
+        return;
+    used = (size_t)snprintf(ret_text, size, "cycles a message:");
+    json_object_foreach(sums, name, sum)
+    {
+        double cycles = (double)json_integer_value(sum) / (double)messages;
+
+        if (strncmp(name, prefix, sizeof(prefix) - 1) != 0 || used >= size)
+            continue;
+        all += cycles;
+        used += (size_t)snprintf(ret_text + used, size - used, " %s %.0f,",
+                                 name + sizeof(prefix) - 1, cycles);
+    }
+    if (used < size)
+        snprintf(ret_text + used, size - used, " all %.0f\n", all);
+}
+
 static char *print_stats(const json_t *result)
 {
     const json_t *epoch = json_object_get(result, "epoch");
     uint32_t n = (uint32_t)json_array_size(json_object_get(result, "workers"));
     const char *headers[COLUMNS_MAX] = {"COUNTER", "SUM", "MAIN"};
-    char names[COLUMNS_MAX][16];
+    char names[COLUMNS_MAX][16], stages[256];
     struct table *table;
     uint32_t zeros = 0;
     char *rows = NULL, *text = NULL;
@@ -321,8 +350,9 @@ static char *print_stats(const json_t *result)
     if (table != NULL && stats_rows(table, result, n, &zeros))
         rows = table_text(table);
     table_free(table);
-    if (rows != NULL && asprintf(&text, "%sepoch %s%s\n%u counters are 0 (--json shows them)\n",
-                                 rows, json_string_value(epoch),
+    stages_print(result, stages, sizeof(stages));
+    if (rows != NULL && asprintf(&text, "%s%sepoch %s%s\n%u counters are 0 (--json shows them)\n",
+                                 rows, stages, json_string_value(epoch),
                                  json_is_true(json_object_get(result, "stable"))
                                      ? ""
                                      : ", counts were still moving while they were read",

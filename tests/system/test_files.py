@@ -58,6 +58,30 @@ class Files(SystemTest):
         self.assertTrue(all(shares.values()), shares)
         self.say(f"{counters['forwarded']} of {counters['messages']} forwarded, {shares}")
 
+    def counters(self):
+        return self.lab.stats()["counters"]
+
+    def test_2_stages(self):
+        """Off, nothing is counted; on, each stage has its cycles, and people see them a message."""
+        self.assertEqual(self.counters()["stage_messages"], 0)
+        self.assertEqual(self.lab.ctl("stages", "on")[0], 0)
+        wait_for(lambda: self.counters()["stage_messages"] >= ENOUGH, 20, "messages with cycles")
+        counters = self.counters()
+        cycles = {name.split("_")[-1]: value for name, value in counters.items()
+                  if name.startswith("stage_cycles_")}
+        self.assertEqual(set(cycles),
+                         {"receive", "classify", "parse", "route", "rewrite", "transmit"})
+        self.assertTrue(all(cycles.values()), cycles)
+        self.assertLessEqual(sum(cycles.values()), counters["busy_cycles"])
+        line = [line for line in self.lab.ctl("show", "stats")[1].splitlines()
+                if line.startswith("cycles a message:")]
+        self.say(line)
+        self.assertEqual(len(line), 1)
+        self.assertEqual(self.lab.ctl("stages", "off")[0], 0)
+        before = self.counters()
+        wait_for(lambda: self.counters()["messages"] > before["messages"], 20, "more messages")
+        self.assertEqual(self.counters()["stage_messages"], before["stage_messages"])
+
 
 if __name__ == "__main__":
     main()

@@ -87,6 +87,7 @@ static const char *const faults[] = {
     "target's port",
     "target's port",
     "sorted by priority",
+    "stages",
 };
 
 static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
@@ -211,6 +212,7 @@ static void make_fault(struct snapshot *s, size_t which)
     case 80: target[0].transport = SIP_TRANSPORT_NONE; break;
     case 81: target[0].transport = SIP_TRANSPORT_COUNT; break;
     case 82: target[1].priority = 0; break;
+    case 83: s->stages = 2; break;
     default: fail();
     }
 }

@@ -107,6 +107,21 @@ static void counters_at_zero_are_counted_not_listed(void **context)
     json_decref(stats);
 }
 
+static void stages_are_told_by_the_message(void **context)
+{
+    json_t *stats =
+        json_loads("{\"epoch\": \"7\", \"stable\": true, \"main\": {}, \"workers\": [],"
+                   " \"counters\": {\"stage_messages\": 4, \"stage_cycles_receive\": 0,"
+                   " \"stage_cycles_parse\": 1001, \"stage_cycles_route\": 402}}",
+                   0, NULL);
+    char *text = print_show("stats", stats);
+
+    (void)context;
+    assert_non_null(strstr(text, "\ncycles a message: receive 0, parse 250, route 100, all 351\n"));
+    free(text);
+    json_decref(stats);
+}
+
 static void addresses_of_both_families_are_told_from_ports(void **context)
 {
     json_t *services = json_loads("[{\"name\": \"s\", \"mode\": \"proxy\", \"pool\": \"p\","
@@ -149,6 +164,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(yaml_quotes_whatever_could_mean_something),
         cmocka_unit_test(names_tell_their_targets),
         cmocka_unit_test(counters_at_zero_are_counted_not_listed),
+        cmocka_unit_test(stages_are_told_by_the_message),
         cmocka_unit_test(addresses_of_both_families_are_told_from_ports),
     };
 
