@@ -300,19 +300,17 @@ class Outage(Kill):
         return [line for line in self.lab.control.log(True)[since:].splitlines()
                 if f"{VICTIM} is " in line]
 
-    @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
-    def test_4_flaps(self):
+    def flap(self, tag, go, back):
         """A second there, a second gone, again and again: it stays out; nobody else notices."""
-        lab = self.lab
-        before = len(lab.control.log(True))
-        load = Load(self, "flaps", hold_ms=2000)
+        before = len(self.lab.control.log(True))
+        load = Load(self, tag, hold_ms=2000)
         with self.wire() as wire:
             time.sleep(3)
             begun = time.time()
             while time.time() < begun + FLAPPING_S:
-                lab.backends[VICTIM].kill9()
+                go()
                 time.sleep(1)
-                lab.backends[VICTIM].start()
+                back()
                 time.sleep(1)
             changes = self.changes(before)
             outcome = load.end()
@@ -326,6 +324,17 @@ class Outage(Kill):
         self.assertEqual(outcome.failed, len(outcome.lost), outcome.errors)
         self.assertEqual(outcome.lost - set(sent), set(), outcome.errors)
         self.assertTrue(1 <= len(changes) <= 3, changes)
+
+    @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
+    def test_4_flaps(self):
+        """It is killed: ICMP says so."""
+        victim = self.lab.backends[VICTIM]
+        self.flap("flaps", victim.kill9, victim.start)
+
+    @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
+    def test_4_flaps_silently(self):
+        """Its wire is loose: traffic tells first."""
+        self.flap("loose", self.stop_wire, lambda: self.stop_wire(up=True))
 
     def test_5_deaf(self):
         """It answers OPTIONS and in dialogs, not INVITE: ejected by what its traffic shows."""
