@@ -7,10 +7,16 @@ static bool runs_scalar(void)
     return true;
 }
 
-const struct sip_index_variant sip_index_variants[] = {{"scalar", sip_index_scalar, runs_scalar}};
+const struct sip_index_variant sip_index_variants[] = {
+    {"scalar", sip_index_scalar, NULL, runs_scalar}};
 const uint32_t sip_index_variant_count = 1;
 
 enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
 {
     return sip_index_scalar(buf, size < UINT32_MAX ? size : UINT32_MAX, ret);
+}
+
+int sip_via_parse(struct sip_slice value, struct sip_via *ret)
+{
+    return sip_via_scalar(value, ret);
 }

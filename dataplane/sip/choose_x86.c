@@ -34,9 +34,9 @@ static bool runs_scalar(void)
 }
 
 const struct sip_index_variant sip_index_variants[] = {
-    {"avx512", sip_index_avx512, runs_avx512},
-    {"avx2", sip_index_avx2, runs_avx2},
-    {"scalar", sip_index_scalar, runs_scalar},
+    {"avx512", sip_index_avx512, sip_via_avx512, runs_avx512},
+    {"avx2", sip_index_avx2, sip_via_avx2, runs_avx2},
+    {"scalar", sip_index_scalar, NULL, runs_scalar},
 };
 const uint32_t sip_index_variant_count = 3;
 
@@ -49,4 +49,11 @@ enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
     if (has_avx2())
         return sip_index_avx2(buf, size, ret);
     return sip_index_scalar(buf, size, ret);
+}
+
+int sip_via_parse(struct sip_slice value, struct sip_via *ret)
+{
+    if (has_avx512() ? sip_via_avx512(value, ret) : has_avx2() && sip_via_avx2(value, ret))
+        return 0;
+    return sip_via_scalar(value, ret);
 }

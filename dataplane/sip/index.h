@@ -13,6 +13,7 @@
 struct sip_index_variant {
     const char *name;
     enum sip_error (*index)(const char *buf, size_t size, struct sip_msg *ret);
+    bool (*via)(struct sip_slice value, struct sip_via *ret); /* NULL in the scalar one */
     bool (*runs_here)(void); /* this processor, and the kernel, can do it */
 };
 
@@ -23,6 +24,11 @@ extern const uint32_t sip_index_variant_count;
 enum sip_error sip_index_scalar(const char *buf, size_t size, struct sip_msg *ret);
 enum sip_error sip_index_avx2(const char *buf, size_t size, struct sip_msg *ret);
 enum sip_error sip_index_avx512(const char *buf, size_t size, struct sip_msg *ret);
+
+/* sip_via_parse; the vector variants say false, too, when a Via is not written in the usual way. */
+int sip_via_scalar(struct sip_slice value, struct sip_via *ret);
+bool sip_via_avx2(struct sip_slice value, struct sip_via *ret);
+bool sip_via_avx512(struct sip_slice value, struct sip_via *ret);
 
 /* A message whose header section is being read. */
 struct sip_scan {

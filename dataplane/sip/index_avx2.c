@@ -32,12 +32,44 @@ static inline struct block block_of(const char *a, const char *b, const char *c,
                           _mm256_loadu2_m128i((const __m128i *)d, (const __m128i *)c)};
 }
 
-static inline void block_store_lower(struct block block, char *ret)
+static inline struct block block_lower(struct block block)
 {
     __m256i bit = _mm256_set1_epi8(' ');
 
-    _mm256_storeu_si256((__m256i *)ret, _mm256_or_si256(block.low, bit));
-    _mm256_storeu_si256((__m256i *)(ret + 32), _mm256_or_si256(block.high, bit));
+    return (struct block){_mm256_or_si256(block.low, bit), _mm256_or_si256(block.high, bit)};
+}
+
+/* 32 bits as bytes, 0 or 0xff. */
+static inline __m256i spread(uint32_t bits)
+{
+    const __m256i byte_of =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit_of = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), byte_of);
+
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit_of), bit_of);
+}
+
+static inline struct block block_keep(struct block block, uint64_t bits)
+{
+    return (struct block){_mm256_and_si256(block.low, spread((uint32_t)bits)),
+                          _mm256_and_si256(block.high, spread((uint32_t)(bits >> 32)))};
+}
+
+static inline void block_sums(struct block block, uint64_t *ret)
+{
+    __m256i zero = _mm256_setzero_si256();
+
+    _mm256_storeu_si256((__m256i *)ret, _mm256_sad_epu8(block.low, zero));
+    _mm256_storeu_si256((__m256i *)(ret + 4), _mm256_sad_epu8(block.high, zero));
+}
+
+static inline uint64_t block_same8(struct block a, struct block b)
+{
+    __m256d low = _mm256_castsi256_pd(_mm256_cmpeq_epi64(a.low, b.low));
+    __m256d high = _mm256_castsi256_pd(_mm256_cmpeq_epi64(a.high, b.high));
+
+    return (uint64_t)(_mm256_movemask_pd(low) | _mm256_movemask_pd(high) << 4);
 }
 
 static inline uint64_t bits(__m256i low, __m256i high)
@@ -79,8 +111,6 @@ static inline uint64_t block_match(struct block block, __m128i low, __m128i high
     return ~bits(strangers(block.low, lows, highs), strangers(block.high, lows, highs));
 }
 
-enum { BLOCK_STARTS = 36 };
-
 static inline uint32_t append_starts(uint16_t *ret, uint64_t bits, uint32_t past)
 {
     uint32_t count = (uint32_t)_mm_popcnt_u64(bits);
@@ -97,4 +127,9 @@ static inline uint32_t append_starts(uint16_t *ret, uint64_t bits, uint32_t past
 enum sip_error sip_index_avx2(const char *buf, size_t size, struct sip_msg *ret)
 {
     return index_message(buf, size, ret);
+}
+
+bool sip_via_avx2(struct sip_slice value, struct sip_via *ret)
+{
+    return parse_via(value, ret);
 }

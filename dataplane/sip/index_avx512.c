@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sip_msg_index on processors with AVX-512BW and VL: 64 bytes a step. */
+/*
+ * sip_msg_index on processors with AVX-512BW, VL and VBMI2 (Ice Lake and Zen 4 are the first): 64
+ * bytes a step. Without VBMI2's compression AVX2 is about as fast.
+ */
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -25,9 +28,24 @@ static inline struct block block_of(const char *a, const char *b, const char *c,
     return (struct block){bytes};
 }
 
-static inline void block_store_lower(struct block block, char *ret)
+static inline struct block block_lower(struct block block)
 {
-    _mm512_storeu_si512(ret, _mm512_or_si512(block.bytes, _mm512_set1_epi8(' ')));
+    return (struct block){_mm512_or_si512(block.bytes, _mm512_set1_epi8(' '))};
+}
+
+static inline struct block block_keep(struct block block, uint64_t bits)
+{
+    return (struct block){_mm512_maskz_mov_epi8(bits, block.bytes)};
+}
+
+static inline void block_sums(struct block block, uint64_t *ret)
+{
+    _mm512_storeu_si512(ret, _mm512_sad_epu8(block.bytes, _mm512_setzero_si512()));
+}
+
+static inline uint64_t block_same8(struct block a, struct block b)
+{
+    return _mm512_cmpeq_epi64_mask(a.bytes, b.bytes);
 }
 
 static inline uint64_t block_equal(struct block block, char c)
@@ -50,20 +68,21 @@ static inline uint64_t block_match(struct block block, __m128i low, __m128i high
     return _mm512_test_epi8_mask(columns, rows);
 }
 
-enum { BLOCK_STARTS = 32 };
-
 static inline uint32_t append_starts(uint16_t *ret, uint64_t bits, uint32_t past)
 {
     static const uint8_t numbers[64] = {
         0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
         22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
         44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    uint32_t count = (uint32_t)_mm_popcnt_u64(bits);
     __m512i set = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(numbers));
     __m512i starts = _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(set)),
                                       _mm512_set1_epi16((short)past));
 
-    _mm512_storeu_si512(ret, starts); /* no two bits are neighbours: 32 at most */
-    return (uint32_t)_mm_popcnt_u64(bits);
+    _mm_storeu_si128((__m128i *)ret, _mm512_castsi512_si128(starts));
+    if (count > 8)
+        _mm512_storeu_si512(ret, starts);
+    return count;
 }
 
 #include "dataplane/sip/index_simd.h"
@@ -71,4 +90,9 @@ static inline uint32_t append_starts(uint16_t *ret, uint64_t bits, uint32_t past
 enum sip_error sip_index_avx512(const char *buf, size_t size, struct sip_msg *ret)
 {
     return index_message(buf, size, ret);
+}
+
+bool sip_via_avx512(struct sip_slice value, struct sip_via *ret)
+{
+    return parse_via(value, ret);
 }

@@ -305,7 +305,7 @@ void sip_index_via(struct sip_msg *msg)
 {
     const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
 
-    msg->via_ok = field != NULL && sip_via_parse(sip_msg_value(msg, field), &msg->top_via) == 0;
+    msg->via_ok = field != NULL && sip_via_scalar(sip_msg_value(msg, field), &msg->top_via) == 0;
     if (msg->via_ok)
         return;
     memset(&msg->top_via, 0, sizeof(msg->top_via));

@@ -10,15 +10,18 @@
  *   block_below(block, c)           bit i: byte i is below c
  *   block_match(block, low, high)   bit i: low[byte i & 15] and high[byte i >> 4] share a bit;
  *                                   never for a byte above 0x7f
- *   append_starts(ret, bits, past)  writes past + i for each bit i, rising; returns how many there
- *                                   are. Writes up to BLOCK_STARTS numbers
- *
+ *   append_starts(ret, bits, past)  writes past + i for each bit i, rising; no two are neighbours.
+ *                                   Returns how many; may write to 32 places
  *   block_of(a, b, c, d)            sixteen bytes each
- *   block_store_lower(block, ret)   stores 64 bytes, letters (of a token) in lower case
+ *   block_lower(block)              letters (of a token) in lower case
+ *   block_keep(block, bits)         byte i becomes 0 where bit i is 0
+ *   block_sums(block, ret)          the sum of each eight bytes, eight of them
+ *   block_same8(a, b)               bit i: the i-th eight bytes are the same
  *
- * How it goes: one pass over the header section finds where its lines begin, 64 bytes a step; each
- * line's name is recognised by its length and last letter, which no two names share, and one
- * comparison; then the fields that every message has are decoded, each out of a block or two.
+ * How it goes: one pass over the header section finds where its lines begin, 64 bytes a step; names
+ * are recognised four at a time, by the sum of their letters, which no two names share, and a
+ * comparison with the one that has it; then the fields that every message has are decoded, each out
+ * of a block or two.
  *
  * Messages are random to a branch predictor: which field comes next, how long a value is. So
  * nothing branches on that here. What branches is whether something is written in the usual way;
@@ -78,6 +81,17 @@ static inline enum sip_error index_message(const char *buf, size_t size, struct 
     sip_index_headers_end(&scan, read_headers(&scan, &lines, i));
     decode(&scan, size);
     return (enum sip_error)ret->error;
+}
+
+static inline bool parse_via(struct sip_slice text, struct sip_via *ret)
+{
+    struct value value = {text.at, text.at + text.length, text.at + text.length};
+    struct sip_via via;
+
+    if (text.length == 0 || !read_via(&value, &via))
+        return false;
+    *ret = via;
+    return true;
 }
 
 #endif

@@ -133,48 +133,53 @@ static inline bool read_number(const char *end, uint32_t digits, uint32_t *ret)
 
 /* ---- Names ---- */
 
-/* A name that is known, where its length and a letter of it put it; 0 and no text elsewhere. */
+/* Header fields by the sum of their names' first eight letters, in lower case: no two share it,
+ * which the compiler sees to. */
+#define SUM(a, b, c, d, e, f, g, h) (((a) + (b) + (c) + (d) + (e) + (f) + (g) + (h)) & 255)
+
+static const struct {
+    char text[16]; /* zeros behind it */
+    uint64_t id;
+} known_fields[256] = {
+    [SUM('v', 'i', 'a', 0, 0, 0, 0, 0)] = {"via", SIP_VIA},
+    [SUM('v', 0, 0, 0, 0, 0, 0, 0)] = {"v", SIP_VIA},
+    [SUM('r', 'o', 'u', 't', 'e', 0, 0, 0)] = {"route", SIP_ROUTE},
+    [SUM('r', 'e', 'c', 'o', 'r', 'd', '-', 'r')] = {"record-route", SIP_RECORD_ROUTE},
+    [SUM('c', 'a', 'l', 'l', '-', 'i', 'd', 0)] = {"call-id", SIP_CALL_ID},
+    [SUM('i', 0, 0, 0, 0, 0, 0, 0)] = {"i", SIP_CALL_ID},
+    [SUM('c', 's', 'e', 'q', 0, 0, 0, 0)] = {"cseq", SIP_CSEQ},
+    [SUM('f', 'r', 'o', 'm', 0, 0, 0, 0)] = {"from", SIP_FROM},
+    [SUM('f', 0, 0, 0, 0, 0, 0, 0)] = {"f", SIP_FROM},
+    [SUM('t', 'o', 0, 0, 0, 0, 0, 0)] = {"to", SIP_TO},
+    [SUM('t', 0, 0, 0, 0, 0, 0, 0)] = {"t", SIP_TO},
+    [SUM('m', 'a', 'x', '-', 'f', 'o', 'r', 'w')] = {"max-forwards", SIP_MAX_FORWARDS},
+    [SUM('c', 'o', 'n', 't', 'e', 'n', 't', '-')] = {"content-length", SIP_CONTENT_LENGTH},
+    [SUM('l', 0, 0, 0, 0, 0, 0, 0)] = {"l", SIP_CONTENT_LENGTH},
+    [SUM('c', 'o', 'n', 't', 'a', 'c', 't', 0)] = {"contact", SIP_CONTACT},
+    [SUM('m', 0, 0, 0, 0, 0, 0, 0)] = {"m", SIP_CONTACT},
+    [SUM('p', 'a', 't', 'h', 0, 0, 0, 0)] = {"path", SIP_PATH},
+    [SUM('s', 'u', 'p', 'p', 'o', 'r', 't', 'e')] = {"supported", SIP_SUPPORTED},
+    [SUM('k', 0, 0, 0, 0, 0, 0, 0)] = {"k", SIP_SUPPORTED},
+    [SUM('r', 'e', 'q', 'u', 'i', 'r', 'e', 0)] = {"require", SIP_REQUIRE},
+    [SUM('p', 'r', 'o', 'x', 'y', '-', 'r', 'e')] = {"proxy-require", SIP_PROXY_REQUIRE},
+    [SUM('r', 'e', 'p', 'l', 'a', 'c', 'e', 's')] = {"replaces", SIP_REPLACES},
+    [SUM('j', 'o', 'i', 'n', 0, 0, 0, 0)] = {"join", SIP_JOIN},
+    [SUM('t', 'a', 'r', 'g', 'e', 't', '-', 'd')] = {"target-dialog", SIP_TARGET_DIALOG},
+    [SUM('r', 'e', 'f', 'e', 'r', '-', 't', 'o')] = {"refer-to", SIP_REFER_TO},
+    [SUM('r', 0, 0, 0, 0, 0, 0, 0)] = {"r", SIP_REFER_TO},
+    [SUM('r', 'e', 't', 'r', 'y', '-', 'a', 'f')] = {"retry-after", SIP_RETRY_AFTER},
+    [SUM('e', 'x', 'p', 'i', 'r', 'e', 's', 0)] = {"expires", SIP_EXPIRES},
+};
+
+/* Methods by length and first letter. */
 struct known {
     char text[15];
     uint8_t id;
 };
 
 #define SLOT(length, letter) ((length)*10u + ((letter)&31u))
-enum { NAME_LENGTH_MAX = 15, METHOD_LENGTH_MAX = 16 };
+enum { METHOD_LENGTH_MAX = 16 };
 
-/* Header fields by length and last letter, in lower case. */
-static const struct known known_fields[SLOT(NAME_LENGTH_MAX, 31) + 1] = {
-    [SLOT(3, 'a')] = {"via", SIP_VIA},
-    [SLOT(1, 'v')] = {"v", SIP_VIA},
-    [SLOT(5, 'e')] = {"route", SIP_ROUTE},
-    [SLOT(12, 'e')] = {"record-route", SIP_RECORD_ROUTE},
-    [SLOT(7, 'd')] = {"call-id", SIP_CALL_ID},
-    [SLOT(1, 'i')] = {"i", SIP_CALL_ID},
-    [SLOT(4, 'q')] = {"cseq", SIP_CSEQ},
-    [SLOT(4, 'm')] = {"from", SIP_FROM},
-    [SLOT(1, 'f')] = {"f", SIP_FROM},
-    [SLOT(2, 'o')] = {"to", SIP_TO},
-    [SLOT(1, 't')] = {"t", SIP_TO},
-    [SLOT(12, 's')] = {"max-forwards", SIP_MAX_FORWARDS},
-    [SLOT(14, 'h')] = {"content-length", SIP_CONTENT_LENGTH},
-    [SLOT(1, 'l')] = {"l", SIP_CONTENT_LENGTH},
-    [SLOT(7, 't')] = {"contact", SIP_CONTACT},
-    [SLOT(1, 'm')] = {"m", SIP_CONTACT},
-    [SLOT(4, 'h')] = {"path", SIP_PATH},
-    [SLOT(9, 'd')] = {"supported", SIP_SUPPORTED},
-    [SLOT(1, 'k')] = {"k", SIP_SUPPORTED},
-    [SLOT(7, 'e')] = {"require", SIP_REQUIRE},
-    [SLOT(13, 'e')] = {"proxy-require", SIP_PROXY_REQUIRE},
-    [SLOT(8, 's')] = {"replaces", SIP_REPLACES},
-    [SLOT(4, 'n')] = {"join", SIP_JOIN},
-    [SLOT(13, 'g')] = {"target-dialog", SIP_TARGET_DIALOG},
-    [SLOT(8, 'o')] = {"refer-to", SIP_REFER_TO},
-    [SLOT(1, 'r')] = {"r", SIP_REFER_TO},
-    [SLOT(11, 'r')] = {"retry-after", SIP_RETRY_AFTER},
-    [SLOT(7, 's')] = {"expires", SIP_EXPIRES},
-};
-
-/* Methods by length and first letter. */
 static const struct known known_methods[SLOT(METHOD_LENGTH_MAX, 31) + 1] = {
     [SLOT(6, 'I')] = {"INVITE", SIP_INVITE},   [SLOT(3, 'A')] = {"ACK", SIP_ACK},
     [SLOT(3, 'B')] = {"BYE", SIP_BYE},         [SLOT(6, 'C')] = {"CANCEL", SIP_CANCEL},
@@ -191,13 +196,19 @@ static inline uint32_t differences(__m128i a, __m128i b)
     return 0xffffu ^ (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b));
 }
 
-/* The id of what is known at that slot, when the name is it; else 0. No slot's text is as long as
- * sixteen bytes, so the comparison of a longer name fails at the id behind it. */
-static inline uint32_t known_id(const struct known *known, __m128i name, uint32_t length)
+/* Whether the name is what is known at its slot. Where nothing is, and for a name of more than 15
+ * bytes, it never is: no text is that long, and the id behind it is no character. */
+static inline bool is_known(const struct known *known, __m128i name, uint32_t length)
 {
-    uint32_t wrong = _bzhi_u32(differences(name, load16(known)), length);
+    return _bzhi_u32(differences(name, load16(known)), length) == 0;
+}
 
-    return known->id & -(uint32_t)(wrong == 0); /* no branch: names come in any order */
+/* The method of that text, SIP_METHOD_UNKNOWN when it is another; at most 16 bytes. */
+static inline uint32_t method_id(__m128i text, uint32_t length)
+{
+    const struct known *known = &known_methods[SLOT(length, (uint32_t)_mm_cvtsi128_si32(text))];
+
+    return is_known(known, text, length) ? known->id : SIP_METHOD_UNKNOWN;
 }
 
 #endif

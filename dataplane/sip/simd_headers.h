@@ -10,13 +10,12 @@
 
 /* ---- Lines ---- */
 
-enum { WINDOW_BLOCKS = 32, WINDOW = WINDOW_BLOCKS * 64 };
+enum { WINDOW_BLOCKS = 32, WINDOW = WINDOW_BLOCKS * 64, BLOCK_STARTS = 22 };
 
 /* Where lines begin, one after the other; the last one's end is not known. */
 struct lines {
     uint32_t n;
-    uint16_t start[1 + WINDOW_BLOCKS * 22 + BLOCK_STARTS]; /* a pair and what parts it: 3 bytes;
-                                                              4 past the last one are set */
+    uint16_t start[1 + WINDOW_BLOCKS * BLOCK_STARTS + 32]; /* a pair and what parts it: 3 bytes */
 };
 
 /* Control characters that stand in pairs, as CR and LF do. */
@@ -62,7 +61,6 @@ static inline void find_lines(const char *buf, const char *at, const char *end, 
     if (end - at < 64)
         pairs.second &= below_bit((uint32_t)(end - at));
     next += append_starts(next, pairs.second, (uint32_t)(at - buf) + 1);
-    memcpy(next, (uint16_t[4]){next[-1], next[-1], next[-1], next[-1]}, 4 * sizeof(*next));
     at = buf + next[-1];
     ret->n = (uint32_t)(next - start);
     if (ret->n > 1 && (at == end || *at == '\t'))
@@ -73,28 +71,27 @@ static inline void find_lines(const char *buf, const char *at, const char *end, 
 
 enum { BATCH = 32 }; /* lines that go through the steps below together */
 
-/* The first sixteen bytes of each line. */
+/* The beginnings of a batch of lines, sixteen bytes each. */
 struct fronts {
-    uint16_t others[BATCH]; /* bit i: byte i is not of a token */
-    char text[BATCH][16];   /* letters in lower case */
+    uint16_t ends[BATCH];     /* the lowest bit: where the name ends */
+    uint64_t sums[BATCH * 2]; /* of a name's first eight letters, at even places */
+    uint64_t known;           /* bit 2i: line i has a known name */
 };
 
-/* A line that has a known name. */
-struct found {
-    uint16_t line;
-    uint16_t next; /* line */
-    uint8_t name;  /* its length */
-    uint8_t id;
-};
+static const uint64_t FIRST_BYTES = 0x0001000100010001; /* of each line, in four of ends */
 
-/* Loads four lines' fronts; bytes at or past `limit` read as 0. */
-static inline struct block load_fronts(const char *buf, const char *limit, const uint16_t *start)
+/* Loads the beginnings of `count` lines, of four at most; in the place of those that lack there is
+ * the first one again. Bytes at or past `limit` read as 0. */
+static inline struct block load_fronts(const char *buf, const char *limit, const uint16_t *start,
+                                       uint32_t count)
 {
+    uint32_t b = start[count > 1 ? 1 : 0], c = start[count > 2 ? 2 : 0];
+    uint32_t d = start[count > 3 ? 3 : 0];
     char copy[4][16] = {{0}};
 
-    if (limit - buf >= start[3] + 16)
-        return block_of(buf + start[0], buf + start[1], buf + start[2], buf + start[3]);
-    for (uint32_t i = 0; i < 4; i++) {
+    if (limit - buf >= start[count > 3 ? 3 : count - 1] + 16)
+        return block_of(buf + start[0], buf + b, buf + c, buf + d);
+    for (uint32_t i = 0; i < count && i < 4; i++) {
         size_t left = (size_t)(limit - buf) - start[i];
 
         memcpy(copy[i], buf + start[i], left < 16 ? left : 16);
@@ -102,123 +99,146 @@ static inline struct block load_fronts(const char *buf, const char *limit, const
     return block_of(copy[0], copy[1], copy[2], copy[3]);
 }
 
-static inline void read_fronts(const char *buf, const char *limit, const uint16_t *start,
-                               uint32_t count, struct fronts *ret)
+/* The text that a name with that sum must have. */
+static inline const char *known_text(uint64_t sum)
 {
+    return known_fields[sum & 255].text;
+}
+
+/*
+ * Recognises the names of four lines, which come in any order: nothing here branches. Returns, at
+ * the sixteen bits of a line, 0 when it begins with a name of up to 15 characters and a ':'.
+ */
+static inline uint64_t read_names(struct block front, uint16_t *ret_ends, uint64_t *ret_sums,
+                                  uint64_t *ret_known)
+{
+    uint64_t ends = ~block_in(front, &token) | FIRST_BYTES << 15;
+    uint64_t before = ends - FIRST_BYTES; /* below the lowest bit of a line all are set */
+    uint64_t colons = block_equal(front, ':') & ~FIRST_BYTES, same;
+    struct block name = block_keep(block_lower(front), before & ~ends);
+
+    memcpy(ret_ends, &ends, sizeof(ends));
+    block_sums(name, ret_sums);
+    same = block_same8(name, block_of(known_text(ret_sums[0]), known_text(ret_sums[2]),
+                                      known_text(ret_sums[4]), known_text(ret_sums[6])));
+    *ret_known = same & same >> 1 & 0x55;
+    return ends & ~before & ~colons;
+}
+
+/* Whether a line begins with a name of 16 to 63 characters and a ':'. None of these is known. */
+static inline bool has_long_name(const char *line, const char *limit)
+{
+    struct block front = block_load(line, limit, limit);
+    uint32_t length = first_bit(~block_in(front, &token));
+
+    return length - 16 < 48 && line[length] == ':';
+}
+
+/* Reads lines' names. Returns how many lines are header fields with a usual name. */
+static inline uint32_t read_fronts(const char *buf, const char *limit, const uint16_t *start,
+                                   uint32_t count, struct fronts *ret)
+{
+    ret->known = 0;
     for (uint32_t i = 0; i < count; i += 4) {
-        struct block block = load_fronts(buf, limit, start + i);
-        uint64_t others = ~block_in(block, &token);
+        uint64_t known, odd = read_names(load_fronts(buf, limit, start + i, count - i),
+                                         ret->ends + i, ret->sums + 2 * i, &known);
 
-        memcpy(ret->others + i, &others, sizeof(others));
-        block_store_lower(block, ret->text[i]);
+        ret->known |= known << 2 * i;
+        for (; odd != 0; odd = _blsr_u64(odd)) {
+            uint32_t line = i + first_bit(odd) / 16;
+
+            if (line >= count || !has_long_name(buf + start[line], limit))
+                return line < count ? line : count;
+        }
     }
+    return count;
 }
 
-/* A name of sixteen bytes or more: 0 when it ends with another byte than a ':'. */
-static __attribute__((noinline, cold)) uint32_t long_name(const char *line, const char *next)
+/* How many lines end with CR LF, and are not continued by the next one. */
+static inline uint32_t whole_lines(const char *buf, const uint16_t *start, uint32_t count)
 {
-    uint32_t length = 16;
+    uint32_t wrong = 0, i;
 
-    while (line + length < next && sip_char_is(line[length], SIP_CHAR_TOKEN))
-        length++;
-    return line + length < next && length <= UINT8_MAX ? length : 0;
+    for (i = 0; i < count; i++)
+        wrong |= load_pair(buf + start[i + 1] - 2) ^ CRLF;
+    for (i = 0; wrong != 0 && i < count && load_pair(buf + start[i + 1] - 2) == CRLF; i++)
+        ;
+    count = wrong != 0 ? i : count;
+    return count - (count > 0 && buf[start[count]] == ' ');
 }
 
 /*
- * Recognises the names of `count` lines. Returns how many of them are header fields, each whole: a
- * line that the next one continues is not, nor what follows it. Those with a known name are in ret.
+ * Remembers those of `count` lines that have a known name. Returns how many lines are done: up to
+ * one whose value is empty, or has more blanks around it than the one in front, or that has no
+ * place.
  */
-static inline uint32_t recognise(const char *buf, const uint16_t *start, uint32_t count,
-                                 const struct fronts *fronts, struct found *ret, uint32_t *ret_n)
+static inline uint32_t remember(struct sip_msg *msg, const uint16_t *start,
+                                const struct fronts *fronts, uint32_t count)
 {
-    uint32_t i, n = 0;
-
-    for (i = 0; i < count; i++) {
-        const char *line = buf + start[i], *next = buf + start[i + 1];
-        uint32_t name = first_bit(fronts->others[i] | 1u << 16), id;
-
-        if (name == 16)
-            name = long_name(line, next);
-        if (name == 0 || line[name] != ':' || load_pair(next - 2) != CRLF)
-            break;
-        id = known_id(&known_fields[SLOT(name & 15, (uint8_t)line[name - 1])],
-                      load16(fronts->text[i]), name);
-        ret[n] = (struct found){start[i], start[i + 1], (uint8_t)name, (uint8_t)id};
-        n += id != SIP_FIELD_OTHER; /* no branch: names come in any order */
-    }
-    if (i > 0 && buf[start[i]] == ' ') {
-        i--;
-        n -= n > 0 && ret[n - 1].line == start[i];
-    }
-    *ret_n = n;
-    return i;
-}
-
-/* Remembers the fields that were found. Returns how many: up to one whose value is empty, or has
- * more blanks around it than the one in front, or that has no place. */
-static inline uint32_t remember(struct sip_msg *msg, const struct found *found, uint32_t n)
-{
+    uint64_t known = fronts->known & below_bit(2 * count);
     struct sip_field *field = msg->fields + msg->n_fields;
-    uint32_t i;
+    const char *buf = msg->buf;
 
-    if (n > (uint32_t)SIP_FIELDS_MAX - msg->n_fields)
-        n = (uint32_t)SIP_FIELDS_MAX - msg->n_fields;
-    for (i = 0; i < n; i++, field++) {
-        const char *value = msg->buf + found[i].line + found[i].name + 1;
-        const char *end = msg->buf + found[i].next - 2;
+    for (; known != 0; known = _blsr_u64(known), field++) {
+        uint32_t twice = first_bit(known), i = twice / 2;
+        uint32_t value = start[i] + first_bit(fronts->ends[i]) + 1, end = start[i + 1] - 2u;
 
-        value += *value == ' ';
-        if ((uint8_t)*value <= ' ' || (uint8_t)end[-1] <= ' ')
+        value += buf[value] == ' ';
+        if ((uint8_t)buf[value] <= ' ' || (uint8_t)buf[end - 1] <= ' ' ||
+            field == msg->fields + SIP_FIELDS_MAX) {
+            count = i;
             break;
-        field->line = found[i].line;
-        field->value = (uint16_t)(value - msg->buf);
+        }
+        field->line = start[i];
+        field->value = (uint16_t)value;
         field->value_length = (uint16_t)(end - value);
-        field->id = found[i].id;
+        field->id = (uint8_t)known_fields[fronts->sums[twice] & 255].id;
     }
-    msg->n_fields = (uint8_t)(msg->n_fields + i);
-    return i;
+    msg->n_fields = (uint8_t)(field - msg->fields);
+    return count;
 }
 
-/*
- * Reads the lines from number i on as long as they are header fields written in the usual way.
- * scan->at is then where the next one begins.
- */
-static inline void read_fields(struct sip_scan *scan, const struct lines *lines, uint32_t i)
+/* Reads lines from number i on as long as they are header fields written in the usual way; returns
+ * the number of the first that is not. */
+static inline uint32_t read_fields(struct sip_scan *scan, const struct lines *lines, uint32_t i)
 {
-    const char *buf = scan->msg->buf;
     struct fronts fronts;
-    struct found found[BATCH + 1];
-    uint32_t count, done, n, kept;
+    uint32_t count, done;
 
     do {
         const uint16_t *start = lines->start + i;
 
         count = lines->n - 1 - i < BATCH ? lines->n - 1 - i : BATCH;
-        read_fronts(buf, scan->end, start, count, &fronts);
-        done = recognise(buf, start, count, &fronts, found, &n);
-        kept = remember(scan->msg, found, n);
+        done = read_fronts(scan->msg->buf, scan->end, start, count, &fronts);
+        done = whole_lines(scan->msg->buf, start, done);
+        done = remember(scan->msg, start, &fronts, done);
         i += done;
-    } while (kept == n && done == BATCH);
-    scan->at = buf + (kept < n ? found[kept].line : lines->start[i]);
+    } while (done == BATCH);
+    return i;
 }
 
-/* Reads the header section from line i of those found so far; returns how it ends. */
+/* Reads the header section from line i of those found so far on; returns how it ends. */
 static inline enum sip_line_kind read_headers(struct sip_scan *scan, struct lines *lines,
                                               uint32_t i)
 {
+    const char *buf = scan->msg->buf;
+
     for (;;) {
         enum sip_line_kind kind;
 
-        read_fields(scan, lines, i);
-        if (scan->end - scan->at >= 2 && scan->at[0] == '\r' && scan->at[1] == '\n') {
+        i = read_fields(scan, lines, i);
+        scan->at = buf + lines->start[i];
+        if (scan->end - scan->at >= 2 && load_pair(scan->at) == CRLF) {
             scan->at += 2;
             return SIP_LINE_EMPTY;
         }
         kind = sip_index_line(scan);
         if (kind != SIP_LINE_FIELD)
             return kind;
-        find_lines(scan->msg->buf, scan->at, scan->end, lines);
-        i = 0;
+        if (++i >= lines->n || scan->at != buf + lines->start[i]) {
+            find_lines(buf, scan->at, scan->end, lines);
+            i = 0;
+        }
     }
 }
 
@@ -231,7 +251,7 @@ static inline bool read_request_line(struct sip_msg *msg, const char *limit, uin
     __m128i front = load16(buf);
     uint32_t method = _tzcnt_u32(
         1u << 16 | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(front, _mm_set1_epi8(' '))));
-    uint32_t id = known_id(&known_methods[SLOT(method, (uint8_t)buf[0])], front, method);
+    uint32_t id = method_id(front, method);
 
     uri = buf + method + 1;
     if (id == SIP_METHOD_UNKNOWN || load64(end) != WORD64(' ', 'S', 'I', 'P', '/', '2', '.', '0') ||

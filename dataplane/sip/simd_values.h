@@ -57,7 +57,6 @@ static inline bool decode_cseq(struct sip_scan *scan)
     struct sip_msg *msg = scan->msg;
     struct value value;
     uint32_t digits, number, length, id;
-    __m128i method;
 
     if (!only_value(scan, SIP_CSEQ, &value) || value.limit - value.at < 32)
         return false;
@@ -66,8 +65,7 @@ static inline bool decode_cseq(struct sip_scan *scan)
     if (!read_number(value.at + digits, digits, &number) || value.end - value.at - digits - 1 > 15)
         return false;
     length = (uint32_t)(value.end - value.at) - digits - 1;
-    method = load16(value.at + digits + 1);
-    id = known_id(&known_methods[SLOT(length, (uint8_t)value.at[digits + 1])], method, length);
+    id = method_id(load16(value.at + digits + 1), length);
     if (id == SIP_METHOD_UNKNOWN || (msg->kind == SIP_REQUEST && id != msg->method))
         return false;
     msg->cseq = number;
@@ -197,7 +195,7 @@ static inline bool read_sent_by(const struct value *value, const char **at, stru
         return false;
     via->host = sip_slice(host, length);
     *at = host + length;
-    if (**at != ':')
+    if (*at == value->end || **at != ':')
         return true;
     digits = first_bit(~(block_below(block, '9' + 1) & ~block_below(block, '0')) &
                        ~below_bit(length + 1)) -
@@ -215,15 +213,15 @@ static inline bool note_param(struct sip_via *via, const char *param, const char
                               uint32_t length)
 {
     struct sip_slice whole = sip_slice(param, (uint32_t)(end - param)), value = {0};
-    uint64_t name = load64(param + 1) | 0x2020202020202020;
+    uint64_t name = load64(param + length - 7) | 0x2020202020202020; /* its last eight bytes */
 
     if (length + 1 < whole.length)
         value = sip_slice(param + length + 2, whole.length - length - 2);
-    if (length == 6 && name << 16 == WORD64(0, 0, 'b', 'r', 'a', 'n', 'c', 'h')) {
+    if (length == 6 && name >> 16 == WORD64('b', 'r', 'a', 'n', 'c', 'h', 0, 0)) {
         if (via->branch.length > 0 || value.length == 0)
             return false;
         via->branch = value;
-    } else if (length == 5 && name << 24 == WORD64(0, 0, 0, 'r', 'p', 'o', 'r', 't')) {
+    } else if (length == 5 && name >> 24 == WORD64('r', 'p', 'o', 'r', 't', 0, 0, 0)) {
         if (via->rport_param.length > 0)
             return false;
         via->rport = value;
@@ -237,21 +235,25 @@ static inline bool note_param(struct sip_via *via, const char *param, const char
     return true;
 }
 
-/* *(";" name [ "=" value ]) from `at` to the value's end, nothing quoted. */
-static inline bool read_via_params(const struct value *value, const char *at, struct sip_via *via)
+/* *(";" name [ "=" value ]) from `at` on, nothing quoted. Returns where they end, NULL when a
+ * parameter is not of that kind. */
+static inline const char *read_via_params(const struct value *value, const char *at,
+                                          struct sip_via *via)
 {
-    via->params = sip_slice(at, (uint32_t)(value->end - at));
-    while (at < value->end) {
+    while (at < value->end && *at == ';') {
         struct block block = value_block(value, at + 1);
         uint64_t ends = block_in(block, &bare_end);
         uint32_t length = first_bit(ends), name = first_bit(ends | block_equal(block, '='));
 
-        if (*at != ';' || name == 0 || length == 64 || value->limit - at < 9 ||
-            !note_param(via, at, at + 1 + length, name))
-            return false;
+        while (ends == 0) { /* a long value */
+            ends = block_in(value_block(value, at + 1 + length), &bare_end);
+            length += first_bit(ends);
+        }
+        if (name - 1 > 62 || !note_param(via, at, at + 1 + length, name))
+            return NULL;
         at += 1 + length;
     }
-    return true;
+    return at;
 }
 
 static inline uint32_t usual_transport(uint32_t text)
@@ -262,30 +264,48 @@ static inline uint32_t usual_transport(uint32_t text)
                                                 : SIP_TRANSPORT_NONE;
 }
 
-/* "SIP/2.0/" transport SP sent-by, parameters, and no other via-parm in the same field. */
+/* "SIP/2.0/" transport SP sent-by, parameters; what follows a comma is its `rest`. What is in *ret
+ * when it is not of that kind means nothing. */
+static inline bool read_via(const struct value *value, struct sip_via *ret)
+{
+    const char *at = value->at + 12, *params;
+
+    memset(ret, 0, sizeof(*ret));
+    if (value->end - value->at < 13 ||
+        load64(value->at) != WORD64('S', 'I', 'P', '/', '2', '.', '0', '/'))
+        return false;
+    ret->transport = (uint8_t)usual_transport(load32(value->at + 8));
+    if (ret->transport == SIP_TRANSPORT_NONE || !read_sent_by(value, &at, ret))
+        return false;
+    params = at;
+    at = read_via_params(value, at, ret);
+    if (at == NULL)
+        return false;
+    ret->whole = sip_slice(value->at, (uint32_t)(at - value->at));
+    ret->params = sip_slice(params, (uint32_t)(at - params));
+    ret->transport_text = sip_slice(value->at + 8, 3);
+    if (at == value->end)
+        return true;
+    if (*at != ',' || value->end - at < 3)
+        return false;
+    at += 1 + (at[1] == ' ');
+    ret->rest = sip_slice(at, (uint32_t)(value->end - at));
+    return (uint8_t)*at > ' ' && *at != ',' && (uint8_t)value->end[-1] > ' ';
+}
+
+/* The first Via, of a message that may have many. */
 static inline bool decode_via(struct sip_scan *scan)
 {
     struct sip_msg *msg = scan->msg;
-    struct sip_via *via = &msg->top_via;
     const struct sip_field *field = &msg->fields[msg->first[SIP_VIA] - 1];
     struct value value = {.limit = scan->end};
-    const char *at;
 
-    if (msg->first[SIP_VIA] == 0 || field->value_length < 13)
+    if (msg->first[SIP_VIA] == 0)
         return false;
     value.at = msg->buf + field->value;
     value.end = value.at + field->value_length;
-    memset(via, 0, sizeof(*via));
-    via->transport = (uint8_t)usual_transport(load32(value.at + 8));
-    at = value.at + 12;
-    if (load64(value.at) != WORD64('S', 'I', 'P', '/', '2', '.', '0', '/') ||
-        via->transport == SIP_TRANSPORT_NONE || !read_sent_by(&value, &at, via) ||
-        !read_via_params(&value, at, via))
-        return false;
-    via->whole = sip_slice(value.at, field->value_length);
-    via->transport_text = sip_slice(value.at + 8, 3);
-    msg->via_ok = true;
-    return true;
+    msg->via_ok = read_via(&value, &msg->top_via);
+    return msg->via_ok;
 }
 
 #endif

@@ -3,7 +3,7 @@
  * via-parm (RFC 3261 §25.1) and the parameter lists that Via shares with URIs and name-addrs.
  * Every step reads forward from a slice that shrinks in front; nothing is read twice.
  */
-#include "dataplane/sip/via.h"
+#include "dataplane/sip/index.h"
 
 #include <errno.h>
 
@@ -248,7 +248,7 @@ static int parse_params(struct sip_slice *s, struct sip_via *via)
     return found;
 }
 
-int sip_via_parse(struct sip_slice value, struct sip_via *ret)
+int sip_via_scalar(struct sip_slice value, struct sip_via *ret)
 {
     struct sip_slice s = sip_slice_trim(value);
     const char *start = s.at, *end;

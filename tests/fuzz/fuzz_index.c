@@ -1,12 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every variant of sip_msg_index that this processor runs must say of any bytes what the scalar one
- * says, in every member of struct sip_msg.
+ * Every variant of sip_msg_index and sip_via_parse that this processor runs must say of any bytes
+ * what the scalar one says, in every member of struct sip_msg and struct sip_via.
  */
 #include "dataplane/sip/index.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/take.h"
 #include "tests/unit/dataplane/sip/same_msg.h"
+
+/* A variant may leave a Via to the scalar one, not say something else. */
+static void compare_vias(const struct sip_index_variant *variant, struct sip_slice value)
+{
+    struct sip_via scalar, other;
+
+    if (variant->via == NULL || !variant->via(value, &other))
+        return;
+    must(sip_via_scalar(value, &scalar) == 0);
+    must(via_difference(&scalar, &other) == NULL);
+}
+
+static void compare_all_vias(const struct sip_index_variant *variant, const struct sip_msg *msg)
+{
+    const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
+
+    for (; field != NULL; field = sip_msg_next(msg, field)) {
+        struct sip_slice rest = sip_msg_value(msg, field);
+        struct sip_via via;
+
+        compare_vias(variant, rest);
+        for (; rest.length > 0 && sip_via_scalar(rest, &via) == 0; rest = via.rest)
+            compare_vias(variant, via.rest);
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (difference != NULL)
             fprintf(stderr, "%s differs in %s\n", variant->name, difference);
         must(difference == NULL);
+        compare_all_vias(variant, &scalar);
+        compare_vias(variant, sip_slice((const char *)data, (uint32_t)size));
     }
     return 0;
 }
