@@ -1,79 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to siphash_*.c: several SipHashes at once, a lane of a vector each, since one alone waits
- * for its own additions and rotations most of the time. Compiled for each kind of machine.
+ * Several SipHashes at once, a lane of a vector each, since one alone waits for its own additions
+ * and rotations most of the time. Included by one .c file for each instruction set, after what
+ * differs between them:
+ *
+ *   LANES, lanes        how many 64-bit numbers a vector has, and its type
+ *   gather(h, offset)   the words at an offset in all of h[LANES]
  */
 #ifndef TANDEM_LB_SIPHASH_LANES_H
 #define TANDEM_LB_SIPHASH_LANES_H
 
 #include "dataplane/lb/siphash_round.h"
 
-enum { LANES = 8 };
+struct lanes_state {
+    lanes v0, v1, v2, v3;
+};
 
-/* Of hashes that are closed, all of the same rounds; each where the machine has such vectors. */
-void siphash_end_avx2(struct lb_siphash *const h[LANES], uint64_t ret[LANES]);
-void siphash_end_avx512(struct lb_siphash *const h[LANES], uint64_t ret[LANES]);
-
-typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
-
-/* The words at one place of all, which may be behind the end of some. */
-static inline __attribute__((always_inline)) void words_at(struct lb_siphash *const h[LANES],
-                                                           uint32_t word, lanes *ret)
+/* Always inline, as below: the rounds are constants where it is called, so that their loop unrolls.
+ */
+static inline __attribute__((always_inline)) void compress(struct lanes_state *s, lanes word,
+                                                           unsigned c)
 {
-    uint32_t at = word * 8;
-
-    *ret = (lanes){siphash_load(h[0]->bytes + at), siphash_load(h[1]->bytes + at),
-                   siphash_load(h[2]->bytes + at), siphash_load(h[3]->bytes + at),
-                   siphash_load(h[4]->bytes + at), siphash_load(h[5]->bytes + at),
-                   siphash_load(h[6]->bytes + at), siphash_load(h[7]->bytes + at)};
+    s->v3 ^= word;
+    for (unsigned i = 0; i < c; i++)
+        SIPHASH_ROUND(s->v0, s->v1, s->v2, s->v3);
+    s->v0 ^= word;
 }
 
-/* Lanes whose hash has fewer words than others keep what they hold. */
-static inline __attribute__((always_inline)) void
-end_lanes(struct lb_siphash *const h[LANES], uint64_t ret[LANES], unsigned c, unsigned d)
+/* Words that some hashes do not have any more: their lanes keep what they hold. */
+static inline __attribute__((always_inline)) void compress_some(struct lanes_state *s, lanes word,
+                                                                lanes which, unsigned c)
 {
-    lanes v0 = {0}, v1 = {0}, v2 = {0}, v3 = {0}, n_words = {0};
-    uint32_t most = 0;
+    struct lanes_state next = *s;
+
+    compress(&next, word, c);
+    s->v0 ^= (s->v0 ^ next.v0) & which;
+    s->v1 ^= (s->v1 ^ next.v1) & which;
+    s->v2 ^= (s->v2 ^ next.v2) & which;
+    s->v3 ^= (s->v3 ^ next.v3) & which;
+}
+
+static inline __attribute__((always_inline)) lanes end_rounds(struct lb_siphash *const h[LANES],
+                                                              unsigned c, unsigned d)
+{
+    struct lanes_state s = {
+        gather(h, offsetof(struct lb_siphash, v0)), gather(h, offsetof(struct lb_siphash, v1)),
+        gather(h, offsetof(struct lb_siphash, v2)), gather(h, offsetof(struct lb_siphash, v3))};
+    lanes n_words = {0};
+    uint32_t least = UINT32_MAX, most = 0, at = 0;
 
     for (int i = 0; i < LANES; i++) {
         uint32_t words = h[i]->held / 8 + 1;
 
-        v0[i] = h[i]->v0;
-        v1[i] = h[i]->v1;
-        v2[i] = h[i]->v2;
-        v3[i] = h[i]->v3;
-        n_words[i] = words;
+        least = words < least ? words : least;
         most = words > most ? words : most;
+        n_words[i] = words;
     }
-    for (uint32_t at = 0; at < most; at++) {
-        lanes w0 = v0, w1 = v1, w2 = v2, w3 = v3, in = (lanes)(n_words > at), word;
-
-        words_at(h, at, &word);
-        w3 ^= word;
-        for (unsigned i = 0; i < c; i++)
-            SIPHASH_ROUND(w0, w1, w2, w3);
-        w0 ^= word;
-        v0 ^= (v0 ^ w0) & in;
-        v1 ^= (v1 ^ w1) & in;
-        v2 ^= (v2 ^ w2) & in;
-        v3 ^= (v3 ^ w3) & in;
-    }
-    v2 ^= 0xff;
+    for (; at < least; at++)
+        compress(&s, gather(h, offsetof(struct lb_siphash, bytes) + at * 8), c);
+    for (; at < most; at++)
+        compress_some(&s, gather(h, offsetof(struct lb_siphash, bytes) + at * 8),
+                      (lanes)(n_words > at), c);
+    s.v2 ^= 0xff;
     for (unsigned i = 0; i < d; i++)
-        SIPHASH_ROUND(v0, v1, v2, v3);
-    v0 ^= v1 ^ v2 ^ v3;
-    for (int i = 0; i < LANES; i++)
-        ret[i] = v0[i];
+        SIPHASH_ROUND(s.v0, s.v1, s.v2, s.v3);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-/* The same for the vectors that the function has in which it is inlined. */
-static inline __attribute__((always_inline)) void
-siphash_end_lanes(struct lb_siphash *const h[LANES], uint64_t ret[LANES])
+/* Hashes that are closed, all of the same rounds. */
+static inline void end_lanes(struct lb_siphash *const h[LANES], uint64_t ret[LANES])
 {
-    if (h[0]->c == 1)
-        end_lanes(h, ret, 1, 3);
-    else
-        end_lanes(h, ret, 2, 4);
+    lanes ends = h[0]->c == 1 ? end_rounds(h, 1, 3) : end_rounds(h, 2, 4);
+
+    memcpy(ret, &ends, sizeof(ends));
 }
 
 #endif

@@ -1,55 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several SipHashes at once on x86-64, by the widest vectors that the machine has when it runs. */
-#include <stdbool.h>
+#include "dataplane/lb/siphash_x86.h"
 
-#include "dataplane/lb/siphash_lanes.h"
+#include "dataplane/lb/siphash_round.h"
 
-enum { LANES_WORTH = 3 }; /* fewer hashes are as fast one by one */
+enum { LANES_MAX = SIPHASH_AVX512_LANES };
 
-__attribute__((target("avx512f"))) void siphash_end_avx512(struct lb_siphash *const h[LANES],
-                                                           uint64_t ret[LANES])
-{
-    siphash_end_lanes(h, ret);
-}
-
-__attribute__((target("avx2"))) void siphash_end_avx2(struct lb_siphash *const h[LANES],
-                                                      uint64_t ret[LANES])
-{
-    siphash_end_lanes(h, ret);
-}
-
-static void end_one_by_one(struct lb_siphash *const *hashes, uint32_t n, uint64_t *ret)
-{
-    for (uint32_t i = 0; i < n; i++)
-        ret[i] = lb_siphash_end(hashes[i]);
-}
+typedef void end_lanes_fn(struct lb_siphash *const *h, uint64_t *ret);
 
 /* Lanes that are left over do the last hash again. */
-static void end_group(struct lb_siphash *const *hashes, uint32_t n, uint64_t *ret, bool avx512)
+static void end_group(end_lanes_fn *end_lanes, uint32_t lanes, struct lb_siphash *const *hashes,
+                      uint32_t n, uint64_t *ret)
 {
-    struct lb_siphash *group[LANES];
-    uint64_t ended[LANES];
+    struct lb_siphash *group[LANES_MAX];
+    uint64_t ends[LANES_MAX];
 
-    for (uint32_t i = 0; i < LANES; i++) {
+    for (uint32_t i = 0; i < lanes; i++) {
         group[i] = hashes[i < n ? i : n - 1];
         if (i < n)
             siphash_close(group[i]);
     }
-    if (avx512)
-        siphash_end_avx512(group, ended);
-    else
-        siphash_end_avx2(group, ended);
-    memcpy(ret, ended, n * sizeof(*ret));
+    end_lanes(group, ends);
+    memcpy(ret, ends, n * sizeof(*ret));
 }
 
 void lb_siphash_end_all(struct lb_siphash *const *hashes, uint32_t n, uint64_t *ret)
 {
-    bool avx512 = __builtin_cpu_supports("avx512f");
+    uint32_t lanes = 1;
+    end_lanes_fn *end_lanes = NULL;
 
-    if (n < LANES_WORTH || !__builtin_cpu_supports("avx2")) {
-        end_one_by_one(hashes, n, ret);
-        return;
+    if (__builtin_cpu_supports("avx512f")) {
+        lanes = SIPHASH_AVX512_LANES;
+        end_lanes = siphash_end_avx512;
+    } else if (__builtin_cpu_supports("avx2")) {
+        lanes = SIPHASH_AVX2_LANES;
+        end_lanes = siphash_end_avx2;
     }
-    for (uint32_t at = 0; at < n; at += LANES)
-        end_group(hashes + at, n - at < LANES ? n - at : LANES, ret + at, avx512);
+    while (n > 0) {
+        uint32_t part = n < lanes ? n : lanes;
+
+        /* With most lanes empty they are slower than one by one. */
+        if (end_lanes != NULL && 3 * part > lanes) {
+            end_group(end_lanes, lanes, hashes, part, ret);
+        } else {
+            for (uint32_t i = 0; i < part; i++)
+                ret[i] = lb_siphash_end(hashes[i]);
+        }
+        hashes += part;
+        ret += part;
+        n -= part;
+    }
 }

@@ -61,9 +61,9 @@ static int32_t token_backend(const struct proxy_work *w)
  * The next Route, or without one the Request-URI of an in-dialog request, is a backend's address:
  * its port is the backend's, one of its `ports:` or the token's.
  */
-static int32_t rule_2_address(const struct proxy_work *w, uint16_t *ret_port)
+static int32_t rule_2_address(const struct proxy_work *w, int32_t named, uint16_t *ret_port)
 {
-    int32_t backend, named = token_backend(w);
+    int32_t backend;
     struct sip_addr addr;
     struct sip_uri uri;
 
@@ -80,13 +80,11 @@ static int32_t rule_2_address(const struct proxy_work *w, uint16_t *ret_port)
     return backend;
 }
 
-static int32_t rule_3_token(const struct proxy_work *w, uint16_t *ret_port)
+static int32_t rule_3_token(const struct proxy_work *w, int32_t named, uint16_t *ret_port)
 {
-    int32_t backend = token_backend(w);
-
-    if (backend >= 0)
-        *ret_port = w->token.backend_port != 0 ? w->token.backend_port : w->backends[backend].port;
-    return backend;
+    if (named >= 0)
+        *ret_port = w->token.backend_port != 0 ? w->token.backend_port : w->backends[named].port;
+    return named;
 }
 
 /* Where the request's transaction has begun, as far as the call table knows and that one lives. */
@@ -272,12 +270,13 @@ bool proxy_choose(struct proxy_work *w)
 {
     enum proxy_rule rule = PROXY_RULE_ROUTE;
     uint16_t port = 0;
-    int32_t backend = rule_2_address(w, &port), begun;
+    int32_t named = token_backend(w), begun;
+    int32_t backend = rule_2_address(w, named, &port);
     bool by_route = backend >= 0 && proxy_next_route(w) != NULL;
 
     if (backend < 0) {
         rule = PROXY_RULE_TOKEN;
-        backend = rule_3_token(w, &port);
+        backend = rule_3_token(w, named, &port);
     }
     if (backend < 0)
         return proxy_choose_by_match(w);

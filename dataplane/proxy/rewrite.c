@@ -184,8 +184,13 @@ bool proxy_rewrite(struct proxy_work *w)
         sip_edit_put_number(edit, MAX_FORWARDS);
         sip_edit_put_text(edit, "\r\n");
     }
-    put_received(w, &w->prepared->next.received);
-    put_rport(w, w->prepared->next.rport);
+    if (w->msg->top_via.rport_param.length > 0) {
+        put_rport(w, w->prepared->next.rport);
+        put_received(w, &w->prepared->next.received);
+    } else { /* both at its end */
+        put_received(w, &w->prepared->next.received);
+        put_rport(w, w->prepared->next.rport);
+    }
     put_max_forwards(w);
     proxy_put_routes(w);
     return edit->overflow ? proxy_drop(w, PROXY_DROP_TOO_MANY_EDITS) : true;

@@ -18,72 +18,77 @@ struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4)
 
 enum { STEP_BYTES = 6, STEP_DIGITS = 8 }; /* of 48 bits */
 
-/* A byte in each of a word's eight. */
-static inline uint64_t eight(uint8_t byte)
-{
-    return byte * 0x0101010101010101u;
-}
-
-/* 1 in each byte that is at least `least`; all are below 64. */
-static inline uint64_t at_least(uint64_t bytes, uint8_t least)
-{
-    return (bytes + eight((uint8_t)(0x80 - least))) >> 7 & eight(1);
-}
+typedef uint64_t two_steps __attribute__((vector_size(2 * STEP_DIGITS)));
+typedef int8_t signed_digits __attribute__((vector_size(2 * STEP_DIGITS)));
 
 /*
- * The eight digits of 48 bits, the first in the lowest byte. The bits are halved three times, then
+ * The digits of twice 48 bits, as text. The bits are halved three times, the first in front, then
  * moved to where their digits are: ABC…Zabc…z0123456789-_.
  */
-static inline uint64_t digits_of(uint64_t bits)
+static inline void print_steps(uint64_t first, uint64_t second, char *ret_text)
 {
-    uint64_t d = bits >> 24 | (bits & 0xffffff) << 32;
+    two_steps d = {first, second};
+    signed_digits v;
 
+    d = d >> 24 | (d & 0xffffff) << 32;
     d = (d >> 12 & 0x00000fff00000fff) | (d & 0x00000fff00000fff) << 16;
     d = (d >> 6 & 0x003f003f003f003f) | (d & 0x003f003f003f003f) << 8;
-    return d + eight('A') + at_least(d, 26) * ('a' - 26 - 'A') -
-           at_least(d, 52) * ('a' - 26 - '0' + 52) - at_least(d, 62) * ('0' - 52 - '-' + 62) +
-           at_least(d, 63) * ('_' - 63 - '-' + 62);
+    v = (signed_digits)d;
+    v += 'A' + ((v > 25) & ('a' - 26 - 'A')) - ((v > 51) & ('a' - 26 - '0' + 52)) -
+         ((v > 61) & ('0' - 52 - '-' + 62)) + ((v > 62) & ('_' - 63 - '-' + 62));
+    memcpy(ret_text, &v, sizeof(v));
 }
 
-/* What a digit stands for, and 1 more; 0: no digit. */
+enum { IS_DIGIT = 64 };
+
+/* What a digit stands for, and IS_DIGIT; 0: no digit. */
 static const uint8_t values[256] = {
-    ['A'] = 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,         12,         13,
-    14,         15, 16, 17, 18, 19, 20, 21, 22, 23, 24,         25,         26,
-    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37,         38,         39,
-    40,         41, 42, 43, 44, 45, 46, 47, 48, 49, 50,         51,         52,
-    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['-'] = 63, ['_'] = 64,
+    ['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,  ['F'] = 69,  ['G'] = 70,
+    ['H'] = 71,  ['I'] = 72,  ['J'] = 73,  ['K'] = 74,  ['L'] = 75,  ['M'] = 76,  ['N'] = 77,
+    ['O'] = 78,  ['P'] = 79,  ['Q'] = 80,  ['R'] = 81,  ['S'] = 82,  ['T'] = 83,  ['U'] = 84,
+    ['V'] = 85,  ['W'] = 86,  ['X'] = 87,  ['Y'] = 88,  ['Z'] = 89,  ['a'] = 90,  ['b'] = 91,
+    ['c'] = 92,  ['d'] = 93,  ['e'] = 94,  ['f'] = 95,  ['g'] = 96,  ['h'] = 97,  ['i'] = 98,
+    ['j'] = 99,  ['k'] = 100, ['l'] = 101, ['m'] = 102, ['n'] = 103, ['o'] = 104, ['p'] = 105,
+    ['q'] = 106, ['r'] = 107, ['s'] = 108, ['t'] = 109, ['u'] = 110, ['v'] = 111, ['w'] = 112,
+    ['x'] = 113, ['y'] = 114, ['z'] = 115, ['0'] = 116, ['1'] = 117, ['2'] = 118, ['3'] = 119,
+    ['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['-'] = 126,
+    ['_'] = 127,
 };
+
+static inline uint64_t load_step(const uint8_t *at)
+{
+    uint64_t bits;
+
+    memcpy(&bits, at, sizeof(bits));
+    return be64toh(bits) >> 16;
+}
 
 uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text)
 {
-    uint32_t length = (seal->length * 4 + 2) / 3;
-    uint64_t bits = 0;
-
-    memcpy(seal->bytes + seal->length, &bits, sizeof(bits));
-    for (uint32_t at = 0; at < seal->length; at += STEP_BYTES) {
-        memcpy(&bits, seal->bytes + at, sizeof(bits));
-        bits = htole64(digits_of(be64toh(bits) >> 16));
-        memcpy(ret_text, &bits, STEP_DIGITS);
-        ret_text += STEP_DIGITS;
+    memset(seal->bytes + seal->length, 0, sizeof(uint64_t));
+    for (uint32_t at = 0; at < seal->length; at += 2 * STEP_BYTES) {
+        print_steps(load_step(seal->bytes + at), load_step(seal->bytes + at + STEP_BYTES),
+                    ret_text);
+        ret_text += 2 * STEP_DIGITS;
     }
-    return length;
+    return (seal->length * 4 + 2) / 3;
 }
 
-/* The bits of up to eight digits, from the highest on. False: one is none. */
+/* The bits of up to eight digits, from the highest of 48 on. False: one is none. */
 static inline bool read_digits(const char *text, uint32_t n, uint64_t *ret_bits)
 {
     uint64_t bits = 0;
-    uint32_t wrong = 0;
+    uint32_t all = IS_DIGIT;
 
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t value = values[(uint8_t)text[i]] - 1u;
+        uint32_t value = values[(uint8_t)text[i]];
 
-        wrong |= value;
-        bits |= (uint64_t)(value & 63) << (58 - 6 * i);
+        all &= value;
+        bits = bits << 6 | (value ^ IS_DIGIT);
     }
-    *ret_bits = bits;
-    return wrong < 64;
+    *ret_bits = bits << 6 * (STEP_DIGITS - n) << 16;
+    return all != 0;
 }
 
 /* Cuts up to eight digits off. Nearly always there are eight: a number that unrolls. */
@@ -147,6 +152,12 @@ bool proxy_seal_mac_equal(uint64_t a, uint64_t b)
     return (a ^ b) == 0;
 }
 
+/* A byte in each of a word's eight. */
+static inline uint64_t eight(uint8_t byte)
+{
+    return byte * 0x0101010101010101u;
+}
+
 /* Eight characters with their letters in lower case; bytes above 0x7f are none. */
 static inline uint64_t lower(uint64_t text)
 {
@@ -182,7 +193,8 @@ static inline uint64_t hex_of(uint32_t number)
 
     d = (d >> 8 & 0x000000ff000000ff) | (d & 0x000000ff000000ff) << 16;
     d = (d >> 4 & 0x000f000f000f000f) | (d & 0x000f000f000f000f) << 8;
-    return d + eight('0') + at_least(d, 10) * ('a' - 10 - '0');
+    /* 6 more than 9 leave the lower half. */
+    return d + eight('0') + ((d + eight(6)) >> 4 & eight(1)) * ('a' - 10 - '0');
 }
 
 void proxy_seal_hex(uint64_t number, char ret_text[16])

@@ -11,12 +11,16 @@
 
 #include "config/snapshot.h"
 
-enum { PROXY_SEAL_BYTES_MAX = 64, PROXY_MAC_BYTES = 8 };
+enum {
+    PROXY_SEAL_BYTES_MAX = 64,
+    PROXY_SEAL_TEXT_MAX = 96, /* their digits, a multiple of 16 */
+    PROXY_MAC_BYTES = 8,
+};
 
 struct proxy_seal {
     uint32_t length, at; /* bytes in all; reading position */
     uint8_t bytes[PROXY_SEAL_BYTES_MAX];
-    uint8_t slack[8]; /* numbers are read and written by words */
+    uint8_t slack[16]; /* numbers are read and written by words, digits by two */
 };
 
 static inline void proxy_seal_init(struct proxy_seal *seal)
@@ -61,7 +65,7 @@ static inline uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes)
 
 struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4);
 
-/* Returns the length of the text, (length × 4 + 2) / 3; writes up to a multiple of 8 digits. */
+/* Returns the length of the text, (length × 4 + 2) / 3; writes up to a multiple of 16 digits. */
 uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text);
 
 /* Reads a text that is base64url throughout, in its one canonical form. 0 or -EINVAL. */

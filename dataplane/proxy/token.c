@@ -43,7 +43,6 @@ static struct sip_addr get_addr(struct proxy_seal *seal, bool v4)
 {
     struct sip_addr addr;
 
-    memset(&addr, 0, sizeof(addr));
     addr.ip = proxy_seal_get_ip(seal, v4);
     addr.port = (uint16_t)proxy_seal_get(seal, 2);
     return addr;
@@ -54,7 +53,8 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
 {
     const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
     struct proxy_seal seal;
-    uint32_t flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
+    char text[PROXY_SEAL_TEXT_MAX];
+    uint32_t length, flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
 
     flags |= (uint32_t)token->flow.transport << TRANSPORT_SHIFT;
     flags |= (uint32_t)token->pair << PAIR_SHIFT;
@@ -66,8 +66,10 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
     proxy_seal_put(&seal, token->backend, 4);
     proxy_seal_put(&seal, token->backend_port, 2);
     proxy_seal_put(&seal, token_mac(key, seal.bytes, seal.length), PROXY_MAC_BYTES);
+    length = proxy_seal_print(&seal, text);
     memcpy(ret_text, prefix, PREFIX_LENGTH);
-    return PREFIX_LENGTH + proxy_seal_print(&seal, ret_text + PREFIX_LENGTH);
+    memcpy(ret_text + PREFIX_LENGTH, text, length);
+    return PREFIX_LENGTH + length;
 }
 
 static uint32_t token_length(uint8_t flags)
@@ -77,10 +79,9 @@ static uint32_t token_length(uint8_t flags)
     return 2 + 2 * addr + 4 + 2 + PROXY_MAC_BYTES;
 }
 
-static bool token_verifies(const struct snapshot *s, const struct proxy_seal *seal)
+static bool token_verifies(const struct snapshot *s, struct proxy_seal *seal)
 {
     const struct snapshot_mac_key *key;
-    struct proxy_seal end = *seal;
     uint64_t mac;
 
     if (seal->length < 2 || seal->length != token_length(seal->bytes[0]))
@@ -88,9 +89,9 @@ static bool token_verifies(const struct snapshot *s, const struct proxy_seal *se
     key = proxy_seal_key(s, seal->bytes[1]);
     if (key == NULL)
         return false;
-    end.at = seal->length - PROXY_MAC_BYTES;
-    mac = token_mac(key, seal->bytes, end.at);
-    return proxy_seal_mac_equal(mac, proxy_seal_get(&end, PROXY_MAC_BYTES));
+    seal->at = seal->length - PROXY_MAC_BYTES;
+    mac = token_mac(key, seal->bytes, seal->at);
+    return proxy_seal_mac_equal(mac, proxy_seal_get(seal, PROXY_MAC_BYTES));
 }
 
 /* As we wrote it: characters that need no escape may come back as %HH (RFC 3261 §19.1.4). */
@@ -119,6 +120,7 @@ int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct pr
     if (proxy_seal_parse(text, &seal) != 0 || !token_verifies(s, &seal))
         return -EACCES;
     memset(&token, 0, sizeof(token));
+    seal.at = 0;
     flags = (uint32_t)proxy_seal_get(&seal, 1);
     (void)proxy_seal_get(&seal, 1);
     token.flow.transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;

@@ -25,7 +25,8 @@ static const char parameter[] = "tdm";
 bool proxy_via_branch_is_unique(struct sip_slice branch)
 {
     return branch.length > COOKIE_LENGTH &&
-           sip_slice_equal_nocase(sip_slice(branch.at, COOKIE_LENGTH), sip_slice_of(cookie));
+           (memcmp(branch.at, cookie, COOKIE_LENGTH) == 0 ||
+            sip_slice_equal_nocase(sip_slice(branch.at, COOKIE_LENGTH), sip_slice_of(cookie)));
 }
 
 static uint16_t port_of(const struct sip_via *via)
@@ -114,7 +115,7 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg
 
 /* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
  */
-enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + 2 * PROXY_SEAL_BYTES_MAX };
+enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
 
 void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
                    const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal)
@@ -138,13 +139,38 @@ void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
     sip_edit_written(edit, sip_put_text(at, "\r\n"));
 }
 
+/* The value of our parameter where it is last and stands behind the branch, as we write it. */
+static bool last_parameter(const struct sip_via *via, struct sip_slice *ret_value)
+{
+    static const char front[] = ";branch=", name[] = ";tdm=";
+    const char *at = via->branch.at + via->branch.length;
+    const char *end = via->params.at + via->params.length;
+    struct sip_slice value;
+
+    if (via->branch.length == 0 || via->branch.at != via->params.at + strlen(front) ||
+        memcmp(via->params.at, front, strlen(front)) != 0 || end - at <= (ptrdiff_t)strlen(name) ||
+        memcmp(at, name, strlen(name)) != 0)
+        return false;
+    at += strlen(name);
+    value = sip_slice(at, (uint32_t)(end - at));
+    if (!sip_slice_only(value, SIP_CHAR_TOKEN))
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+static bool find_parameter(const struct sip_via *via, struct sip_slice *ret_value)
+{
+    return last_parameter(via, ret_value) ||
+           sip_param_find(via->params, sip_slice_of(parameter), ret_value, NULL);
+}
+
 bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,
                        struct sip_slice *ret_value)
 {
     struct sip_addr addr;
 
-    if (!sip_param_find(via->params, sip_slice_of(parameter), ret_value, NULL) ||
-        sip_ip_parse(via->host, &addr.ip) != 0)
+    if (!find_parameter(via, ret_value) || sip_ip_parse(via->host, &addr.ip) != 0)
         return false;
     addr.port = port_of(via);
     return snapshot_find_listener(s, via->transport, &addr) >= 0;

@@ -111,14 +111,13 @@ bool sip_host_valid(struct sip_slice text)
 /* A number of up to three digits. */
 static inline char *put_group(char *to, uint8_t number)
 {
-    if (number >= 100) {
-        *to++ = (char)('0' + number / 100);
-        *to++ = (char)('0' + number / 10 % 10);
-    } else if (number >= 10) {
-        *to++ = (char)('0' + number / 10);
+    if (number < 10) {
+        *to++ = (char)('0' + number);
+        return to;
     }
-    *to++ = (char)('0' + number % 10);
-    return to;
+    if (number >= 100)
+        *to++ = (char)('0' + number / 100);
+    return sip_put(to, sip_pairs[number % 100], 2);
 }
 
 static uint32_t print_v4(const uint8_t *bytes, char *ret_text)

@@ -54,6 +54,16 @@ const uint8_t sip_char_table[256] = {
     [0x80 ... 0xff] = SIP_CHAR_VISIBLE,
 };
 
+const char sip_pairs[100][2] = {
+    "00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14",
+    "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29",
+    "30", "31", "32", "33", "34", "35", "36", "37", "38", "39", "40", "41", "42", "43", "44",
+    "45", "46", "47", "48", "49", "50", "51", "52", "53", "54", "55", "56", "57", "58", "59",
+    "60", "61", "62", "63", "64", "65", "66", "67", "68", "69", "70", "71", "72", "73", "74",
+    "75", "76", "77", "78", "79", "80", "81", "82", "83", "84", "85", "86", "87", "88", "89",
+    "90", "91", "92", "93", "94", "95", "96", "97", "98", "99",
+};
+
 static inline char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -111,13 +121,26 @@ int sip_slice_number(struct sip_slice s, uint64_t max, uint64_t *ret)
     return 0;
 }
 
+static inline uint32_t count_digits(uint32_t number)
+{
+    uint32_t digits = 1;
+
+    for (; number >= 1000; number /= 1000)
+        digits += 3;
+    return digits + (number >= 10) + (number >= 100);
+}
+
 uint32_t sip_number_print(uint32_t number, char *ret_text)
 {
-    uint32_t length = 1;
+    uint32_t length = count_digits(number), at = length;
 
-    for (uint64_t above = 10; number >= above; above *= 10)
-        length++;
-    for (uint32_t at = length; at > 0; number /= 10)
-        ret_text[--at] = (char)('0' + number % 10);
+    for (; number >= 100; number /= 100) {
+        at -= 2;
+        memcpy(ret_text + at, sip_pairs[number % 100], 2);
+    }
+    if (number >= 10)
+        memcpy(ret_text, sip_pairs[number], 2);
+    else
+        ret_text[0] = (char)('0' + number);
     return length;
 }

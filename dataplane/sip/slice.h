@@ -78,6 +78,9 @@ static inline char *sip_put_text(char *to, const char *text)
     return sip_put(to, text, strlen(text));
 }
 
+/* "00" to "99", without a NUL. */
+extern const char sip_pairs[100][2];
+
 enum { SIP_NUMBER_TEXT_MAX = 10 };
 
 /* Writes a number in decimal, without a NUL. Returns its length (≤ SIP_NUMBER_TEXT_MAX). */
