@@ -206,8 +206,8 @@ static uint32_t recent_place(const struct sip_ip *destination)
 static_assert(IO_FIB_RECENT == 1 << 8, "the high bits of recent_place");
 
 /* The same by what is remembered, or remembering it. */
-static struct io_fib_way find_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                     const struct sip_ip *destination)
+static const struct io_fib_way *find_recent(const struct io_fib *fib, struct io_fib_recent *recent,
+                                            const struct sip_ip *destination)
 {
     struct io_fib_way *way = &recent->ways[recent_place(destination)];
 
@@ -217,7 +217,7 @@ static struct io_fib_way find_recent(const struct io_fib *fib, struct io_fib_rec
     }
     if (way->route == NULL || !sip_ip_equal(&way->destination, destination))
         *way = find_way(fib, destination);
-    return *way;
+    return way;
 }
 
 /* Where frames for a way's destination leave. */
@@ -225,16 +225,17 @@ static enum io_fib_result follow(const struct io_fib *fib, const struct io_fib_w
                                  struct io_next_hop *ret)
 {
     const struct io_fib_neighbour *neighbour = &fib->neighbours[way->neighbour];
+    const struct io_fib_route *route = way->route;
 
-    if (way->route == NULL)
+    if (route == NULL)
         return IO_FIB_NO_ROUTE;
-    memset(ret, 0, sizeof(*ret));
-    ret->port = way->route->port;
-    ret->ip = way->route->on_link ? way->destination : way->route->gateway;
-    if (way->route->broadcast) {
+    ret->port = route->port;
+    ret->ip = route->on_link ? way->destination : route->gateway;
+    if (route->broadcast) {
         memset(ret->mac, 0xff, sizeof(ret->mac));
         return IO_FIB_FOUND;
     }
+    memset(ret->mac, 0, sizeof(ret->mac));
     if (neighbour->port == EMPTY)
         return IO_FIB_UNRESOLVED;
     /* Read first: the mark is mostly there, and a write would take the line from other workers. */
@@ -249,10 +250,12 @@ static enum io_fib_result follow(const struct io_fib *fib, const struct io_fib_w
 enum io_fib_result io_fib_lookup_recent(const struct io_fib *fib, struct io_fib_recent *recent,
                                         const struct sip_ip *destination, struct io_next_hop *ret)
 {
-    struct io_fib_way way =
-        recent != NULL ? find_recent(fib, recent, destination) : find_way(fib, destination);
+    struct io_fib_way found;
 
-    return follow(fib, &way, ret);
+    if (recent != NULL)
+        return follow(fib, find_recent(fib, recent, destination), ret);
+    found = find_way(fib, destination);
+    return follow(fib, &found, ret);
 }
 
 enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,

@@ -24,20 +24,17 @@ uint32_t io_frame_headers(const struct sip_ip *dst)
 static void build_ipv4(uint8_t *ip, uint8_t protocol, const struct sip_ip *src,
                        const struct sip_ip *dst, uint32_t length, uint8_t class, uint16_t id)
 {
-    uint32_t words[IO_IPV4_BYTES / 4] = {
-        4u << 28 | IO_IPV4_BYTES / 4u << 24 | (uint32_t)class << 16 | (IO_IPV4_BYTES + length),
-        (uint32_t)id << 16,
-        (uint32_t)TTL << 24 | (uint32_t)protocol << 16,
-        load32(sip_ip_v4_bytes(src)),
-        load32(sip_ip_v4_bytes(dst)),
-    };
-    uint64_t sum = 0;
+    uint32_t first = 4u << 28 | IO_IPV4_BYTES / 4u << 24 | (uint32_t)class << 16 |
+                     (IO_IPV4_BYTES + length);
+    uint32_t second = (uint32_t)id << 16;
+    uint32_t third = (uint32_t)TTL << 24 | (uint32_t)protocol << 16;
+    uint32_t from = load32(sip_ip_v4_bytes(src)), to = load32(sip_ip_v4_bytes(dst));
 
-    for (uint32_t i = 0; i < IO_IPV4_BYTES / 4; i++)
-        sum += words[i];
-    words[2] |= sum_end(sum);
-    for (uint32_t i = 0; i < IO_IPV4_BYTES / 4; i++)
-        store32(ip + 4 * (size_t)i, words[i]);
+    store32(ip, first);
+    store32(ip + 4, second);
+    store32(ip + 8, third | sum_end((uint64_t)first + second + third + from + to));
+    store32(ip + 12, from);
+    store32(ip + 16, to);
 }
 
 static void build_ipv6(uint8_t *ip, uint8_t protocol, const struct sip_ip *src,
@@ -55,12 +52,12 @@ void io_frame_set_macs(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
     memcpy(bytes + 6, src_mac, 6);
 }
 
-void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
-                       const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
-                       uint16_t id)
+/* Ethernet and IP; `v4`: which. */
+static void build_ip(bool v4, uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                     const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
+                     uint16_t id)
 {
     uint8_t *ip = bytes + IO_ETHER_BYTES;
-    bool v4 = sip_ip_is_v4(dst);
 
     io_frame_set_macs(bytes, src_mac, dst_mac);
     store16(bytes + 12, v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
@@ -70,22 +67,29 @@ void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t d
         build_ipv6(ip, PROTOCOL_UDP, src, dst, udp_length, 0);
 }
 
+void io_frame_build_ip(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
+                       const struct sip_ip *src, const struct sip_ip *dst, uint32_t udp_length,
+                       uint16_t id)
+{
+    build_ip(sip_ip_is_v4(dst), bytes, src_mac, dst_mac, src, dst, udp_length, id);
+}
+
 void io_frame_build(uint8_t *bytes, const uint8_t src_mac[6], const uint8_t dst_mac[6],
                     const struct sip_addr *src, const struct sip_addr *dst, uint32_t length,
                     uint16_t id)
 {
-    uint8_t *udp = bytes + io_frame_headers(&dst->ip) - IO_UDP_BYTES;
+    bool v4 = sip_ip_is_v4(&dst->ip);
+    uint8_t *udp = bytes + IO_ETHER_BYTES + (v4 ? IO_IPV4_BYTES : IO_IPV6_BYTES);
     uint32_t udp_length = IO_UDP_BYTES + length;
-    uint64_t sum = pseudo_sum(PROTOCOL_UDP, &src->ip, &dst->ip, udp_length);
+    uint64_t sum = pseudo_sum(v4, PROTOCOL_UDP, &src->ip, &dst->ip, udp_length);
     uint16_t checksum;
 
     sum += sum_of(src->port) + sum_of(dst->port) + sum_of(udp_length);
     checksum = sum_end(io_sum_add(sum, udp + IO_UDP_BYTES, length));
     if (checksum == 0)
         checksum = 0xffff; /* 0 would say that there is none */
-    io_frame_build_ip(bytes, src_mac, dst_mac, &src->ip, &dst->ip, udp_length, id);
-    store16(udp, src->port);
-    store16(udp + 2, dst->port);
+    build_ip(v4, bytes, src_mac, dst_mac, &src->ip, &dst->ip, udp_length, id);
+    store32(udp, (uint32_t)src->port << 16 | dst->port);
     store16(udp + 4, udp_length);
     memcpy(udp + 6, &checksum, sizeof(checksum));
 }

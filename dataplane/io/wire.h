@@ -49,8 +49,10 @@ static inline void store16(uint8_t *at, uint32_t value)
 
 static inline void store32(uint8_t *at, uint32_t value)
 {
-    store16(at, value >> 16);
-    store16(at + 2, value);
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
 }
 
 /* Whether an IPv6 header's next one is an extension header. */
@@ -95,12 +97,17 @@ static inline uint64_t sum_add(uint64_t sum, const uint8_t *at, uint32_t length)
     return sum;
 }
 
-/* Folds a sum into the checksum, in memory order: to be stored by memcpy. */
+/* Folds a sum into the checksum, in memory order: to be stored by memcpy. To add the halves the
+ * other way around brings each half's carry into the other: the upper one is their sum then, and no
+ * branch depends on how many carries there were. */
 static inline uint16_t sum_end(uint64_t sum)
 {
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
+    uint32_t folded;
+
+    sum += sum >> 32 | sum << 32;
+    folded = (uint32_t)(sum >> 32);
+    folded += folded >> 16 | folded << 16;
+    return (uint16_t)~(folded >> 16);
 }
 
 static inline void store_sum(uint8_t *at, uint64_t sum)
@@ -122,12 +129,12 @@ static inline uint64_t sum_of(uint32_t number)
 }
 
 /* The sum over a pseudo header (RFC 768, RFC 8200 §8.1), to which `length` bytes are added. */
-static inline uint64_t pseudo_sum(uint8_t protocol, const struct sip_ip *src,
+static inline uint64_t pseudo_sum(bool v4, uint8_t protocol, const struct sip_ip *src,
                                   const struct sip_ip *dst, uint32_t length)
 {
     uint64_t sum = sum_of(protocol) + sum_of(length);
 
-    if (sip_ip_is_v4(dst))
+    if (v4)
         return sum_add(sum_add(sum, sip_ip_v4_bytes(src), 4), sip_ip_v4_bytes(dst), 4);
     sum = sum_add(sum, src->bytes, sizeof(src->bytes));
     return sum_add(sum, dst->bytes, sizeof(dst->bytes));
@@ -137,7 +144,7 @@ static inline uint64_t pseudo_sum(uint8_t protocol, const struct sip_ip *src,
 static inline uint64_t transport_sum(uint8_t protocol, const struct sip_ip *src,
                                      const struct sip_ip *dst, const uint8_t *at, uint32_t length)
 {
-    return io_sum_add(pseudo_sum(protocol, src, dst, length), at, length);
+    return io_sum_add(pseudo_sum(sip_ip_is_v4(dst), protocol, src, dst, length), at, length);
 }
 
 #endif
