@@ -39,7 +39,7 @@ static struct rte_mbuf *packet_anew(struct worker *w, struct job *job, uint8_t p
 }
 
 /* Puts the `room` bytes of headers in front of the packet. */
-static void wrap(struct worker *w, struct job *job, uint32_t room, const struct io_next_hop *hop)
+static void wrap(struct worker *w, struct job *job, uint32_t room, const struct io_fib_hop *hop)
 {
     const uint8_t *mac = w->shared->ports[hop->port].mac;
     const struct proxy_flow *to = &job->output.to;
@@ -54,7 +54,7 @@ static void wrap(struct worker *w, struct job *job, uint32_t room, const struct 
 
 void worker_make_direct(struct worker *w, struct job *job)
 {
-    const struct io_next_hop *hop = &job->hop;
+    const struct io_fib_hop *hop = &job->hop;
     bool tunnel = job->output.means == PROXY_BY_TUNNEL;
     uint32_t room = tunnel ? io_frame_tunnel_headers(&job->target.ip) : IO_ETHER_BYTES;
     uint16_t mtu = w->shared->ports[hop->port].mtu;

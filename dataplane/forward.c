@@ -215,7 +215,7 @@ static bool find_way(struct worker *w, struct job *job)
         return false;
     /* A gateway would go by the datagram's destination, the virtual address, and send it back. */
     job->target = (struct io_fib_target){.ip = to->peer.ip, .neighbour = means == PROXY_BY_MAC};
-    result = io_fib_reach(w->current.fib, &w->recent, &job->target, &job->hop);
+    result = io_fib_reach_recent(w->current.fib, &w->recent, &job->target, &job->hop);
     job->found = result == IO_FIB_FOUND;
     return result != IO_FIB_NO_ROUTE;
 }

@@ -25,7 +25,7 @@ struct job {
     struct io_frame frame;
     struct proxy_input input;
     struct io_fib_target target; /* to whom the frame leaves that was made of it… */
-    struct io_next_hop hop;      /* …by which port and to which MAC… */
+    struct io_fib_hop hop;       /* …by which port and to which MAC… */
     bool found;                  /* …if that is known */
     bool leaves;                 /* there is such a frame */
     uint64_t call;               /* its Call-ID's snapshot_call_hash, while it is captured */

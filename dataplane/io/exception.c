@@ -304,7 +304,7 @@ void io_exception_hold(struct io_exception *e, struct io_hold *hold, const struc
         const struct io_fib_target *target = target_of(e, mbuf);
         struct io_next_hop hop;
 
-        switch (io_fib_reach(fib, NULL, target, &hop)) {
+        switch (io_fib_reach(fib, target, &hop)) {
         case IO_FIB_UNRESOLVED:
             resolve(context, hop.port, &hop.ip);
             if (!io_hold_add(hold, mbuf, target, &hop.ip, now_ms))

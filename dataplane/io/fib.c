@@ -28,21 +28,14 @@ struct io_fib {
 
 enum { EMPTY = 255 };
 
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93ULL;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93ULL;
-    return x ^ (x >> 32);
-}
-
+/* Two multiplications side by side and one behind them. */
 static uint32_t hash(const struct sip_ip *ip, uint8_t salt)
 {
-    uint64_t halves[2];
+    uint64_t halves[2], mixed;
 
     memcpy(halves, ip->bytes, sizeof(halves));
-    return (uint32_t)mix(mix(halves[0] + salt) + halves[1]);
+    mixed = (halves[0] + salt) * 0xd6e8feb86659fd93ULL ^ halves[1] * 0x9e3779b97f4a7c15ULL;
+    return (uint32_t)((mixed ^ mixed >> 32) * 0xd6e8feb86659fd93ULL >> 32);
 }
 
 /* The first `bits` of eight bytes, as they lie in memory. */
@@ -182,17 +175,66 @@ static const struct io_fib_route *find_route(const struct io_fib *fib,
     return NULL;
 }
 
-/* The route to a destination, NULL when there is none, and the slot of its neighbour. */
-static struct io_fib_way find_way(const struct io_fib *fib, const struct sip_ip *destination)
+/* Read first: the mark is mostly there, and a write would take the line from other workers. */
+static void mark(const struct io_fib *fib, uint32_t neighbour)
 {
-    struct io_fib_way way = {.destination = *destination,
-                             .route = find_route(fib, destination)};
-
-    if (way.route != NULL && !way.route->broadcast)
-        way.neighbour = neighbour_slot(
-            fib, way.route->port, way.route->on_link ? destination : &way.route->gateway);
-    return way;
+    if (atomic_load_explicit(&fib->used[neighbour], memory_order_relaxed) == 0)
+        atomic_store_explicit(&fib->used[neighbour], 1, memory_order_relaxed);
 }
+
+/* io_fib_lookup without the mark: *ret_neighbour is the slot that it belongs in, -1 none. */
+static enum io_fib_result find(const struct io_fib *fib, const struct sip_ip *destination,
+                               struct io_next_hop *ret, int64_t *ret_neighbour)
+{
+    const struct io_fib_route *route = find_route(fib, destination);
+    const struct io_fib_neighbour *neighbour;
+    uint32_t slot;
+
+    *ret_neighbour = -1;
+    if (route == NULL)
+        return IO_FIB_NO_ROUTE;
+    memset(ret, 0, sizeof(*ret));
+    ret->port = route->port;
+    ret->ip = route->on_link ? *destination : route->gateway;
+    if (route->broadcast) {
+        memset(ret->mac, 0xff, sizeof(ret->mac));
+        return IO_FIB_FOUND;
+    }
+    slot = neighbour_slot(fib, ret->port, &ret->ip);
+    neighbour = &fib->neighbours[slot];
+    if (neighbour->port == EMPTY)
+        return IO_FIB_UNRESOLVED;
+    *ret_neighbour = slot;
+    if (!neighbour->resolved)
+        return IO_FIB_UNRESOLVED;
+    memcpy(ret->mac, neighbour->mac, sizeof(ret->mac));
+    return IO_FIB_FOUND;
+}
+
+enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
+                                 struct io_next_hop *ret)
+{
+    int64_t neighbour;
+    enum io_fib_result result = find(fib, destination, ret, &neighbour);
+
+    if (neighbour >= 0)
+        mark(fib, (uint32_t)neighbour);
+    return result;
+}
+
+enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
+                                struct io_next_hop *ret)
+{
+    struct io_next_hop hop;
+    enum io_fib_result result = io_fib_lookup(fib, &target->ip, &hop);
+
+    if (result == IO_FIB_NO_ROUTE || (target->neighbour && !sip_ip_equal(&hop.ip, &target->ip)))
+        return IO_FIB_NO_ROUTE;
+    *ret = hop;
+    return result;
+}
+
+/* ---- What was looked up lately ---- */
 
 /* Multiplicative hashing of the last four bytes: hosts of one network differ there. */
 static uint32_t recent_place(const struct sip_ip *destination)
@@ -205,9 +247,25 @@ static uint32_t recent_place(const struct sip_ip *destination)
 
 static_assert(IO_FIB_RECENT == 1 << 8, "the high bits of recent_place");
 
-/* The same by what is remembered, or remembering it. */
-static const struct io_fib_way *find_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                            const struct sip_ip *destination)
+static struct io_fib_way make_way(const struct io_fib *fib, const struct sip_ip *destination)
+{
+    struct io_fib_way way = {.destination = *destination, .there = true};
+    struct io_next_hop hop;
+    int64_t neighbour;
+
+    way.result = (uint8_t)find(fib, destination, &hop, &neighbour);
+    way.marked = neighbour >= 0;
+    way.neighbour = way.marked ? (uint32_t)neighbour : 0;
+    if (way.result == IO_FIB_NO_ROUTE)
+        return way;
+    memcpy(way.hop.mac, hop.mac, sizeof(way.hop.mac));
+    way.hop.port = hop.port;
+    way.hop.itself = sip_ip_equal(&hop.ip, destination);
+    return way;
+}
+
+static const struct io_fib_way *remember(const struct io_fib *fib, struct io_fib_recent *recent,
+                                         const struct sip_ip *destination)
 {
     struct io_fib_way *way = &recent->ways[recent_place(destination)];
 
@@ -215,65 +273,29 @@ static const struct io_fib_way *find_recent(const struct io_fib *fib, struct io_
         memset(recent, 0, sizeof(*recent));
         recent->serial = fib->serial;
     }
-    if (way->route == NULL || !sip_ip_equal(&way->destination, destination))
-        *way = find_way(fib, destination);
+    if (!way->there || !sip_ip_equal(&way->destination, destination))
+        *way = make_way(fib, destination);
     return way;
 }
 
-/* Where frames for a way's destination leave. */
-static enum io_fib_result follow(const struct io_fib *fib, const struct io_fib_way *way,
-                                 struct io_next_hop *ret)
+enum io_fib_result io_fib_reach_recent(const struct io_fib *fib, struct io_fib_recent *recent,
+                                       const struct io_fib_target *target, struct io_fib_hop *ret)
 {
-    const struct io_fib_neighbour *neighbour = &fib->neighbours[way->neighbour];
-    const struct io_fib_route *route = way->route;
+    const struct io_fib_way *way;
+    struct io_fib_way made;
 
-    if (route == NULL)
-        return IO_FIB_NO_ROUTE;
-    ret->port = route->port;
-    ret->ip = route->on_link ? way->destination : route->gateway;
-    if (route->broadcast) {
-        memset(ret->mac, 0xff, sizeof(ret->mac));
-        return IO_FIB_FOUND;
+    if (recent != NULL) {
+        way = remember(fib, recent, &target->ip);
+    } else {
+        made = make_way(fib, &target->ip);
+        way = &made;
     }
-    memset(ret->mac, 0, sizeof(ret->mac));
-    if (neighbour->port == EMPTY)
-        return IO_FIB_UNRESOLVED;
-    /* Read first: the mark is mostly there, and a write would take the line from other workers. */
-    if (atomic_load_explicit(&fib->used[way->neighbour], memory_order_relaxed) == 0)
-        atomic_store_explicit(&fib->used[way->neighbour], 1, memory_order_relaxed);
-    if (!neighbour->resolved)
-        return IO_FIB_UNRESOLVED;
-    memcpy(ret->mac, neighbour->mac, sizeof(ret->mac));
-    return IO_FIB_FOUND;
-}
-
-enum io_fib_result io_fib_lookup_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                        const struct sip_ip *destination, struct io_next_hop *ret)
-{
-    struct io_fib_way found;
-
-    if (recent != NULL)
-        return follow(fib, find_recent(fib, recent, destination), ret);
-    found = find_way(fib, destination);
-    return follow(fib, &found, ret);
-}
-
-enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
-                                 struct io_next_hop *ret)
-{
-    return io_fib_lookup_recent(fib, NULL, destination, ret);
-}
-
-enum io_fib_result io_fib_reach(const struct io_fib *fib, struct io_fib_recent *recent,
-                                const struct io_fib_target *target, struct io_next_hop *ret)
-{
-    struct io_next_hop hop;
-    enum io_fib_result result = io_fib_lookup_recent(fib, recent, &target->ip, &hop);
-
-    if (result == IO_FIB_NO_ROUTE || (target->neighbour && !sip_ip_equal(&hop.ip, &target->ip)))
+    if (way->marked)
+        mark(fib, way->neighbour);
+    if (way->result == IO_FIB_NO_ROUTE || (target->neighbour && !way->hop.itself))
         return IO_FIB_NO_ROUTE;
-    *ret = hop;
-    return result;
+    *ret = way->hop;
+    return (enum io_fib_result)way->result;
 }
 
 void io_fib_used(struct io_fib *fib,

@@ -50,35 +50,44 @@ void io_fib_free(struct io_fib *fib);
 enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
                                  struct io_next_hop *ret);
 
-/*
- * What one worker looked up lately: a route, and the neighbour behind it, are found again without
- * looking for them. Begins zeroed; is of one fib at a time, and forgets when another is asked. It
- * holds pointers into that fib, and reads none of them for another.
- */
-enum { IO_FIB_RECENT = 256 };
-struct io_fib_recent {
-    uint64_t serial; /* of the fib */
-    struct io_fib_way {
-        struct sip_ip destination;
-        const struct io_fib_route *route; /* NULL: nothing here */
-        uint32_t neighbour;               /* its slot */
-    } ways[IO_FIB_RECENT];
-};
-
-/* io_fib_lookup by what was looked up lately; `recent` may be NULL. */
-enum io_fib_result io_fib_lookup_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                        const struct sip_ip *destination,
-                                        struct io_next_hop *ret);
-
 /* Where a frame goes, when its own destination does not say it. No padding. */
 struct io_fib_target {
     struct sip_ip ip;
     uint8_t neighbour; /* bool: only if it is a neighbour itself, by no gateway */
 };
 
-/* Where a target's frames leave, by io_fib_lookup_recent. */
-enum io_fib_result io_fib_reach(const struct io_fib *fib, struct io_fib_recent *recent,
-                                const struct io_fib_target *target, struct io_next_hop *ret);
+/* Where a target's frames leave, by io_fib_lookup. */
+enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
+                                struct io_next_hop *ret);
+
+/* What a frame needs of its next hop. */
+struct io_fib_hop {
+    uint8_t mac[6]; /* 0 unless IO_FIB_FOUND */
+    uint8_t port;
+    uint8_t itself; /* bool: it is the destination, and no gateway */
+};
+
+/*
+ * What one worker looked up lately: the same is found again without looking for route and
+ * neighbour. Begins zeroed; is of one fib at a time, and forgets when another is asked.
+ */
+enum { IO_FIB_RECENT = 256 };
+struct io_fib_recent {
+    uint64_t serial; /* of the fib */
+    struct io_fib_way {
+        struct sip_ip destination;
+        struct io_fib_hop hop;
+        uint8_t there;      /* bool: all this is known */
+        uint8_t result;     /* enum io_fib_result */
+        uint8_t marked;     /* bool: a neighbour's use is marked… */
+        uint32_t neighbour; /* …in its slot */
+    } ways[IO_FIB_RECENT];
+};
+
+/* io_fib_reach by what was looked up lately (NULL: nothing was). *ret is filled unless
+ * IO_FIB_NO_ROUTE. */
+enum io_fib_result io_fib_reach_recent(const struct io_fib *fib, struct io_fib_recent *recent,
+                                       const struct io_fib_target *target, struct io_fib_hop *ret);
 
 /* Calls `visit` for each neighbour used since the last call, and forgets the marks. Main only. */
 void io_fib_used(struct io_fib *fib,

@@ -34,7 +34,7 @@ enum io_frame_class {
 
 struct io_frame {
     struct sip_addr src, dst; /* IP addresses and UDP ports */
-    uint8_t src_mac[6], dst_mac[6];
+    uint8_t dst_mac[6], src_mac[6]; /* as on the wire, one behind the other */
     uint16_t ip;      /* offset of the IP header from the frame's first byte */
     uint16_t packet;  /* bytes of the IP packet; padding behind it is left out */
     uint16_t udp;     /* offset of the UDP header from the frame's first byte */

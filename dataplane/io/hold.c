@@ -74,7 +74,7 @@ uint32_t io_hold_scan(struct io_hold *hold, const struct io_fib *fib, uint64_t n
         struct io_next_hop hop;
 
         /* The route is asked for again: it may have changed while the frame waited. */
-        if (io_fib_reach(fib, NULL, &h->target, &hop) == IO_FIB_FOUND) {
+        if (io_fib_reach(fib, &h->target, &hop) == IO_FIB_FOUND) {
             io_frame_set_macs(frame, hold->ports[hop.port].mac, hop.mac);
             release(context, hop.port, h->mbuf);
         } else if (now_ms >= h->until_ms) {

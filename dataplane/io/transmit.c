@@ -29,9 +29,11 @@ struct io_tx {
     uint32_t worker;
     uint32_t fragment_id, id_step;
     struct io_tx_counts counts;
-    struct {
+    struct queue {
         uint32_t n;
+        uint32_t of_kind[IO_KINDS]; /* of these */
         struct rte_mbuf *mbufs[TX_ROOM];
+        uint8_t kinds[TX_ROOM];
     } waiting[IO_PORTS_MAX];
 };
 
@@ -64,16 +66,11 @@ void io_tx_free(struct io_tx *tx)
     free(tx);
 }
 
-/* Offers a port's frames to its device until it took all or refuses; frees the rest. */
-static void flush_port(struct io_tx *tx, uint32_t port)
+/* Offers frames to a device until it took all or refuses. Returns how many it took. */
+static uint32_t offer(struct io_queue queue, struct rte_mbuf **mbufs, uint32_t n)
 {
-    struct io_queue queue = tx->ports[port].queues[tx->worker];
-    struct rte_mbuf **mbufs = tx->waiting[port].mbufs;
-    uint32_t n = tx->waiting[port].n, done = 0, idle = 0;
-    uint8_t kinds[TX_ROOM];
+    uint32_t done = 0, idle = 0;
 
-    for (uint32_t i = 0; i < n; i++)
-        kinds[i] = (uint8_t)mbufs[i]->hash.usr;
     while (done < n && idle < TX_ATTEMPTS) {
         uint16_t sent =
             rte_eth_tx_burst(queue.port_id, queue.queue_id, mbufs + done, (uint16_t)(n - done));
@@ -84,24 +81,40 @@ static void flush_port(struct io_tx *tx, uint32_t port)
             rte_pause();
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        if (i < done)
-            tx->counts.sent[kinds[i]]++;
-        else
-            tx->counts.refused[kinds[i]]++;
+    return done;
+}
+
+/* Sends a port's frames, and frees those that its device refuses. */
+static void flush_port(struct io_tx *tx, uint32_t port)
+{
+    struct queue *q = &tx->waiting[port];
+    uint32_t done = offer(tx->ports[port].queues[tx->worker], q->mbufs, q->n);
+
+    for (uint32_t i = done; i < q->n; i++) {
+        tx->counts.refused[q->kinds[i]]++;
+        q->of_kind[q->kinds[i]]--;
     }
-    rte_pktmbuf_free_bulk(mbufs + done, n - done);
-    tx->waiting[port].n = 0;
+    for (uint32_t kind = 0; kind < IO_KINDS; kind++) {
+        tx->counts.sent[kind] += q->of_kind[kind];
+        q->of_kind[kind] = 0;
+    }
+    if (done < q->n)
+        rte_pktmbuf_free_bulk(q->mbufs + done, q->n - done);
+    q->n = 0;
 }
 
 static void append(struct io_tx *tx, uint8_t port, struct rte_mbuf *mbuf, enum io_kind kind)
 {
-    if (tx->waiting[port].n == TX_ROOM)
+    struct queue *q = &tx->waiting[port];
+
+    if (q->n == TX_ROOM)
         flush_port(tx, port);
-    mbuf->hash.usr = kind;
     /* What the receiving driver said is no order to the sending one; whose the memory is, stays. */
     mbuf->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    tx->waiting[port].mbufs[tx->waiting[port].n++] = mbuf;
+    q->mbufs[q->n] = mbuf;
+    q->kinds[q->n] = (uint8_t)kind;
+    q->n++;
+    q->of_kind[kind]++;
 }
 
 /* A message's fragments leave together; the last one stands for all of them in the counts. */

@@ -11,7 +11,7 @@
 
 struct rte_mbuf;
 
-/* Whose frame it is, for the counts. Kept in the mbuf (hash.usr), rings between lcores included. */
+/* Whose frame it is, for the counts; hash.usr of mbufs on rings between lcores. */
 enum io_kind {
     IO_KIND_SIP,
     IO_KIND_HELD, /* SIP that waited for its neighbour's MAC */

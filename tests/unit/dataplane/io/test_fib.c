@@ -121,20 +121,26 @@ static void reaches_neighbours(void **state)
         {"2001:db8::1", IO_FIB_NO_ROUTE, IO_FIB_NO_ROUTE},
     };
     struct io_fib *fib = io_fib_new(routes, 2, neighbours, 2);
+    static struct io_fib_recent recent;
 
     assert_non_null(fib);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct io_fib_target target = {.ip = ip(cases[i].destination), .neighbour = true};
         struct io_next_hop hop = {.port = 99};
+        struct io_fib_hop short_hop;
 
         print_message("%s\n", cases[i].destination);
-        assert_int_equal(io_fib_reach(fib, NULL, &target, &hop), cases[i].neighbour);
+        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].neighbour);
         if (cases[i].neighbour == IO_FIB_NO_ROUTE)
             assert_int_equal(hop.port, 99);
         else
             assert_true(sip_ip_equal(&hop.ip, &target.ip));
+        assert_int_equal(io_fib_reach_recent(fib, &recent, &target, &short_hop),
+                         cases[i].neighbour);
         target.neighbour = false;
-        assert_int_equal(io_fib_reach(fib, NULL, &target, &hop), cases[i].other);
+        assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].other);
+        assert_int_equal(io_fib_reach_recent(fib, &recent, &target, &short_hop), cases[i].other);
+        assert_int_equal(io_fib_reach_recent(fib, NULL, &target, &short_hop), cases[i].other);
     }
     io_fib_free(fib);
 }
@@ -272,17 +278,19 @@ static void agrees_with_a_plain_search(void **state)
                             (uint8_t)random_number()};
         struct sip_ip destination = sip_ip_from_v4(bytes);
         const struct io_fib_route *expected = plain_search(routes, ROUTES, &destination);
-        struct io_next_hop hop, again;
+        const struct io_fib_target target = {.ip = destination};
+        struct io_next_hop hop;
+        struct io_fib_hop again;
         enum io_fib_result result = io_fib_lookup(fib, &destination, &hop);
 
         assert_int_equal(result, expected == NULL ? IO_FIB_NO_ROUTE : IO_FIB_UNRESOLVED);
         for (int turn = 0; turn < 2; turn++)
-            assert_int_equal(io_fib_lookup_recent(fib, recent, &destination, &again), result);
+            assert_int_equal(io_fib_reach_recent(fib, recent, &target, &again), result);
         if (expected == NULL)
             continue;
         assert_int_equal(hop.port, expected->port);
         assert_int_equal(again.port, hop.port);
-        assert_true(sip_ip_equal(&again.ip, &hop.ip));
+        assert_true(again.itself);
         found++;
     }
     assert_in_range(found, LOOKUPS / 10, LOOKUPS - LOOKUPS / 10);
@@ -300,7 +308,7 @@ static void remembers_one_fib(void **state)
     const struct io_fib_neighbour neighbours[] = {neighbour("192.0.2.5", 1, 5),
                                                   neighbour("198.51.100.1", 2, 9)};
     struct io_fib_recent *recent = calloc(1, sizeof(*recent));
-    struct sip_ip near = ip("192.0.2.5");
+    const struct io_fib_target near = {.ip = ip("192.0.2.5")};
 
     assert_non_null(recent);
     for (int i = 0; i < 50; i++) { /* freed memory is likely to be had again */
@@ -308,11 +316,12 @@ static void remembers_one_fib(void **state)
         struct io_fib *fib = both ? io_fib_new(routes, 2, neighbours, 2)
                                   : io_fib_new(routes + 1, 1, neighbours + 1, 1);
         struct visits visits = {0};
-        struct io_next_hop hop;
+        struct io_fib_hop hop;
 
         for (uint32_t turn = 1; turn <= 2; turn++) {
-            assert_int_equal(io_fib_lookup_recent(fib, recent, &near, &hop), IO_FIB_FOUND);
+            assert_int_equal(io_fib_reach_recent(fib, recent, &near, &hop), IO_FIB_FOUND);
             assert_int_equal(hop.port, both ? 1 : 2);
+            assert_int_equal(hop.itself, both);
             assert_int_equal(hop.mac[5], both ? 5 : 9);
             io_fib_used(fib, visit, &visits);
             assert_int_equal(visits.n, turn);
