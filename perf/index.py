@@ -39,9 +39,9 @@ class Contender:
         machine.need(words[:1] == [answer], f"{self.name}: {command}: {' '.join(words) or 'died'}")
         return words[1:]
 
-    def calibrate(self):
-        """How many passes a round takes."""
-        nanoseconds = float(self.ask("run 1", "ns")[0]) * MESSAGES
+    def calibrate(self, messages=MESSAGES):
+        """How many passes over so many messages a round takes."""
+        nanoseconds = float(self.ask("run 1", "ns")[0]) * messages
         self.passes = max(1, round(ROUND_SECONDS * 1e9 / nanoseconds))
 
     def round(self):

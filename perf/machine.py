@@ -58,6 +58,11 @@ def start_pinned(argv, cpu, env=None, **more):
                             stdout=subprocess.PIPE, text=True, bufsize=1, **more)
 
 
+def sleep_of(seconds):
+    """What a turn waits for."""
+    return lambda: time.sleep(seconds)
+
+
 def cpu_seconds(pid):
     """CPU time of a process, all threads, to the nanosecond: clock_getcpuclockid(3)."""
     return time.clock_gettime_ns((~pid << 3) | 2) / 1e9

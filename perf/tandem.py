@@ -87,20 +87,33 @@ def make_messages(bench, config, count, kind, pcap):
 
 # What becomes of a message besides being sent on; none of these may change while it is measured.
 LOST = ("replied", "dropped", "punted", "sip_tx_drop", "sip_mtu_drop", "sip_no_route", "sip_held")
+SETTLED = 200000          # messages without a loss: several laps
 IN_FLIGHT = 128            # messages between two counters when a worker is stopped anywhere
+
+
+@dataclass
+class Laps:
+    """So many messages are a lap; after so many laps the Call-IDs begin anew."""
+    bench: object
+    messages: int
+    laps: int
+
+    def environment(self):
+        return {"LD_PRELOAD": self.bench.build / "perf/libperf-laps.so",
+                "PERF_LAP_MESSAGES": self.messages, "PERF_LAPS": self.laps}
 
 
 class Played(Lab):
     """
-    Tandem alone in a namespace: one port plays `pcap` again and again, where the frames of phones
+    Tandem alone in a namespace; with `laps` (Laps) Call-IDs change. One port plays `pcap` again and again, where the frames of phones
     and backends come from; the other is a sink, through which its routes lead. Everybody's MAC
     address is known. stop() of a turn freezes the data plane, so that somebody else can have its
     CPU and counters stand still.
     """
 
-    def __init__(self, bench, pcap, memory="1280MiB", **more):
+    def __init__(self, bench, pcap, memory="1280MiB", laps=None, **more):
         super().__init__(driver="pcap", backends=0, build=bench.build, config_text="")
-        self.bench, self.pcap = bench, pcap
+        self.bench, self.pcap, self.laps = bench, pcap, laps
         self.config = configuration(self.dir, memory=memory, ports=self._ports(), **more)
         self.write_config()
 
@@ -121,11 +134,25 @@ class Played(Lab):
         return make_messages(self.bench, self.config_path, count, kind, self.pcap)
 
     def start(self):
+        if self.laps:
+            self.build = self._with_laps()
         super().start()
         self._introduce()
         self._wait_forwarding()
         self.freeze()
         return self
+
+    def _with_laps(self):
+        """A build directory whose data plane changes Call-IDs in each lap (perf/laps)."""
+        build = self.dir / "build"
+        (build / "dataplane").mkdir(parents=True)
+        (build / "control").symlink_to(self.bench.build / "control")
+        program = build / "dataplane/tandem-dataplane"
+        words = " ".join(f"{key}={value}" for key, value in self.laps.environment().items())
+        program.write_text(f'#!/bin/sh\nexec env {words} '
+                           f'{self.bench.build}/dataplane/tandem-dataplane "$@"\n')
+        program.chmod(0o755)
+        return build
 
     def read(self):
         """The counters; they stand still while the data plane does."""
@@ -140,15 +167,16 @@ class Played(Lab):
             f"dev tandem1 nud permanent\n" for at, address in enumerate(addresses)))
 
     def _wait_forwarding(self):
-        """Until nothing else happens than that messages are forwarded."""
-        before = {}
+        """Until nothing else happened for a while than that messages were forwarded."""
+        before = self.read()
 
         def settled():
             nonlocal before
             now = self.read()
-            good = before and now["sip_tx"] > before["sip_tx"] and not self._lost(before, now)
-            before = now
-            return good
+            if self._lost(before, now):
+                before = now
+                self._introduce()      # a question of the data plane's may have undone an answer
+            return now["sip_tx"] - before["sip_tx"] > SETTLED
         try:
             wait_for(settled, 20, "Tandem to forward every message")
         except LabError as error:

@@ -102,11 +102,12 @@ struct sip_addr world_listener(const struct world *world)
     return listeners[i].addr;
 }
 
-void world_decide(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
-                  const struct sip_addr *to, struct proxy_output *ret)
+static struct proxy_input input_of(struct world *world, const struct sip_msg *msg,
+                                   const struct sip_addr *from, const struct sip_addr *to)
 {
     int32_t listener = snapshot_find_listener(world->snapshot, SIP_TRANSPORT_UDP, to);
-    struct proxy_input input = {
+
+    return (struct proxy_input){
         .msg = msg,
         .from = {.local = *to, .peer = *from, .transport = SIP_TRANSPORT_UDP},
         .listener = listener < 0 ? 0 : (uint32_t)listener,
@@ -115,6 +116,21 @@ void world_decide(struct world *world, const struct sip_msg *msg, const struct s
         .calls = world->calls,
         .counts = &world->counts,
     };
+}
+
+void world_decide(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
+                  const struct sip_addr *to, struct proxy_output *ret)
+{
+    struct proxy_input input = input_of(world, msg, from, to);
 
     proxy_decide(&world->view, &input, ret);
+}
+
+int32_t world_reply(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
+                    const struct sip_addr *to, const struct proxy_output *output, char *ret_text,
+                    size_t size)
+{
+    struct proxy_input input = input_of(world, msg, from, to);
+
+    return proxy_reply_print(&world->view, &input, output, ret_text, size);
 }

@@ -33,4 +33,9 @@ struct sip_addr world_listener(const struct world *world);
 void world_decide(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
                   const struct sip_addr *to, struct proxy_output *ret);
 
+/* The local reply that it asked for: proxy_reply_print. */
+int32_t world_reply(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
+                    const struct sip_addr *to, const struct proxy_output *output, char *ret_text,
+                    size_t size);
+
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * perf-table CONFIG SECRET ROUNDS: builds the table of the configuration's first pool so often.
- * Prints `backends N`, `entries N`, `snapshot BYTES` and a line `ms TIME` for each round (CPU time).
- * Fails when a table is another than the one that control would compile.
+ * Prints `backends N`, `entries N`, `snapshot BYTES` and a line `ms TIME` for each round (CPU
+ * time). Fails when a table is another than the one that control would compile.
  */
 #include <stdio.h>
 #include <stdlib.h>
