@@ -144,6 +144,7 @@ void compile_fill_listeners(struct compile_build *b)
 
             listeners[n].addr = from->addr;
             listeners[n].transport = (uint8_t)from->transport;
+            listeners[n].text_length = (uint8_t)sip_addr_print(&from->addr, listeners[n].text);
             listeners[n++].service = i;
         }
     }

@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 4,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 5,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -51,8 +51,9 @@ struct snapshot_mac_key {
 struct snapshot_listener {
     struct sip_addr addr;
     uint8_t transport;             /* enum sip_transport */
-    uint8_t pad;
+    uint8_t text_length;
     uint32_t service;              /* index */
+    char text[SIP_ADDR_TEXT_MAX + 1];   /* of the address, as sip_addr_print writes it, then 0s */
 };
 
 enum snapshot_family { SNAPSHOT_FAMILY_NONE, SNAPSHOT_FAMILY_V4, SNAPSHOT_FAMILY_V6 };

@@ -11,7 +11,7 @@
 #include "dataplane/lb/maglev.h"
 
 static_assert(sizeof(struct snapshot_mac_key) == 24, "crosses a process");
-static_assert(sizeof(struct snapshot_listener) == 24, "crosses a process");
+static_assert(sizeof(struct snapshot_listener) == 72, "crosses a process");
 static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
 static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
 static_assert(sizeof(struct snapshot_service) == 116, "crosses a process");
@@ -228,6 +228,14 @@ static const char *check_services(const struct snapshot *s)
     return NULL;
 }
 
+static bool listener_has_its_text(const struct snapshot_listener *listener)
+{
+    char text[SIP_ADDR_TEXT_MAX];
+    uint32_t length = sip_addr_print(&listener->addr, text);
+
+    return listener->text_length == length && memcmp(listener->text, text, length) == 0;
+}
+
 static const char *check_listeners(const struct snapshot *s)
 {
     const struct snapshot_listener *listeners = snapshot_listeners(s);
@@ -238,6 +246,8 @@ static const char *check_listeners(const struct snapshot *s)
         if (listeners[i].transport == SIP_TRANSPORT_NONE ||
             listeners[i].transport >= SIP_TRANSPORT_COUNT || listeners[i].addr.port == 0)
             return "a listener's transport or port is out of range";
+        if (!listener_has_its_text(&listeners[i]))
+            return "a listener's text is not its address's";
         if (i > 0 && snapshot_listener_order(&listeners[i - 1], &listeners[i]) >= 0)
             return "listeners are not sorted";
     }

@@ -56,7 +56,7 @@ uint32_t proxy_own_vias(const struct proxy_work *w)
         struct sip_via via;
 
         for (; rest.length > 0 && sip_via_parse(rest, &via) == 0; rest = via.rest)
-            own += proxy_via_is_ours(w->s, &via, &value);
+            own += proxy_via_is_ours(w->s, w->in->listener, &via, &value);
     }
     return own;
 }

@@ -79,13 +79,14 @@ static void set_peer(const struct sip_via *via, struct proxy_prepared *p)
 }
 
 /* The top Via must be ours; the next one says where the response goes. */
-static enum proxy_reason read_response(const struct snapshot *s, const struct sip_msg *msg,
+static enum proxy_reason read_response(const struct snapshot *s, const struct proxy_input *in,
                                        struct sip_via *ret_via, struct proxy_prepared *p)
 {
+    const struct sip_msg *msg = in->msg;
     struct sip_slice value;
     int found;
 
-    if (!proxy_via_is_ours(s, &msg->top_via, &value))
+    if (!proxy_via_is_ours(s, in->listener, &msg->top_via, &value))
         return PROXY_DROP_VIA_NOT_OURS;
     found = read_via(msg, ret_via);
     if (found == -ENOENT)
@@ -123,7 +124,7 @@ static void begin(const struct proxy_view *view, const struct proxy_input *in, s
         proxy_via_seal(s, &in->from, &p->seal);
         p->sealed = service->mode == SNAPSHOT_MODE_PROXY;
     } else if (service->mode == SNAPSHOT_MODE_PROXY) {
-        p->reason = read_response(s, msg, &via, p);
+        p->reason = read_response(s, in, &via, p);
         if (p->reason != PROXY_FORWARDED_RESPONSE)
             return;
         branch = via.branch;

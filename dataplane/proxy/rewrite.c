@@ -92,6 +92,17 @@ static struct proxy_token make_token(const struct proxy_work *w)
     return token;
 }
 
+/* An address of ours: nearly always that of the listener which the message came to. */
+static struct sip_slice text_of(const struct proxy_work *w, const struct sip_addr *local,
+                                char buf[SIP_ADDR_TEXT_MAX])
+{
+    const struct snapshot_listener *ingress = &snapshot_listeners(w->s)[w->in->listener];
+
+    if (sip_addr_equal(local, &ingress->addr))
+        return sip_slice(ingress->text, ingress->text_length);
+    return sip_slice(buf, sip_addr_print(local, buf));
+}
+
 /* All of the line but its token and address, with room to spare. */
 enum { ROUTE_TEXT_MAX = 64 + PROXY_TOKEN_TEXT_MAX + SIP_ADDR_TEXT_MAX };
 
@@ -101,7 +112,8 @@ static void put_route_header(struct proxy_work *w, const char *name,
                              uint8_t transport)
 {
     struct sip_edit *edit = &w->out->edit;
-    char *at = sip_edit_room(edit);
+    char *at = sip_edit_room(edit), text[SIP_ADDR_TEXT_MAX];
+    struct sip_slice sent_by = text_of(w, local, text);
 
     static_assert((int)ROUTE_TEXT_MAX <= (int)SIP_EDIT_ROOM,
                   "it is written where it may leave the text");
@@ -109,7 +121,7 @@ static void put_route_header(struct proxy_work *w, const char *name,
     at = sip_put_text(at, ": <sip:");
     at += proxy_token_print(w->s, token, at);
     *at++ = '@';
-    at += sip_addr_print(local, at);
+    at = sip_put(at, sent_by.at, sent_by.length);
     if (transport != SIP_TRANSPORT_UDP) {
         at = sip_put_text(at, ";transport=");
         at = sip_put_text(at, sip_transport_name(transport));
@@ -172,11 +184,13 @@ static void put_path(struct proxy_work *w)
 bool proxy_rewrite(struct proxy_work *w)
 {
     struct sip_edit *edit = &w->out->edit;
+    char text[SIP_ADDR_TEXT_MAX];
 
     proxy_strict_next_hop(w);
     proxy_put_request_uri(w);
     sip_edit_splice(edit, w->msg->headers, 0);
-    proxy_via_put(edit, &w->out->to, w->prepared->branch, &w->prepared->seal);
+    proxy_via_put(edit, w->out->to.transport, text_of(w, &w->out->to.local, text),
+                  w->prepared->branch, &w->prepared->seal);
     put_record_routes(w);
     put_path(w);
     if (w->msg->max_forwards < 0) {

@@ -117,7 +117,7 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg
  */
 enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
 
-void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
+void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
                    const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal)
 {
     char *at = sip_edit_room(edit);
@@ -129,9 +129,9 @@ void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
     bytes.length = seal->length;
     proxy_seal_put(&bytes, seal->mac, PROXY_MAC_BYTES);
     at = sip_put_text(at, "Via: SIP/2.0/");
-    at = sip_put_text(at, sip_transport_name(to->transport));
+    at = sip_put_text(at, sip_transport_name(transport));
     *at++ = ' ';
-    at += sip_addr_print(&to->local, at);
+    at = sip_put(at, sent_by.at, sent_by.length);
     at = sip_put_text(at, ";branch=");
     at = sip_put(at, branch, PROXY_BRANCH_LENGTH);
     at = sip_put_text(at, ";tdm=");
@@ -165,12 +165,26 @@ static bool find_parameter(const struct sip_via *via, struct sip_slice *ret_valu
            sip_param_find(via->params, sip_slice_of(parameter), ret_value, NULL);
 }
 
-bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,
+/* Sent-by is a listener's address as we write it. */
+static bool is_sent_by(const struct snapshot_listener *listener, const struct sip_via *via)
+{
+    struct sip_slice host = via->host;
+
+    return port_of(via) == listener->addr.port && via->transport == listener->transport &&
+           host.length < listener->text_length && listener->text[host.length] == ':' &&
+           memcmp(host.at, listener->text, host.length) == 0;
+}
+
+bool proxy_via_is_ours(const struct snapshot *s, uint32_t likely, const struct sip_via *via,
                        struct sip_slice *ret_value)
 {
     struct sip_addr addr;
 
-    if (!find_parameter(via, ret_value) || sip_ip_parse(via->host, &addr.ip) != 0)
+    if (!find_parameter(via, ret_value))
+        return false;
+    if (is_sent_by(&snapshot_listeners(s)[likely], via))
+        return true;
+    if (sip_ip_parse(via->host, &addr.ip) != 0)
         return false;
     addr.port = port_of(via);
     return snapshot_find_listener(s, via->transport, &addr) >= 0;

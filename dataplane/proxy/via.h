@@ -61,12 +61,13 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg
                          struct sip_slice branch, const struct proxy_next_via *next,
                          struct lb_siphash *ret);
 
-/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by = `to->local`. */
-void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to,
+/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by is our address. */
+void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
                    const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal);
 
-/* Whether a via-parm is one of ours, sent-by a listener's, with our parameter; its value then. */
-bool proxy_via_is_ours(const struct snapshot *s, const struct sip_via *via,
+/* Whether a via-parm is one of ours, sent-by a listener's (most likely that one's), with our
+ * parameter; its value then. */
+bool proxy_via_is_ours(const struct snapshot *s, uint32_t likely, const struct sip_via *via,
                        struct sip_slice *ret_value);
 
 /* Reads a seal out of our parameter's value. 0, or -EACCES: nothing that we could have signed. */

@@ -15,19 +15,42 @@ static const char *const transport_names[SIP_TRANSPORT_COUNT] = {
 
 enum { V4_TEXT_MIN = 7, V4_TEXT_MAX = 15 };
 
+static inline uint32_t digit_at(const char *p)
+{
+    return (uint8_t)(*p - '0');
+}
+
 /* 1*3DIGIT, at most 255, cut off the front of *at, where something that is no digit ends the text.
  * False: there is none. */
 static inline bool take_group(const char **at, uint8_t *ret)
 {
     const char *p = *at;
-    uint32_t first = (uint8_t)(p[0] - '0'), number = first, digit;
+    uint32_t first = digit_at(p), number = first, digits = 1;
 
-    p++;
-    for (int i = 0; i < 2 && (digit = (uint8_t)(*p - '0')) < 10; i++, p++)
-        number = number * 10 + digit;
-    *at = p;
+    if (digit_at(p + 1) < 10) {
+        number = number * 10 + digit_at(p + 1);
+        digits = 2;
+        if (digit_at(p + 2) < 10) {
+            number = number * 10 + digit_at(p + 2);
+            digits = 3;
+        }
+    }
+    *at = p + digits;
     *ret = (uint8_t)number;
     return first < 10 && number <= 255;
+}
+
+/* Copies V4_TEXT_MIN to V4_TEXT_MAX bytes by two halves that overlap. */
+static inline void copy_v4(struct sip_slice text, char copy[V4_TEXT_MAX + 1])
+{
+    if (text.length < 8) {
+        memcpy(copy, text.at, 4);
+        memcpy(copy + text.length - 4, text.at + text.length - 4, 4);
+    } else {
+        memcpy(copy, text.at, 8);
+        memcpy(copy + text.length - 8, text.at + text.length - 8, 8);
+    }
+    copy[text.length] = 0;
 }
 
 /* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each at most 255. */
@@ -40,12 +63,10 @@ static int parse_v4(struct sip_slice text, struct sip_ip *ret)
     if (text.length < V4_TEXT_MIN || text.length > V4_TEXT_MAX ||
         !sip_char_is(text.at[0], SIP_CHAR_DIGIT))
         return -EINVAL;
-    memcpy(copy, text.at, text.length);
-    copy[text.length] = 0;
-    for (int group = 0; group < 4; group++) {
-        if ((group > 0 && *at++ != '.') || !take_group(&at, &bytes[group]))
-            return -EINVAL;
-    }
+    copy_v4(text, copy);
+    if (!take_group(&at, &bytes[0]) || *at++ != '.' || !take_group(&at, &bytes[1]) ||
+        *at++ != '.' || !take_group(&at, &bytes[2]) || *at++ != '.' || !take_group(&at, &bytes[3]))
+        return -EINVAL;
     if (at != copy + text.length)
         return -EINVAL;
     *ret = sip_ip_from_v4(bytes);

@@ -156,7 +156,7 @@ static int verify(const struct snapshot *s, const struct via_case *c, const char
 
     if (!respond(c, top, top_length, cseq, room, &response))
         return -EBADMSG;
-    if (!proxy_via_is_ours(s, &response.top_via, &value))
+    if (!proxy_via_is_ours(s, 0, &response.top_via, &value))
         return -ENOENT;
     if (proxy_via_read(s, value, &seal) != 0)
         return -EACCES;
@@ -165,8 +165,7 @@ static int verify(const struct snapshot *s, const struct via_case *c, const char
         return -EACCES;
     /* Whatever way the line is written: what verifies leads to where the request came in. */
     proxy_via_ingress(&seal, &ingress);
-    must(sip_addr_equal(&ingress.local, &c->from.local) &&
-         ingress.transport == c->from.transport);
+    must(sip_addr_equal(&ingress.local, &c->from.local) && ingress.transport == c->from.transport);
     return 0;
 }
 
@@ -202,7 +201,7 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
     struct sip_via via;
 
     must(sip_via_parse(sip_slice(own.at + 5, own.length - 5), &via) == 0);
-    must(proxy_via_is_ours(s, &via, &value));
+    must(proxy_via_is_ours(s, 0, &via, &value));
     branch = via.branch;
     must(verify(s, c, c->own, c->own_length, &c->next, c->request.cseq) == 0);
     for (uint32_t i = 5; i < c->own_length; i++) {
@@ -222,7 +221,7 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
 static void put_own(const struct snapshot *s, struct via_case *c)
 {
     static struct sip_edit edit;
-    char branch[PROXY_BRANCH_LENGTH];
+    char branch[PROXY_BRANCH_LENGTH], sent_by[SIP_ADDR_TEXT_MAX];
     struct proxy_via_seal seal;
     struct lb_siphash hash;
 
@@ -233,7 +232,8 @@ static void put_own(const struct snapshot *s, struct via_case *c)
     seal.mac = lb_siphash_end(&hash);
     sip_edit_init(&edit);
     sip_edit_splice(&edit, 0, 0);
-    proxy_via_put(&edit, &c->to, branch, &seal);
+    proxy_via_put(&edit, (enum sip_transport)c->to.transport,
+                  sip_slice(sent_by, sip_addr_print(&c->to.local, sent_by)), branch, &seal);
     must(!edit.overflow && edit.used > 2 && edit.used <= sizeof(c->own));
     c->own_length = edit.used - 2;
     memcpy(c->own, edit.text, c->own_length);

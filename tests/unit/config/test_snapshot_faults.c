@@ -88,6 +88,8 @@ static const char *const faults[] = {
     "target's port",
     "sorted by priority",
     "stages",
+    "listener's text",
+    "listener's text",
 };
 
 static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
@@ -213,6 +215,8 @@ static void make_fault(struct snapshot *s, size_t which)
     case 81: target[0].transport = SIP_TRANSPORT_COUNT; break;
     case 82: target[1].priority = 0; break;
     case 83: s->stages = 2; break;
+    case 84: listener[0].text_length++; break;
+    case 85: listener[1].text[0]++; break;
     default: fail();
     }
 }
