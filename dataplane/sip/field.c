@@ -103,21 +103,6 @@ enum sip_field_id sip_field_parse(struct sip_slice name)
     }
 }
 
-const struct sip_field *sip_msg_first(const struct sip_msg *msg, enum sip_field_id id)
-{
-    return msg->first[id] != 0 ? &msg->fields[msg->first[id] - 1] : NULL;
-}
-
-const struct sip_field *sip_msg_next(const struct sip_msg *msg, const struct sip_field *field)
-{
-    return field->next != 0 ? &msg->fields[field->next - 1] : NULL;
-}
-
-struct sip_slice sip_msg_value(const struct sip_msg *msg, const struct sip_field *field)
-{
-    return sip_slice(msg->buf + field->value, field->value_length);
-}
-
 /* Offset past the line feed that ends the field whose bytes from `at` on are white space only. */
 static uint32_t line_end(const struct sip_msg *msg, uint32_t at)
 {

@@ -151,11 +151,24 @@ bool sip_msg_is_stun(const char *buf, size_t size);
 enum sip_field_id sip_field_parse(struct sip_slice name);
 
 /* The first field of an id, or the one after `field`; NULL when there is none (left). */
-const struct sip_field *sip_msg_first(const struct sip_msg *msg, enum sip_field_id id);
-const struct sip_field *sip_msg_next(const struct sip_msg *msg, const struct sip_field *field);
+static inline const struct sip_field *sip_msg_first(const struct sip_msg *msg, enum sip_field_id id)
+{
+    return msg->first[id] != 0 ? &msg->fields[msg->first[id] - 1] : NULL;
+}
+
+static inline const struct sip_field *sip_msg_next(const struct sip_msg *msg,
+                                                   const struct sip_field *field)
+{
+    return field->next != 0 ? &msg->fields[field->next - 1] : NULL;
+}
 
 /* The value of a remembered field, and the whole line with its CRLF (folds included). */
-struct sip_slice sip_msg_value(const struct sip_msg *msg, const struct sip_field *field);
+static inline struct sip_slice sip_msg_value(const struct sip_msg *msg,
+                                             const struct sip_field *field)
+{
+    return sip_slice(msg->buf + field->value, field->value_length);
+}
+
 struct sip_slice sip_msg_line(const struct sip_msg *msg, const struct sip_field *field);
 
 /*

@@ -27,9 +27,9 @@ static inline struct block value_block(const struct value *value, const char *at
 static inline bool only_value(const struct sip_scan *scan, enum sip_field_id id, struct value *ret)
 {
     const struct sip_msg *msg = scan->msg;
-    const struct sip_field *field = &msg->fields[msg->first[id] - 1];
+    const struct sip_field *field = sip_msg_first(msg, id);
 
-    if (msg->first[id] == 0 || field->next != 0)
+    if (field == NULL || field->next != 0)
         return false;
     ret->at = msg->buf + field->value;
     ret->end = ret->at + field->value_length;
@@ -86,7 +86,7 @@ static inline bool decode_number(struct sip_scan *scan, enum sip_field_id id, ui
 
 /*
  * What stands in front of the parameters of a From, To or Contact: [ quoted-string / text ] "<" URI
- * ">". Reads no byte past the one behind the value, which is a blank or its line's end.
+ * ">". May read the byte behind the value, which is a blank or its line's end.
  */
 static inline bool read_address(const struct value *value, struct sip_slice *ret_uri)
 {
@@ -98,7 +98,7 @@ static inline bool read_address(const struct value *value, struct sip_slice *ret
     struct block block;
     uint32_t close;
 
-    if (*open != '<' || (quoted && value->at[second] != '"'))
+    if (open >= value->end || *open != '<' || (quoted && value->at[second] != '"'))
         return false;
     block = value_block(value, open + 1);
     close = first_bit(block_equal(block, '>'));
@@ -297,10 +297,10 @@ static inline bool read_via(const struct value *value, struct sip_via *ret)
 static inline bool decode_via(struct sip_scan *scan)
 {
     struct sip_msg *msg = scan->msg;
-    const struct sip_field *field = &msg->fields[msg->first[SIP_VIA] - 1];
+    const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
     struct value value = {.limit = scan->end};
 
-    if (msg->first[SIP_VIA] == 0)
+    if (field == NULL)
         return false;
     value.at = msg->buf + field->value;
     value.end = value.at + field->value_length;

@@ -71,6 +71,7 @@ static const struct {
     {REQ MUST "Content-Length: 5\r\n", SIP_ERR_HEADER_END, SIP_REQUEST},
     /* what must be there, once */
     {REQ FROM TO ID SEQ END, SIP_ERR_MISSING, SIP_REQUEST},
+    {REQ "From: \"x\n", SIP_ERR_MISSING, SIP_REQUEST}, /* a quote open at the datagram's end */
     {REQ VIA TO ID SEQ END, SIP_ERR_MISSING, SIP_REQUEST},
     {REQ VIA FROM ID SEQ END, SIP_ERR_MISSING, SIP_REQUEST},
     {REQ VIA FROM TO SEQ END, SIP_ERR_MISSING, SIP_REQUEST},
