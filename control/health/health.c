@@ -417,6 +417,8 @@ static void on_verdict(void *arg, struct watch *w, const struct outlier_member *
 
     if (verdict->verdict == OUTLIER_EJECT)
         machine_eject(&w->machine, w->conf, now, verdict->for_ms, verdict->why);
+    else if (verdict->verdict == OUTLIER_SHED)
+        machine_shed(&w->machine, w->conf, now, verdict->why);
     else
         machine_suspect(&w->machine, w->conf, now, verdict->for_ms, verdict->why);
     note(h, w, now);

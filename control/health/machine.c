@@ -132,8 +132,15 @@ static void failed(struct machine *m, const struct cfg_health *conf, uint64_t no
     machine_advance(m, conf, now_ms);
 }
 
-static void shed(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
-                 const struct machine_answer *answer)
+static void shed(struct machine *m, uint64_t until_ms)
+{
+    m->shedding = true;
+    m->well = false;
+    m->busy_until_ms = until_ms;
+}
+
+static void answered_busy(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
+                          const struct machine_answer *answer)
 {
     uint64_t for_ms = conf->retry_after_ms;
 
@@ -149,9 +156,7 @@ static void shed(struct machine *m, const struct cfg_health *conf, uint64_t now_
         snprintf(m->busy_why, sizeof(m->busy_why), "answered %u without Retry-After",
                  answer->status);
     }
-    m->shedding = true;
-    m->well = false;
-    m->busy_until_ms = now_ms + for_ms;
+    shed(m, now_ms + for_ms);
 }
 
 static void passed(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
@@ -224,7 +229,7 @@ void machine_answered(struct machine *m, const struct cfg_health *conf, uint64_t
             (uint32_t)(((uint64_t)m->latency_us * (LATENCY_SHARE - 1) + answer->latency_us) /
                        LATENCY_SHARE);
     if (answer->drain || cfg_statuses_have(&conf->busy, answer->status)) {
-        shed(m, conf, now_ms, answer);
+        answered_busy(m, conf, now_ms, answer);
         passed(m, conf, now_ms, sent_ms);
     } else if (cfg_statuses_have(&conf->accept, answer->status)) {
         m->well = true;
@@ -280,6 +285,18 @@ bool machine_may_doubt(const struct machine *m, uint64_t now_ms)
 void machine_doubt(struct machine *m, const struct cfg_health *conf, uint64_t now_ms)
 {
     m->doubted_ms = now_ms;
+    machine_advance(m, conf, now_ms);
+}
+
+void machine_shed(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
+                  const char *why)
+{
+    if (conf->probe == CFG_PROBE_NONE) { /* nobody would hear that it does no more */
+        machine_eject(m, conf, now_ms, conf->retry_after_ms, why);
+        return;
+    }
+    shed(m, now_ms + conf->retry_after_ms);
+    snprintf(m->busy_why, sizeof(m->busy_why), "%s", why);
     machine_advance(m, conf, now_ms);
 }
 

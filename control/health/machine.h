@@ -6,7 +6,8 @@
  *
  * Five facts are kept apart, the worst of them counts:
  *   down      probes: `fall` in a row failed, or one was refused at once; back after `rise`
- *   shedding  the backend's own word: 503, Retry-After, or the configured header → busy
+ *   shedding  the backend's own word: 503, Retry-After, or the configured header, to a probe; or 503
+ *             to most of its calls → busy
  *   deaf      media: probe calls are answered and nobody hears anything → down
  *   doubted   the last `fall` probes are late, though none of them needs to be over → busy until it
  *             answers (then as if nothing had been), or one sent after that fails, too (down)
@@ -131,6 +132,9 @@ void machine_suspect(struct machine *machine, const struct cfg_health *conf, uin
 /* Passive detection takes it out for a while; why is copied. */
 void machine_eject(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                    uint32_t for_ms, const char *why);
+/* Its calls are answered with 503: it sheds for retry_after at least; why is copied. */
+void machine_shed(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
+                  const char *why);
 /* machine_may_doubt held, and whoever called it believes it. */
 void machine_doubt(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms);
 /* Several probe calls in a row found no media (why is copied), or found it again. */

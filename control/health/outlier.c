@@ -14,6 +14,7 @@ static void add(struct outlier_counts *to, const struct outlier_counts *counts)
     to->responses += counts->responses;
     to->finals += counts->finals;
     to->errors += counts->errors;
+    to->busy += counts->busy;
     to->unreachable += counts->unreachable;
 }
 
@@ -24,6 +25,7 @@ static void subtract(struct outlier_counts *from, const struct outlier_counts *c
     from->responses -= counts->responses;
     from->finals -= counts->finals;
     from->errors -= counts->errors;
+    from->busy -= counts->busy;
     from->unreachable -= counts->unreachable;
 }
 
@@ -107,6 +109,17 @@ static bool is_failing(const struct outlier_counts *own, const struct outlier_co
            below_share(rest->errors, rest->finals, own->errors, own->finals, 50);
 }
 
+static bool is_shedding(const struct outlier_counts *own, const struct outlier_counts *rest,
+                        const struct cfg_health *conf)
+{
+    if (own->busy == 0 || own->busy < conf->eject_floor || !cfg_statuses_have(&conf->busy, 503) ||
+        (uint64_t)own->busy * 100 < (uint64_t)own->fresh * conf->eject_percent)
+        return false;
+    /* It may refuse more than it was given anew: what is in dialogs, too. */
+    return rest->fresh > 0 && below_share(rest->busy, rest->fresh, own->busy,
+                                          own->fresh > own->busy ? own->fresh : own->busy, 50);
+}
+
 /* Whether one is ill by what it does, and why; the rest of the pool is known by its window. */
 static bool is_ill(const struct outlier *o, const struct outlier_counts *rest,
                    const struct cfg_health *conf, uint64_t now_ms, char *ret_why)
@@ -143,11 +156,39 @@ static uint32_t ejection_ms(struct outlier *o, uint64_t now_ms)
     return time;
 }
 
-static void judge(struct outlier_member *member, const struct outlier_counts *all,
+/* What those of a pool that are in did: over the window, and lately. */
+struct sums {
+    struct outlier_counts window, recent;
+};
+
+static struct outlier_counts recent(const struct outlier *o)
+{
+    struct outlier_counts sum = {0};
+
+    for (uint32_t i = 0; i < OUTLIER_RECENT; i++)
+        add(&sum, &o->buckets[(o->bucket - i) % OUTLIER_BUCKETS]);
+    return sum;
+}
+
+/* Whether it refuses the calls that it is given, and the rest of the pool does not. */
+static bool sheds(struct outlier_member *member, const struct sums *all,
+                  const struct cfg_health *conf)
+{
+    struct outlier_counts own = recent(member->outlier), rest = all->recent;
+
+    subtract(&rest, &own);
+    if (!is_shedding(&own, &rest, conf))
+        return false;
+    snprintf(member->why, sizeof(member->why), "answered 503 %u times, to %u calls", own.busy,
+             own.fresh);
+    return true;
+}
+
+static void judge(struct outlier_member *member, const struct sums *all,
                   const struct cfg_health *conf, uint64_t now_ms, bool may_eject)
 {
     struct outlier *o = member->outlier;
-    struct outlier_counts rest = *all;
+    struct outlier_counts rest = all->window;
     bool refused = o->refused >= OUTLIER_REFUSED;
 
     subtract(&rest, &o->sum);
@@ -155,6 +196,10 @@ static void judge(struct outlier_member *member, const struct outlier_counts *al
         snprintf(member->why, sizeof(member->why), "refused %u messages (ICMP unreachable)",
                  o->refused);
         member->verdict = OUTLIER_SUSPECT;
+    } else if (may_eject && sheds(member, all, conf)) {
+        member->verdict = OUTLIER_SHED;
+        member->for_ms = conf->retry_after_ms;
+        return;
     } else if (may_eject && is_ill(o, &rest, conf, now_ms, member->why)) {
         member->verdict = OUTLIER_EJECT;
     } else {
@@ -172,17 +217,21 @@ bool outlier_may_leave(uint64_t n_out, uint32_t n, const struct cfg_health *conf
 void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_health *conf,
                   uint64_t now_ms)
 {
-    struct outlier_counts all = {0};
+    struct sums all = {0};
     uint64_t n_out = 0;
 
     for (uint32_t i = 0; i < n; i++) {
+        struct outlier_counts own;
+
         members[i].verdict = OUTLIER_NONE;
         if (members[i].out) {
             members[i].outlier->in_ms = 0;
             n_out++;
         } else {
             take(members[i].outlier, &members[i].counts, now_ms);
-            add(&all, &members[i].outlier->sum);
+            own = recent(members[i].outlier);
+            add(&all.window, &members[i].outlier->sum);
+            add(&all.recent, &own);
         }
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -3,8 +3,10 @@
  * Passive detection: whom of a pool its real traffic shows to be ill, out of counts per tick. Pure:
  * times are parameters, milliseconds of a clock that never goes back. It must not know who counted.
  *
- * Three rules, each only with eject_floor requests or more, and only when the rest of the pool does
+ * Four rules, each only with eject_floor requests or more, and only when the rest of the pool does
  * better at the same time (else it is not this backend's fault, and to take it out would not help):
+ *   shedding    in the last one or two seconds as many 503s as that share of what it was given anew,
+ *               where 503 is a word for busy: it is out for retry_after, as if a probe had said so
  *   silent      requests since its last response, and that for OUTLIER_SILENT_MS or longer
  *   unanswered  over the window fewer responses for each request than the rest gets, by the share:
  *               it answers some things, not others (OPTIONS or REGISTER, but not INVITE)
@@ -25,6 +27,7 @@ enum {
     OUTLIER_SILENT_FEW = 3,           /* calls */
     OUTLIER_BUCKETS = 10,
     OUTLIER_BUCKET_MS = 1000,         /* the window is ten seconds */
+    OUTLIER_RECENT = 2,               /* the newest buckets: they tell who sheds */
     OUTLIER_SETTLE_MS = 3000,         /* in service for so long before its window counts */
     OUTLIER_REFUSED = 3,              /* unreachables since its last response */
     OUTLIER_FORGET_MS = 60000,        /* back for so long: the next ejection is a first one */
@@ -38,6 +41,7 @@ struct outlier_counts {
     uint32_t responses;               /* from it, provisional ones too */
     uint32_t finals;                  /* of these, 200 and above */
     uint32_t errors;                  /* of these, 5xx */
+    uint32_t busy;                    /* of these, 503 */
     uint32_t unreachable;             /* ICMP's */
 };
 
@@ -55,7 +59,7 @@ struct outlier {
     uint64_t back_ms;                 /* when the last one is or was over */
 };
 
-enum outlier_verdict { OUTLIER_NONE, OUTLIER_SUSPECT, OUTLIER_EJECT };
+enum outlier_verdict { OUTLIER_NONE, OUTLIER_SUSPECT, OUTLIER_SHED, OUTLIER_EJECT };
 
 /* One backend of a pool, for one tick. */
 struct outlier_member {

@@ -61,6 +61,7 @@ static void read_counts(struct watch *w, const struct link *link, struct outlier
             .responses = since(w, now, COUNTERS_SLOT_RESPONSES),
             .finals = since(w, now, COUNTERS_SLOT_FINALS),
             .errors = since(w, now, COUNTERS_SLOT_BUSY) + since(w, now, COUNTERS_SLOT_ERRORS),
+            .busy = since(w, now, COUNTERS_SLOT_BUSY),
             .unreachable = since(w, now, COUNTERS_SLOT_UNREACHABLE),
         };
     memcpy(w->last, now, sizeof(w->last));

@@ -397,10 +397,9 @@ class Outage(Kill):
         """It says so to probes, too."""
         self.assertIn("Retry-After 5 s", self.shed("shedding", 2))
 
-    @unittest.skipUnless(LONG, "TANDEM_LONG is not set")
     def test_6_sheds_calls_only(self):
-        """OPTIONS are answered with 200: its traffic tells, in time."""
-        self.shed("full", 15, hold_ms=10000)
+        """OPTIONS are answered with 200: its traffic tells."""
+        self.assertIn("answered 503", self.shed("full", 4))
 
     def test_7_control_dies_in_a_drain(self):
         """kill -9 of control during `drain --wait`: no new calls there meanwhile; it goes on."""

@@ -102,6 +102,39 @@ static void ejected_is_busy_and_one_lost_probe_makes_it_down(void **context)
     assert_int_equal(p.machine.state, LB_DOWN);
 }
 
+static void refused_calls_are_a_word_too(void **context)
+{
+    struct play p;
+
+    (void)context;
+    play_make(&p, always_well);
+    p.conf.slow_start_ms = 30000;
+    play(&p, 10100);
+    machine_shed(&p.machine, &p.conf, p.now_ms, "answered 503 10 times, to 10 calls");
+    assert_int_equal(p.machine.state, LB_BUSY);
+    assert_string_equal(reason(&p), "answered 503 10 times, to 10 calls; no new calls for 5 s");
+    play(&p, 10100 + 4999);
+    assert_int_equal(p.machine.state, LB_BUSY); /* though it answers probes */
+    play(&p, 10100 + 5001);
+    assert_int_equal(p.machine.state, LB_UP);
+    assert_int_equal(machine_weight(&p.machine, p.now_ms), MACHINE_WEIGHT_FULL);
+}
+
+static void without_probes_refused_calls_eject(void **context)
+{
+    struct play p;
+
+    (void)context;
+    play_make(&p, always_well);
+    p.conf.probe = CFG_PROBE_NONE;
+    machine_shed(&p.machine, &p.conf, p.now_ms, "answered 503 10 times, to 10 calls");
+    assert_int_equal(p.machine.state, LB_BUSY);
+    machine_advance(&p.machine, &p.conf, p.now_ms + 4999);
+    assert_int_equal(p.machine.state, LB_BUSY);
+    machine_advance(&p.machine, &p.conf, p.now_ms + 5000);
+    assert_int_equal(p.machine.state, LB_UP);
+}
+
 static void ejected_stays_out_though_it_answers_probes(void **context)
 {
     struct play p;
@@ -195,6 +228,8 @@ int main(void)
         cmocka_unit_test(its_own_word_counts_until_it_is_taken_back),
         cmocka_unit_test(one_that_sheds_may_die_and_come_back_shedding),
         cmocka_unit_test(ejected_is_busy_and_one_lost_probe_makes_it_down),
+        cmocka_unit_test(refused_calls_are_a_word_too),
+        cmocka_unit_test(without_probes_refused_calls_eject),
         cmocka_unit_test(ejected_stays_out_though_it_answers_probes),
         cmocka_unit_test(a_suspect_is_probed_soon),
         cmocka_unit_test(no_media),

@@ -16,7 +16,7 @@
 
 enum { MEMBERS_MAX = 16, NEVER = 1 << 30 };
 
-enum how { WELL, DEAD, REFUSES, NO_INVITE, FAILS, STALLS, RINGS };
+enum how { WELL, DEAD, REFUSES, NO_INVITE, FAILS, SHEDS, STALLS, RINGS };
 
 struct pool {
     struct cfg_health conf;
@@ -26,6 +26,8 @@ struct pool {
     uint64_t out_until_ms[MEMBERS_MAX];
     uint64_t ejected_ms[MEMBERS_MAX]; /* since the start, when first; NEVER */
     uint32_t n_ejected[MEMBERS_MAX];
+    uint64_t shed_ms[MEMBERS_MAX]; /* since the start, when first; NEVER */
+    uint32_t n_shed[MEMBERS_MAX];
     uint32_t suspected[MEMBERS_MAX];
     uint32_t n;
     uint64_t now_ms;
@@ -42,9 +44,11 @@ static void pool_make(struct pool *p, uint32_t n, uint32_t calls_per_s)
                                   .interval_ms = 1000,
                                   .eject_floor = 10,
                                   .eject_percent = 50,
-                                  .eject_max_percent = 50};
+                                  .eject_max_percent = 50,
+                                  .retry_after_ms = 5000};
+    cfg_statuses_add(&p->conf.busy, 503, 503);
     for (uint32_t i = 0; i < n; i++)
-        p->ejected_ms[i] = NEVER;
+        p->ejected_ms[i] = p->shed_ms[i] = NEVER;
 }
 
 /* n calls of a backend in one tick: an INVITE, an ACK and a BYE each, and answers to two of them.
@@ -66,6 +70,14 @@ static struct outlier_counts traffic(enum how how, uint32_t n, uint64_t at_ms)
         break;
     case FAILS:
         c.errors = c.finals;
+        break;
+    case SHEDS: /* calls, each with an ACK; what is on goes on: as many BYEs */
+        c = (struct outlier_counts){.requests = 3 * n,
+                                    .fresh = n,
+                                    .responses = 3 * n,
+                                    .finals = 2 * n,
+                                    .errors = n,
+                                    .busy = n};
         break;
     case STALLS: /* for a fifth of each second */
         if (at_ms % 1000 < 200)
@@ -104,6 +116,12 @@ static void tick(struct pool *p, uint64_t start_ms)
         const struct outlier_member *m = &p->members[i];
 
         p->suspected[i] += m->verdict == OUTLIER_SUSPECT;
+        if (m->verdict == OUTLIER_SHED) {
+            assert_string_not_equal(m->why, "");
+            p->out_until_ms[i] = p->now_ms + m->for_ms;
+            if (p->n_shed[i]++ == 0)
+                p->shed_ms[i] = p->now_ms - start_ms;
+        }
         if (m->verdict != OUTLIER_EJECT)
             continue;
         assert_true(m->for_ms > 0);
@@ -228,12 +246,46 @@ static void five_hundreds_take_out_when_the_rest_has_none(void **context)
     assert_int_equal(ejections(&p), p.n_ejected[1]);
 }
 
-static void what_all_do_is_nobody_s_fault(void **context)
+/* 200 calls a second over four backends. What was well in the bucket before counts against it. */
+static void who_answers_calls_with_503_sheds_soon(void **context)
 {
-    static const enum how all[] = {DEAD, FAILS, NO_INVITE};
+    (void)context;
+    for (uint64_t moment = 0; moment < 2000; moment += 100) {
+        struct pool p;
+
+        pool_make(&p, 4, 50);
+        play(&p, 5000 + moment);
+        p.how[2] = SHEDS;
+        play(&p, 5000);
+        assert_in_range(p.shed_ms[2], 200, 1500);
+        assert_int_equal(p.n_shed[2], 1);
+        p.how[2] = WELL;
+        play(&p, 20000);
+        assert_int_equal(p.n_shed[0] + p.n_shed[1] + p.n_shed[2] + p.n_shed[3], 1);
+        assert_int_equal(ejections(&p), 0); /* it was no ejection: the next is a first one */
+    }
+}
+
+static void where_503_is_no_word_for_busy_it_is_a_failure(void **context)
+{
+    struct pool p;
 
     (void)context;
-    for (uint32_t i = 0; i < 3; i++) {
+    pool_make(&p, 4, 50);
+    memset(&p.conf.busy, 0, sizeof(p.conf.busy));
+    play(&p, 5000);
+    p.how[2] = SHEDS;
+    play(&p, 20000);
+    assert_int_equal(p.n_shed[2], 0);
+    assert_int_not_equal(p.n_ejected[2], 0);
+}
+
+static void what_all_do_is_nobody_s_fault(void **context)
+{
+    static const enum how all[] = {DEAD, FAILS, NO_INVITE, SHEDS};
+
+    (void)context;
+    for (uint32_t i = 0; i < 4; i++) {
         struct pool p;
 
         pool_make(&p, 4, 50);
@@ -241,6 +293,8 @@ static void what_all_do_is_nobody_s_fault(void **context)
             p.how[j] = all[i];
         play(&p, 30000);
         assert_int_equal(ejections(&p), 0);
+        for (uint32_t j = 0; j < 4; j++)
+            assert_int_equal(p.n_shed[j], 0);
     }
 }
 
@@ -379,6 +433,8 @@ int main(void)
         cmocka_unit_test(three_calls_repeated_are_enough),
         cmocka_unit_test(answers_options_but_not_invite),
         cmocka_unit_test(five_hundreds_take_out_when_the_rest_has_none),
+        cmocka_unit_test(who_answers_calls_with_503_sheds_soon),
+        cmocka_unit_test(where_503_is_no_word_for_busy_it_is_a_failure),
         cmocka_unit_test(what_all_do_is_nobody_s_fault),
         cmocka_unit_test(no_more_than_the_allowed_share_is_out),
         cmocka_unit_test(below_the_floor_nothing_is_said),
