@@ -39,22 +39,6 @@ static inline void print_steps(uint64_t first, uint64_t second, char *ret_text)
     memcpy(ret_text, &v, sizeof(v));
 }
 
-enum { IS_DIGIT = 64 };
-
-/* What a digit stands for, and IS_DIGIT; 0: no digit. */
-static const uint8_t values[256] = {
-    ['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,  ['F'] = 69,  ['G'] = 70,
-    ['H'] = 71,  ['I'] = 72,  ['J'] = 73,  ['K'] = 74,  ['L'] = 75,  ['M'] = 76,  ['N'] = 77,
-    ['O'] = 78,  ['P'] = 79,  ['Q'] = 80,  ['R'] = 81,  ['S'] = 82,  ['T'] = 83,  ['U'] = 84,
-    ['V'] = 85,  ['W'] = 86,  ['X'] = 87,  ['Y'] = 88,  ['Z'] = 89,  ['a'] = 90,  ['b'] = 91,
-    ['c'] = 92,  ['d'] = 93,  ['e'] = 94,  ['f'] = 95,  ['g'] = 96,  ['h'] = 97,  ['i'] = 98,
-    ['j'] = 99,  ['k'] = 100, ['l'] = 101, ['m'] = 102, ['n'] = 103, ['o'] = 104, ['p'] = 105,
-    ['q'] = 106, ['r'] = 107, ['s'] = 108, ['t'] = 109, ['u'] = 110, ['v'] = 111, ['w'] = 112,
-    ['x'] = 113, ['y'] = 114, ['z'] = 115, ['0'] = 116, ['1'] = 117, ['2'] = 118, ['3'] = 119,
-    ['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['-'] = 126,
-    ['_'] = 127,
-};
-
 static inline uint64_t load_step(const uint8_t *at)
 {
     uint64_t bits;
@@ -74,58 +58,61 @@ uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text)
     return (seal->length * 4 + 2) / 3;
 }
 
-/* The bits of up to eight digits, from the highest of 48 on. False: one is none. */
-static inline bool read_digits(const char *text, uint32_t n, uint64_t *ret_bits)
+/* The way back: false when one of sixteen is no digit. */
+static inline bool read_steps(const char *text, uint64_t ret[2])
 {
-    uint64_t bits = 0;
-    uint32_t all = IS_DIGIT;
+    signed_digits c, upper, lower_case, number, dash, line, all;
+    uint64_t halves[2];
+    two_steps d;
 
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t value = values[(uint8_t)text[i]];
-
-        all &= value;
-        bits = bits << 6 | (value ^ IS_DIGIT);
-    }
-    *ret_bits = bits << 6 * (STEP_DIGITS - n) << 16;
-    return all != 0;
+    memcpy(&c, text, sizeof(c));
+    upper = (c >= 'A') & (c <= 'Z');
+    lower_case = (c >= 'a') & (c <= 'z');
+    number = (c >= '0') & (c <= '9');
+    dash = c == '-';
+    line = c == '_';
+    all = upper | lower_case | number | dash | line;
+    d = (two_steps)((upper & (c - 'A')) | (lower_case & (c - 'a' + 26)) |
+                    (number & (c - '0' + 52)) | (dash & 62) | (line & 63));
+    d = (d & 0x003f003f003f003f) << 6 | (d >> 8 & 0x003f003f003f003f);
+    d = (d & 0x00000fff00000fff) << 12 | (d >> 16 & 0x00000fff00000fff);
+    d = (d & 0xffffff) << 24 | (d >> 32 & 0xffffff);
+    memcpy(ret, &d, sizeof(d));
+    memcpy(halves, &all, sizeof(halves));
+    return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
-/* Cuts up to eight digits off. Nearly always there are eight: a number that unrolls. */
-static inline bool take_digits(struct sip_slice *text, uint64_t *ret_bits)
+static inline void store_step(uint8_t *at, uint64_t bits)
 {
-    bool read;
-
-    if (text->length < STEP_DIGITS) {
-        read = read_digits(text->at, text->length, ret_bits);
-        text->length = 0;
-        return read;
-    }
-    read = read_digits(text->at, STEP_DIGITS, ret_bits);
-    text->at += STEP_DIGITS;
-    text->length -= STEP_DIGITS;
-    return read;
+    bits = htobe64(bits << 16);
+    memcpy(at, &bits, sizeof(bits));
 }
 
 int proxy_seal_parse(struct sip_slice text, struct proxy_seal *ret)
 {
     uint32_t length = text.length / 4 * 3 + text.length % 4 * 6 / 8, at = 0;
     struct proxy_seal seal;
-    uint64_t bits = 0;
 
     /* A digit alone is no byte. */
     if (length > PROXY_SEAL_BYTES_MAX || text.length % 4 == 1)
         return -EINVAL;
-    for (; text.length > 0; at += STEP_BYTES) {
-        uint64_t word;
+    for (uint32_t digit = 0; digit < text.length; digit += 2 * STEP_DIGITS, at += 2 * STEP_BYTES) {
+        uint32_t left = text.length - digit;
+        char last[2 * STEP_DIGITS + 1] = "AAAAAAAAAAAAAAAA"; /* zeros */
+        const char *digits = text.at + digit;
+        uint64_t steps[2];
 
-        if (!take_digits(&text, &bits))
+        if (left < 2 * STEP_DIGITS) {
+            memcpy(last, digits, left);
+            digits = last;
+        }
+        if (!read_steps(digits, steps))
             return -EINVAL;
-        word = htobe64(bits);
-        memcpy(seal.bytes + at, &word, sizeof(word));
+        store_step(seal.bytes + at, steps[0]);
+        store_step(seal.bytes + at + STEP_BYTES, steps[1]);
     }
     /* Bits that are left over must be 0, or two texts would mean one record. */
-    if (bits << (8 * (length + STEP_BYTES - at)) != 0)
+    if (at > length && seal.bytes[length] != 0)
         return -EINVAL;
     seal.length = length;
     seal.at = 0;

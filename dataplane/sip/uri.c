@@ -132,19 +132,34 @@ static bool only_uri(struct sip_slice text)
     return (halves[0] | halves[1]) == 0;
 }
 
+/* The length of the scheme in front of a colon and more; 0: there is none. */
+static uint32_t read_scheme(struct sip_slice text, uint8_t *ret_scheme)
+{
+    uint32_t colon;
+
+    if (text.length > 4 && memcmp(text.at, "sip:", 4) == 0) { /* nearly always */
+        *ret_scheme = SIP_SCHEME_SIP;
+        return 3;
+    }
+    colon = find_char(text, ':');
+    if (colon == 0 || colon + 1 >= text.length || !sip_char_is(text.at[0], SIP_CHAR_ALPHA) ||
+        !sip_slice_only(front(text, colon), SIP_CHAR_SCHEME))
+        return 0;
+    *ret_scheme = (uint8_t)scheme_of(front(text, colon));
+    return colon;
+}
+
 int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
 {
     struct sip_uri uri = {.whole = text};
-    uint32_t colon = find_char(text, ':');
+    uint32_t colon = read_scheme(text, &uri.scheme);
     struct sip_slice rest;
 
-    if (colon == 0 || colon + 1 >= text.length || !sip_char_is(text.at[0], SIP_CHAR_ALPHA) ||
-        !sip_slice_only(front(text, colon), SIP_CHAR_SCHEME))
+    if (colon == 0)
         return -EINVAL;
     rest = from(text, colon + 1);
     if (!only_uri(rest))
         return -EINVAL;
-    uri.scheme = (uint8_t)scheme_of(front(text, colon));
     if (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS) {
         if (parse_sip(rest, &uri) != 0)
             return -EINVAL;
