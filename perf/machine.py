@@ -10,6 +10,7 @@ from lab.base import LabError, run
 
 PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 PAGE_MIB = 2
+QUIET = 0.05               # share of the CPUs that others may take
 
 
 def cpus():
@@ -40,6 +41,16 @@ def describe():
                   if line.startswith("model name")), "?")
     compiler = run("gcc", "--version").stdout.splitlines()[0]
     return f"{model}, {len(cpus())} CPUs, Linux {os.uname().release}, {compiler}"
+
+
+def describe_others():
+    """What others take of the CPUs right now, before anything is measured."""
+    begin = _stat()
+    time.sleep(0.5)
+    total, idle, stolen = (now - then for now, then in zip(_stat(), begin))
+    share = (total - idle) / max(total, 1)
+    warning = ": figures not to be quoted" if share > QUIET else ""
+    return f"others take {100 * share:.0f}% of the CPUs{warning}"
 
 
 def describe_noise():

@@ -20,7 +20,7 @@ from lab.base import LabError  # noqa: E402
 from rows import Rows  # noqa: E402
 
 # One file for each question, in the order in which they are asked.
-BENCHES = ["index", "worker", "table", "memory", "growth", "swap", "attack"]
+BENCHES = ["index", "worker", "table", "memory", "growth", "swap", "attack", "veth"]
 
 
 class Bench:
@@ -76,7 +76,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     rows, failed, started = Rows(), [], time.monotonic()
-    print(machine.describe(), flush=True)
+    print(f"{machine.describe()}; {machine.describe_others()}", flush=True)
     for name in options.benches or BENCHES:
         try:
             Bench(name, options, rows).run()

@@ -11,16 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_byteorder.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-enum {
-    HEADERS = 14 + 20 + 8,
-    CHECKSUM_AT = 14 + 20 + 6,
-    DIGITS = 8,
-    WORDS = DIGITS / 2 + 1, /* that the digits touch, wherever they begin */
-};
+#include "perf/laps/overwrite.h"
+
+enum { DIGITS = OVERWRITE_BYTES };
 
 /* Of one queue. */
 struct laps {
@@ -56,37 +52,6 @@ static uint16_t find_call_id(const char *frame, uint32_t length)
     return (uint16_t)(found - frame + (int)sizeof(name) - 1);
 }
 
-static uint32_t sum_words(const char *at)
-{
-    uint32_t sum = 0;
-
-    for (int i = 0; i < WORDS; i++) {
-        uint16_t word;
-
-        memcpy(&word, at + 2 * i, sizeof(word));
-        sum += word;
-    }
-    return sum;
-}
-
-/* RFC 1624, equation 3. */
-static void turn_call_id(struct laps *laps, char *frame, uint16_t at)
-{
-    char *words = frame + HEADERS + (at - HEADERS) / 2 * 2;
-    uint32_t sum = 0xffffu * WORDS - sum_words(words);
-    uint16_t checksum;
-
-    memcpy(frame + at, laps->digits, DIGITS);
-    sum += sum_words(words);
-    memcpy(&checksum, frame + CHECKSUM_AT, sizeof(checksum));
-    sum += (uint16_t)~checksum;
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    checksum = (uint16_t)~sum;
-    checksum = checksum == 0 ? 0xffff : checksum;
-    memcpy(frame + CHECKSUM_AT, &checksum, sizeof(checksum));
-}
-
 static void next(struct laps *laps)
 {
     char text[16];
@@ -113,7 +78,7 @@ static uint16_t turn(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 
         if (!laps->learnt)
             laps->call_id_at[laps->at] = find_call_id(frame, mbufs[i]->data_len);
-        turn_call_id(laps, frame, laps->call_id_at[laps->at]);
+        overwrite((uint8_t *)frame, laps->call_id_at[laps->at], laps->digits);
         next(laps);
     }
     return n;

@@ -14,10 +14,9 @@
 
 #include "dataplane/io/frame.h"
 #include "perf/messages/call.h"
+#include "perf/pcap.h"
 
 enum {
-    PCAP_MAGIC = 0xa1b2c3d4,
-    PCAP_ETHERNET = 1,
     CALL_SECONDS = 600,    /* calls begin anywhere in so much time */
     STEP_SECONDS_MAX = 30, /* and go on after up to so much */
     FRAME_MAX = IO_HEADERS_MAX + TEXT_MESSAGE_MAX,
@@ -103,22 +102,20 @@ static int by_time(const void *a, const void *b)
 static int write_pcap(const struct pile *pile, const char *path)
 {
     static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
-    const uint32_t header[6] = {PCAP_MAGIC, 2 | 4 << 16, 0, 0, 65535, PCAP_ETHERNET};
     uint8_t frame[FRAME_MAX];
     FILE *file = fopen(path, "wb");
     bool good;
 
     if (file == NULL)
         return -errno;
-    good = fwrite(header, sizeof(header), 1, file) == 1;
+    good = pcap_begin(file);
     for (uint32_t i = 0; i < pile->n && good; i++) {
         const struct call_message *m = pile->entries[i].message;
         uint32_t headers = io_frame_headers(&m->to.ip), length = headers + m->length;
-        const uint32_t record[4] = {(uint32_t)pile->entries[i].due_s, i % 1000000, length, length};
 
         memcpy(frame + headers, m->bytes, m->length);
         io_frame_build(frame, macs[0], macs[1], &m->from, &m->to, m->length, (uint16_t)i);
-        good = fwrite(record, sizeof(record), 1, file) == 1 && fwrite(frame, length, 1, file) == 1;
+        good = pcap_write(file, (uint32_t)pile->entries[i].due_s, i % 1000000, frame, length);
     }
     good = fclose(file) == 0 && good;
     return good ? 0 : -EIO;

@@ -8,10 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "perf/pcap.h"
+
 enum {
-    PCAP_MAGIC = 0xa1b2c3d4,
-    PCAP_HEADER = 24,
-    RECORD_HEADER = 16,
     FRAME_HEADERS = 14 + 20 + 8, /* Ethernet, IPv4 without options, UDP */
     LINE = 64,
     SLACK = 128, /* behind each message: its NUL, and what a vector reads of a line */
@@ -34,73 +33,47 @@ void contender_copy(char ret[CONTENDER_TEXT_MAX], const char *text, size_t lengt
     ret[n] = '\0';
 }
 
-static char *read_file(const char *path, size_t *ret_size)
-{
-    FILE *file = fopen(path, "rb");
-    char *bytes = NULL;
-    long size;
-
-    if (file == NULL)
-        return NULL;
-    if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) > 0) {
-        rewind(file);
-        bytes = malloc((size_t)size);
-        *ret_size = (size_t)size;
-        if (bytes != NULL && fread(bytes, 1, (size_t)size, file) != (size_t)size) {
-            free(bytes);
-            bytes = NULL;
-        }
-    }
-    fclose(file);
-    return bytes;
-}
-
 /* The bytes that a message takes, up to the next one's line. */
 static size_t stride(size_t length)
 {
     return (FRAME_HEADERS + length + SLACK + LINE - 1) / LINE * LINE;
 }
 
-/* Walks the records; with `to` copies each payload. Returns their number; 0: not such a file. */
-static uint32_t walk(const char *file, size_t size, struct messages *to, size_t *ret_bytes)
+/* Walks the frames; with `to` copies each payload. Returns their number; 0: not what it should be.
+ */
+static uint32_t walk(struct pcap *pcap, struct messages *to, size_t *ret_bytes)
 {
-    uint32_t magic, n = 0;
-    size_t at = PCAP_HEADER, used = 0;
+    size_t begin = pcap->at, used = 0;
+    uint8_t *frame;
+    uint32_t length, n = 0;
 
-    if (size < PCAP_HEADER)
-        return 0;
-    memcpy(&magic, file, sizeof(magic));
-    if (magic != PCAP_MAGIC)
-        return 0;
-    while (at + RECORD_HEADER <= size) {
-        uint32_t length;
-
-        memcpy(&length, file + at + 8, sizeof(length));
-        at += RECORD_HEADER;
-        if (length <= FRAME_HEADERS || at + length > size)
+    while (pcap_next(pcap, &frame, &length)) {
+        if (length <= FRAME_HEADERS)
             return 0;
         length -= FRAME_HEADERS;
         if (to != NULL) {
             to->list[n].at = to->bytes + used + FRAME_HEADERS;
             to->list[n].length = length;
-            memcpy(to->list[n].at, file + at + FRAME_HEADERS, length);
+            memcpy(to->list[n].at, frame + FRAME_HEADERS, length);
         }
         used += stride(length);
-        at += FRAME_HEADERS + length;
         n++;
     }
     *ret_bytes = used;
+    if (pcap->at != pcap->size)
+        return 0;
+    pcap->at = begin;
     return n;
 }
 
 static bool load(const char *path, struct messages *ret)
 {
-    size_t size, bytes;
-    char *file = read_file(path, &size);
+    struct pcap pcap;
+    size_t bytes;
 
-    if (file == NULL)
+    if (!pcap_open(path, &pcap))
         return false;
-    ret->n = walk(file, size, NULL, &bytes);
+    ret->n = walk(&pcap, NULL, &bytes);
     if (ret->n > 0) {
         ret->bytes = aligned_alloc(LINE, bytes);
         ret->list = calloc(ret->n, sizeof(ret->list[0]));
@@ -109,9 +82,9 @@ static bool load(const char *path, struct messages *ret)
     }
     if (ret->n > 0) {
         memset(ret->bytes, 0, bytes);
-        walk(file, size, ret, &bytes);
+        walk(&pcap, ret, &bytes);
     }
-    free(file);
+    pcap_close(&pcap);
     return ret->n > 0;
 }
 
