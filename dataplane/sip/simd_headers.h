@@ -168,31 +168,36 @@ static inline uint32_t whole_lines(const char *buf, const uint16_t *start, uint3
 }
 
 /*
- * Remembers those of `count` lines that have a known name. Returns how many lines are done: up to
- * one whose value is empty, or has more blanks around it than the one in front, or that has no
- * place.
+ * Remembers those of `count` lines that have a known name, as long as there is a place. Returns how
+ * many lines are done: up to one whose value is empty, or has more blanks around it than the one in
+ * front.
  */
 static inline uint32_t remember(struct sip_msg *msg, const uint16_t *start,
                                 const struct fronts *fronts, uint32_t count)
 {
     uint64_t known = fronts->known & below_bit(2 * count);
     struct sip_field *field = msg->fields + msg->n_fields;
+    const struct sip_field *end_of_fields = msg->fields + SIP_FIELDS_MAX;
     const char *buf = msg->buf;
 
-    for (; known != 0; known = _blsr_u64(known), field++) {
+    for (; known != 0; known = _blsr_u64(known)) {
         uint32_t twice = first_bit(known), i = twice / 2;
         uint32_t value = start[i] + first_bit(fronts->ends[i]) + 1, end = start[i + 1] - 2u;
 
         value += buf[value] == ' ';
-        if ((uint8_t)buf[value] <= ' ' || (uint8_t)buf[end - 1] <= ' ' ||
-            field == msg->fields + SIP_FIELDS_MAX) {
+        if ((uint8_t)buf[value] <= ' ' || (uint8_t)buf[end - 1] <= ' ') {
             count = i;
             break;
+        }
+        if (field == end_of_fields) {
+            sip_index_fault(msg, SIP_ERR_TOO_MANY_FIELDS);
+            continue;
         }
         field->line = start[i];
         field->value = (uint16_t)value;
         field->value_length = (uint16_t)(end - value);
         field->id = (uint8_t)known_fields[fronts->sums[twice] & 255].id;
+        field++;
     }
     msg->n_fields = (uint8_t)(field - msg->fields);
     return count;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of sip_msg_index (dataplane/sip/index*.c): RFC 3261 §7, §8.1.1, §18.3, §20; RFC 4475; RFC 5626 §4.4.1. */
+/* Tests of sip_msg_index (dataplane/sip/index*.c): RFC 3261 §7, §8.1.1, §18.3, §20; RFC 4475; RFC
+ * 5626 §4.4.1. */
 #include "dataplane/sip/index.h"
 #include "tests/unit/dataplane/sip/same_msg.h"
 #include "tests/unit/dataplane/sip/test_sip.h"
@@ -302,6 +303,39 @@ static size_t repeat(char *out, const char *head, const char *line, size_t count
     return length + 2;
 }
 
+/* More fields than are remembered, and other faults before, among and behind them: each variant
+ * says what the scalar one says, the first fault too. */
+static void test_many_fields_alike(void **state)
+{
+    static const char *const lines[] = {
+        "Route: <sip:a>\r\n",
+        "k:a\r\n",
+        "Route: <sip:a>\r\nX: y\r\nm:<sip:a>\r\nbroken\r\n",
+        "X: y\r\nk:a\r\nk:\r\nSupported:  b \r\n",
+        "k:a\r\n b\r\nk:c\n",
+    };
+    static char text[80000];
+    struct sip_msg scalar, other;
+
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        for (size_t count = 30; count <= 300; count++) {
+            size_t length = repeat(text, REQ MUST, lines[i], count);
+
+            sip_index_scalar(text, length, &scalar);
+            for (uint32_t v = 0; v < sip_index_variant_count; v++) {
+                if (!sip_index_variants[v].runs_here())
+                    continue;
+                memset(&other, 0x5a, sizeof(other));
+                sip_index_variants[v].index(text, length, &other);
+                if (msg_difference(&scalar, &other) != NULL)
+                    fail_msg("%s, lines %zu, %zu times: %s", sip_index_variants[v].name, i, count,
+                             msg_difference(&scalar, &other));
+            }
+        }
+        assert_int_equal(scalar.n_fields, SIP_FIELDS_MAX);
+    }
+}
+
 static void test_many_fields(void **state)
 {
     static char text[80000];
@@ -343,7 +377,8 @@ int main(void)
         cmocka_unit_test(test_nul),         cmocka_unit_test(test_request),
         cmocka_unit_test(test_response),    cmocka_unit_test(test_goes_on),
         cmocka_unit_test(test_open_end),    cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_many_fields), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_many_fields), cmocka_unit_test(test_many_fields_alike),
+        cmocka_unit_test(test_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
