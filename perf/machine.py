@@ -79,6 +79,14 @@ def cpu_seconds(pid):
     return time.clock_gettime_ns((~pid << 3) | 2) / 1e9
 
 
+def thread_seconds(pid, name):
+    """CPU time of those of its threads whose name begins so."""
+    found = [task for task in Path(f"/proc/{pid}/task").iterdir()
+             if (task / "comm").read_text().startswith(name)]
+    need(found, f"no thread {name} in process {pid}")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in found) / 1e9
+
+
 def package_version(package):
     done = run("dpkg-query", "-W", "-f", "${Version}", package, check=False)
     return done.stdout.strip() or "?"

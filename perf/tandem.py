@@ -205,14 +205,18 @@ class Played(Lab):
             self.thaw()
         super().stop()
 
+    def cpu_seconds(self):
+        """The CPU time that a turn is measured by."""
+        return machine.cpu_seconds(self.dataplane.pid)
+
     def turn(self, sleep):
         """Lets it run while sleep() does; nanoseconds of CPU a message. Every message must have
         been forwarded."""
-        before, began = self.read(), machine.cpu_seconds(self.dataplane.pid)
+        before, began = self.read(), self.cpu_seconds()
         self.thaw()
         sleep()
         self.freeze()
-        after, ended = self.read(), machine.cpu_seconds(self.dataplane.pid)
+        after, ended = self.read(), self.cpu_seconds()
         changed = {name: after[name] - before[name] for name in after}
         machine.need(not self._lost(before, after), f"not forwarded: {self._lost(before, after)}")
         machine.need(changed["messages"] > 1000 and abs(
