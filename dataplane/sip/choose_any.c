@@ -8,7 +8,7 @@ static bool runs_scalar(void)
 }
 
 const struct sip_index_variant sip_index_variants[] = {
-    {"scalar", sip_index_scalar, NULL, runs_scalar}};
+    {"scalar", sip_index_scalar, NULL, NULL, NULL, runs_scalar}};
 const uint32_t sip_index_variant_count = 1;
 
 enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
@@ -19,4 +19,14 @@ enum sip_error sip_msg_index(const char *buf, size_t size, struct sip_msg *ret)
 int sip_via_parse(struct sip_slice value, struct sip_via *ret)
 {
     return sip_via_scalar(value, ret);
+}
+
+int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
+{
+    return sip_uri_scalar(text, ret);
+}
+
+int sip_nameaddr_parse(struct sip_slice value, struct sip_nameaddr *ret)
+{
+    return sip_nameaddr_scalar(value, ret);
 }

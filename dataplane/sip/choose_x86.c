@@ -34,9 +34,9 @@ static bool runs_scalar(void)
 }
 
 const struct sip_index_variant sip_index_variants[] = {
-    {"avx512", sip_index_avx512, sip_via_avx512, runs_avx512},
-    {"avx2", sip_index_avx2, sip_via_avx2, runs_avx2},
-    {"scalar", sip_index_scalar, NULL, runs_scalar},
+    {"avx512", sip_index_avx512, sip_via_avx512, sip_uri_avx512, sip_nameaddr_avx512, runs_avx512},
+    {"avx2", sip_index_avx2, sip_via_avx2, sip_uri_avx2, sip_nameaddr_avx2, runs_avx2},
+    {"scalar", sip_index_scalar, NULL, NULL, NULL, runs_scalar},
 };
 const uint32_t sip_index_variant_count = 3;
 
@@ -56,4 +56,19 @@ int sip_via_parse(struct sip_slice value, struct sip_via *ret)
     if (has_avx512() ? sip_via_avx512(value, ret) : has_avx2() && sip_via_avx2(value, ret))
         return 0;
     return sip_via_scalar(value, ret);
+}
+
+int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
+{
+    if (has_avx512() ? sip_uri_avx512(text, ret) : has_avx2() && sip_uri_avx2(text, ret))
+        return 0;
+    return sip_uri_scalar(text, ret);
+}
+
+int sip_nameaddr_parse(struct sip_slice value, struct sip_nameaddr *ret)
+{
+    if (has_avx512() ? sip_nameaddr_avx512(value, ret)
+                     : has_avx2() && sip_nameaddr_avx2(value, ret))
+        return 0;
+    return sip_nameaddr_scalar(value, ret);
 }

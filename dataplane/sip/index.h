@@ -9,11 +9,15 @@
 #define TANDEM_SIP_INDEX_H
 
 #include "dataplane/sip/msg.h"
+#include "dataplane/sip/uri.h"
 
 struct sip_index_variant {
     const char *name;
     enum sip_error (*index)(const char *buf, size_t size, struct sip_msg *ret);
-    bool (*via)(struct sip_slice value, struct sip_via *ret); /* NULL in the scalar one */
+    /* These leave to the scalar ones what is not usual, or bad; NULL in the scalar variant. */
+    bool (*via)(struct sip_slice value, struct sip_via *ret);
+    bool (*uri)(struct sip_slice text, struct sip_uri *ret);
+    bool (*nameaddr)(struct sip_slice text, struct sip_nameaddr *ret);
     bool (*runs_here)(void); /* this processor, and the kernel, can do it */
 };
 
@@ -25,10 +29,16 @@ enum sip_error sip_index_scalar(const char *buf, size_t size, struct sip_msg *re
 enum sip_error sip_index_avx2(const char *buf, size_t size, struct sip_msg *ret);
 enum sip_error sip_index_avx512(const char *buf, size_t size, struct sip_msg *ret);
 
-/* sip_via_parse; the vector variants say false, too, when a Via is not written in the usual way. */
+/* sip_via_parse, sip_uri_parse and sip_nameaddr_parse. */
 int sip_via_scalar(struct sip_slice value, struct sip_via *ret);
+int sip_uri_scalar(struct sip_slice text, struct sip_uri *ret);
+int sip_nameaddr_scalar(struct sip_slice value, struct sip_nameaddr *ret);
 bool sip_via_avx2(struct sip_slice value, struct sip_via *ret);
+bool sip_uri_avx2(struct sip_slice text, struct sip_uri *ret);
+bool sip_nameaddr_avx2(struct sip_slice text, struct sip_nameaddr *ret);
 bool sip_via_avx512(struct sip_slice value, struct sip_via *ret);
+bool sip_uri_avx512(struct sip_slice text, struct sip_uri *ret);
+bool sip_nameaddr_avx512(struct sip_slice text, struct sip_nameaddr *ret);
 
 /* A message whose header section is being read. */
 struct sip_scan {

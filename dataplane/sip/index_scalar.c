@@ -9,8 +9,6 @@
 
 #include <endian.h>
 
-#include "dataplane/sip/uri.h"
-
 static const uint64_t LOW_BITS = 0x0101010101010101;
 static const uint64_t HIGH_BITS = 0x8080808080808080;
 static const uint64_t CSEQ_MAX = 0x7fffffff;           /* RFC 3261 §8.1.1.5: below 2^31 */
@@ -360,7 +358,7 @@ static void decode_address(struct sip_msg *msg, enum sip_field_id id, enum sip_e
 
     if (!single(msg, id, &value)) {
         sip_index_fault(msg, SIP_ERR_MISSING);
-    } else if (sip_nameaddr_parse(value, &address) != 0 || address.rest.length > 0 ||
+    } else if (sip_nameaddr_scalar(value, &address) != 0 || address.rest.length > 0 ||
                sip_slice_equal(address.uri, sip_slice_of("*"))) {
         sip_index_fault(msg, error);
     } else {
@@ -387,7 +385,7 @@ void sip_index_contact(struct sip_msg *msg)
     /* No proxy looks into it: a final response is not lost for an odd one. */
     if (msg->kind == SIP_RESPONSE)
         return;
-    if (field != NULL && sip_nameaddr_parse(sip_msg_value(msg, field), &address) != 0)
+    if (field != NULL && sip_nameaddr_scalar(sip_msg_value(msg, field), &address) != 0)
         sip_index_fault(msg, SIP_ERR_CONTACT);
 }
 

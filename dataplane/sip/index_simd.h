@@ -31,6 +31,7 @@
 #define TANDEM_SIP_INDEX_SIMD_H
 
 #include "dataplane/sip/simd_headers.h"
+#include "dataplane/sip/simd_uri.h"
 #include "dataplane/sip/simd_values.h"
 
 /* ---- All of it ---- */

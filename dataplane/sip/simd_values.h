@@ -86,18 +86,22 @@ static inline bool decode_number(struct sip_scan *scan, enum sip_field_id id, ui
 
 /*
  * What stands in front of the parameters of a From, To or Contact: [ quoted-string / text ] "<" URI
- * ">". May read the byte behind the value, which is a blank or its line's end.
+ * ">".
  */
 static inline bool read_address(const struct value *value, struct sip_slice *ret_uri)
 {
     uint64_t marks = block_in(value_block(value, value->at), &display_end);
     uint32_t first = first_bit(marks), second = first_bit(_blsr_u64(marks));
     uint32_t third = first_bit(_blsr_u64(_blsr_u64(marks)));
-    bool quoted = value->at[first] == '"';
-    const char *open = value->at + (quoted ? third : first);
     struct block block;
+    const char *open;
     uint32_t close;
+    bool quoted;
 
+    if (value->at + first >= value->end)
+        return false;
+    quoted = value->at[first] == '"';
+    open = value->at + (quoted ? third : first);
     if (open >= value->end || *open != '<' || (quoted && value->at[second] != '"'))
         return false;
     block = value_block(value, open + 1);
@@ -109,7 +113,72 @@ static inline bool read_address(const struct value *value, struct sip_slice *ret
     return true;
 }
 
-/* A From or To: an address, and a tag as its only parameter, or none. */
+/*
+ * Reads the parameter whose ';' is at `at`: name [ "=" ( value / quoted-string without escapes ) ],
+ * no blanks. Returns its end, NULL when it is of another kind.
+ */
+static inline const char *read_param(const struct value *value, const char *at,
+                                     uint32_t *ret_name_length)
+{
+    struct block block = value_block(value, at + 1);
+    uint64_t ends = block_in(block, &bare_end);
+    uint32_t length = first_bit(ends), name = first_bit(ends | block_equal(block, '=')), quote;
+
+    if (name - 1 > 62)
+        return NULL;
+    while (ends == 0) { /* a long value */
+        ends = block_in(value_block(value, at + 1 + length), &bare_end);
+        length += first_bit(ends);
+    }
+    *ret_name_length = name;
+    at += 1 + length;
+    if (at == value->end || *at != '"')
+        return at;
+    block = value_block(value, at + 1);
+    quote = first_bit(block_equal(block, '"'));
+    if (name + 1 != length || quote == 64 || (block_equal(block, '\\') & below_bit(quote)) != 0)
+        return NULL;
+    return at + 1 + quote + 1;
+}
+
+/* Passes over parameters from `at` on. Returns where they end, NULL when one is of another kind;
+ * *ret_tag is the value of the first one named tag, untouched when there is none. */
+static inline const char *read_params(const struct value *value, const char *at,
+                                      struct sip_slice *ret_tag)
+{
+    bool found = false;
+    uint32_t name;
+
+    while (at < value->end && *at == ';') {
+        const char *param = at;
+
+        at = read_param(value, param, &name);
+        if (at == NULL)
+            return NULL;
+        if (name == 3 && !found &&
+            (load32(param) | WORD32(0, ' ', ' ', ' ')) == WORD32(';', 't', 'a', 'g')) {
+            found = true;
+            if (at - param > 4)
+                *ret_tag = sip_slice(param + 5, (uint32_t)(at - param - 5));
+        }
+    }
+    return at;
+}
+
+/* Reads a tag that is the only parameter, as nearly always, from its ';' to the value's end. */
+static inline bool read_only_tag(const struct value *value, const char *at, struct sip_slice *ret)
+{
+    uint32_t length = (uint32_t)(value->end - at) - 1; /* behind the ';' */
+
+    if (*at != ';' || length - 4 > 60 ||
+        (load32(at + 1) | 0x20202020) != WORD32('t', 'a', 'g', '=') ||
+        first_bit(block_in(value_block(value, at + 1), &bare_end)) != length)
+        return false;
+    *ret = sip_slice(at + 5, length - 4);
+    return true;
+}
+
+/* A From or To: one address and its parameters. */
 static inline bool decode_party(const struct sip_scan *scan, enum sip_field_id id,
                                 struct sip_slice *ret_uri, struct sip_slice *ret_tag)
 {
@@ -120,44 +189,37 @@ static inline bool decode_party(const struct sip_scan *scan, enum sip_field_id i
     if (!only_value(scan, id, &value) || !read_address(&value, &uri))
         return false;
     params = uri.at + uri.length + 1;
-    if (params < value.end) {
-        uint32_t length = (uint32_t)(value.end - params) - 1; /* behind the ';' */
-
-        if (*params != ';' || length - 4 > 60 ||
-            (load32(params + 1) | 0x20202020) != WORD32('t', 'a', 'g', '=') ||
-            first_bit(block_in(value_block(&value, params + 1), &bare_end)) != length)
-            return false;
-        tag = sip_slice(params + 5, length - 4);
-    }
+    if (params < value.end && !read_only_tag(&value, params, &tag) &&
+        read_params(&value, params, &tag) != value.end)
+        return false;
     *ret_uri = uri;
     *ret_tag = tag;
     return true;
 }
 
-/* A request's first Contact: one address with parameters that need no quotes. */
+/* A request's first Contact: an address with parameters, and then no other. */
 static inline bool check_contact(const struct sip_scan *scan)
 {
     const struct sip_msg *msg = scan->msg;
-    struct sip_slice uri;
+    struct sip_slice uri, tag;
     struct value value;
-    const char *params;
-    struct block block;
-    uint64_t semicolons, ends;
-    uint32_t length;
 
     if (msg->kind == SIP_RESPONSE || msg->first[SIP_CONTACT] == 0)
         return true;
-    if (!only_value(scan, SIP_CONTACT, &value) || !read_address(&value, &uri))
-        return false;
-    params = uri.at + uri.length + 1;
-    length = (uint32_t)(value.end - params);
-    if (length == 0)
+    return only_value(scan, SIP_CONTACT, &value) && read_address(&value, &uri) &&
+           read_params(&value, uri.at + uri.length + 1, &tag) == value.end;
+}
+
+/* What follows the comma at `at`; nothing, when that is the value's end. */
+static inline bool read_rest(const struct value *value, const char *at, struct sip_slice *ret)
+{
+    if (at == value->end)
         return true;
-    block = value_block(&value, params);
-    semicolons = block_equal(block, ';');
-    ends = semicolons | block_equal(block, '=') | 1ull << (length & 63);
-    return length < 64 && *params == ';' && (semicolons & ends >> 1) == 0 &&
-           first_bit(block_in(block, &bare_end) & ~semicolons) == length;
+    if (*at != ',' || value->end - at < 3)
+        return false;
+    at += 1 + (at[1] == ' ');
+    *ret = sip_slice(at, (uint32_t)(value->end - at));
+    return (uint8_t)*at > ' ' && *at != ',' && (uint8_t)value->end[-1] > ' ';
 }
 
 /* ---- The top Via ---- */
@@ -181,27 +243,39 @@ static inline bool ipv4_valid(const char *host, uint32_t length, uint64_t dots)
            octet_valid(host + length, length - c - 1);
 }
 
+/* Whether byte `from` of a block begins a host that is no IPv6 address; *ret_end is where it ends,
+ * before the block does. At least three bytes are in front of it. */
+static inline bool read_host(const char *block_at, struct block block, uint32_t from,
+                             uint32_t *ret_end)
+{
+    uint32_t end = first_bit(~block_in(block, &host_char) & ~below_bit(from));
+    uint64_t inside = below_bit(end) & ~below_bit(from), dots = block_equal(block, '.') & inside;
+
+    *ret_end = end;
+    if (end == 64 || end == from || (dots & (dots << 1 | 1ull << from)) != 0)
+        return false;
+    return (block_in(block, &dotted) & inside) != inside ||
+           ipv4_valid(block_at + from, end - from, dots >> from);
+}
+
 /* host [":" port] at *at, which is moved past it. */
 static inline bool read_sent_by(const struct value *value, const char **at, struct sip_via *via)
 {
     const char *host = *at;
     struct block block = value_block(value, host);
-    uint32_t length = first_bit(~block_in(block, &host_char)), port, digits;
-    uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
+    uint64_t digits;
+    uint32_t length, end, port;
 
-    if (length - 1 > 62 || (dots & (dots << 1 | 1)) != 0)
-        return false;
-    if ((block_in(block, &dotted) & inside) == inside && !ipv4_valid(host, length, dots))
+    if (!read_host(host, block, 0, &length))
         return false;
     via->host = sip_slice(host, length);
     *at = host + length;
     if (*at == value->end || **at != ':')
         return true;
-    digits = first_bit(~(block_below(block, '9' + 1) & ~block_below(block, '0')) &
-                       ~below_bit(length + 1)) -
-             length - 1;
-    *at += 1 + digits;
-    if (!read_number(*at, digits, &port) || port - 1 >= UINT16_MAX)
+    digits = block_below(block, '9' + 1) & ~block_below(block, '0');
+    end = first_bit(~digits & ~below_bit(length + 1));
+    *at = host + end;
+    if (!read_number(*at, end - length - 1, &port) || port - 1 >= UINT16_MAX)
         return false;
     via->port = (uint16_t)port;
     return true;
@@ -235,23 +309,18 @@ static inline bool note_param(struct sip_via *via, const char *param, const char
     return true;
 }
 
-/* *(";" name [ "=" value ]) from `at` on, nothing quoted. Returns where they end, NULL when a
- * parameter is not of that kind. */
+/* Reads parameters from `at` on. Returns where they end, NULL when one is of another kind. */
 static inline const char *read_via_params(const struct value *value, const char *at,
                                           struct sip_via *via)
 {
-    while (at < value->end && *at == ';') {
-        struct block block = value_block(value, at + 1);
-        uint64_t ends = block_in(block, &bare_end);
-        uint32_t length = first_bit(ends), name = first_bit(ends | block_equal(block, '='));
+    uint32_t name;
 
-        while (ends == 0) { /* a long value */
-            ends = block_in(value_block(value, at + 1 + length), &bare_end);
-            length += first_bit(ends);
-        }
-        if (name - 1 > 62 || !note_param(via, at, at + 1 + length, name))
+    while (at < value->end && *at == ';') {
+        const char *param = at;
+
+        at = read_param(value, param, &name);
+        if (at == NULL || !note_param(via, param, at, name))
             return NULL;
-        at += 1 + length;
     }
     return at;
 }
@@ -284,13 +353,7 @@ static inline bool read_via(const struct value *value, struct sip_via *ret)
     ret->whole = sip_slice(value->at, (uint32_t)(at - value->at));
     ret->params = sip_slice(params, (uint32_t)(at - params));
     ret->transport_text = sip_slice(value->at + 8, 3);
-    if (at == value->end)
-        return true;
-    if (*at != ',' || value->end - at < 3)
-        return false;
-    at += 1 + (at[1] == ' ');
-    ret->rest = sip_slice(at, (uint32_t)(value->end - at));
-    return (uint8_t)*at > ' ' && *at != ',' && (uint8_t)value->end[-1] > ' ';
+    return read_rest(value, at, &ret->rest);
 }
 
 /* The first Via, of a message that may have many. */

@@ -3,11 +3,9 @@
  * URIs and name-addrs. Parsing decodes no escapes: %00 stays three characters (RFC 4475
  * §3.1.1.4), and what is compared or hashed is compared as it was written.
  */
-#include "dataplane/sip/uri.h"
+#include "dataplane/sip/index.h"
 
 #include <errno.h>
-
-#include "dataplane/sip/via.h"
 
 static struct sip_slice front(struct sip_slice s, uint32_t count)
 {
@@ -149,7 +147,7 @@ static uint32_t read_scheme(struct sip_slice text, uint8_t *ret_scheme)
     return colon;
 }
 
-int sip_uri_parse(struct sip_slice text, struct sip_uri *ret)
+int sip_uri_scalar(struct sip_slice text, struct sip_uri *ret)
 {
     struct sip_uri uri = {.whole = text};
     uint32_t colon = read_scheme(text, &uri.scheme);
@@ -261,7 +259,7 @@ static int parse_address(struct sip_slice *s, struct sip_nameaddr *ret)
     return 0;
 }
 
-int sip_nameaddr_parse(struct sip_slice value, struct sip_nameaddr *ret)
+int sip_nameaddr_scalar(struct sip_slice value, struct sip_nameaddr *ret)
 {
     struct sip_slice s = sip_slice_trim(value);
     const char *start = s.at, *params, *end;

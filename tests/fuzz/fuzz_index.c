@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every variant of sip_msg_index and sip_via_parse that this processor runs must say of any bytes
- * what the scalar one says, in every member of struct sip_msg and struct sip_via.
+ * Every variant of sip_msg_index, and of the parsers of a Via, a URI and a name-addr, that this
+ * processor runs must say of any bytes what the scalar one says, in every member.
  */
 #include "dataplane/sip/index.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/take.h"
 #include "tests/unit/dataplane/sip/same_msg.h"
 
-/* A variant may leave a Via to the scalar one, not say something else. */
+/* A variant may leave something to the scalar one, not say something else. */
 static void compare_vias(const struct sip_index_variant *variant, struct sip_slice value)
 {
     struct sip_via scalar, other;
@@ -19,17 +19,44 @@ static void compare_vias(const struct sip_index_variant *variant, struct sip_sli
     must(via_difference(&scalar, &other) == NULL);
 }
 
-static void compare_all_vias(const struct sip_index_variant *variant, const struct sip_msg *msg)
+static void compare_uris(const struct sip_index_variant *variant, struct sip_slice text)
 {
-    const struct sip_field *field = sip_msg_first(msg, SIP_VIA);
+    struct sip_uri scalar, other;
 
-    for (; field != NULL; field = sip_msg_next(msg, field)) {
-        struct sip_slice rest = sip_msg_value(msg, field);
+    if (variant->uri == NULL || !variant->uri(text, &other))
+        return;
+    must(sip_uri_scalar(text, &scalar) == 0);
+    must(uri_difference(&scalar, &other) == NULL);
+}
+
+static void compare_nameaddrs(const struct sip_index_variant *variant, struct sip_slice text)
+{
+    struct sip_nameaddr scalar, other;
+
+    if (variant->nameaddr == NULL || !variant->nameaddr(text, &other))
+        return;
+    must(sip_nameaddr_scalar(text, &scalar) == 0);
+    must(nameaddr_difference(&scalar, &other) == NULL);
+}
+
+/* The values of a message, whatever they are, as one thing and as another. */
+static void compare_values(const struct sip_index_variant *variant, const struct sip_msg *msg)
+{
+    compare_uris(variant, msg->request_uri);
+    for (uint32_t i = 0; i < msg->n_fields; i++) {
+        struct sip_slice value = sip_msg_value(msg, &msg->fields[i]), rest = value;
+        struct sip_nameaddr address;
         struct sip_via via;
 
-        compare_vias(variant, rest);
+        compare_vias(variant, value);
+        compare_uris(variant, value);
         for (; rest.length > 0 && sip_via_scalar(rest, &via) == 0; rest = via.rest)
             compare_vias(variant, via.rest);
+        for (rest = value; rest.length > 0 && sip_nameaddr_scalar(rest, &address) == 0;
+             rest = address.rest) {
+            compare_nameaddrs(variant, rest);
+            compare_uris(variant, address.uri);
+        }
     }
 }
 
@@ -51,8 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (difference != NULL)
             fprintf(stderr, "%s differs in %s\n", variant->name, difference);
         must(difference == NULL);
-        compare_all_vias(variant, &scalar);
+        compare_values(variant, &scalar);
         compare_vias(variant, sip_slice((const char *)data, (uint32_t)size));
+        compare_uris(variant, sip_slice((const char *)data, (uint32_t)size));
+        compare_nameaddrs(variant, sip_slice((const char *)data, (uint32_t)size));
     }
     return 0;
 }

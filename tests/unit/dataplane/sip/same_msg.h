@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "dataplane/sip/msg.h"
+#include "dataplane/sip/uri.h"
 
 /* The same bytes, at the same place; where there are none their place is nobody's. */
 static inline bool same_slice(struct sip_slice a, struct sip_slice b)
@@ -32,6 +33,25 @@ static inline const char *via_difference(const struct sip_via *a, const struct s
     SAME(rport_param);
 #undef SAME
     return a->port != b->port ? "port" : a->transport != b->transport ? "transport" : NULL;
+}
+
+static inline const char *uri_difference(const struct sip_uri *a, const struct sip_uri *b)
+{
+    bool same = same_slice(a->whole, b->whole) && same_slice(a->user, b->user) &&
+                same_slice(a->host, b->host) && same_slice(a->params, b->params) &&
+                same_slice(a->headers, b->headers) && a->port == b->port && a->scheme == b->scheme;
+
+    return same ? NULL : "uri";
+}
+
+static inline const char *nameaddr_difference(const struct sip_nameaddr *a,
+                                              const struct sip_nameaddr *b)
+{
+    bool same = same_slice(a->whole, b->whole) && same_slice(a->rest, b->rest) &&
+                same_slice(a->uri, b->uri) && same_slice(a->params, b->params) &&
+                a->bracketed == b->bracketed;
+
+    return same ? NULL : "name-addr";
 }
 
 static inline const char *fields_difference(const struct sip_msg *a, const struct sip_msg *b)
