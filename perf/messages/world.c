@@ -102,8 +102,8 @@ struct sip_addr world_listener(const struct world *world)
     return listeners[i].addr;
 }
 
-static struct proxy_input input_of(struct world *world, const struct sip_msg *msg,
-                                   const struct sip_addr *from, const struct sip_addr *to)
+struct proxy_input world_input(struct world *world, const struct sip_msg *msg,
+                               const struct sip_addr *from, const struct sip_addr *to)
 {
     int32_t listener = snapshot_find_listener(world->snapshot, SIP_TRANSPORT_UDP, to);
 
@@ -121,16 +121,7 @@ static struct proxy_input input_of(struct world *world, const struct sip_msg *ms
 void world_decide(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
                   const struct sip_addr *to, struct proxy_output *ret)
 {
-    struct proxy_input input = input_of(world, msg, from, to);
+    struct proxy_input input = world_input(world, msg, from, to);
 
     proxy_decide(&world->view, &input, ret);
-}
-
-int32_t world_reply(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
-                    const struct sip_addr *to, const struct proxy_output *output, char *ret_text,
-                    size_t size)
-{
-    struct proxy_input input = input_of(world, msg, from, to);
-
-    return proxy_reply_print(&world->view, &input, output, ret_text, size);
 }

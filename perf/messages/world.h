@@ -27,15 +27,14 @@ void world_free(struct world *world);
 struct sip_addr world_listener(const struct world *world);
 
 /*
- * Has the core decide about a datagram that was sent from `from` to `to`. `msg` is its index.
+ * What the core is asked about a datagram that was sent from `from` to `to`. `msg` is its index.
  * Frames are believed to come from backends where the address is one's.
  */
+struct proxy_input world_input(struct world *world, const struct sip_msg *msg,
+                               const struct sip_addr *from, const struct sip_addr *to);
+
+/* Has the core decide about it. */
 void world_decide(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
                   const struct sip_addr *to, struct proxy_output *ret);
-
-/* The local reply that it asked for: proxy_reply_print. */
-int32_t world_reply(struct world *world, const struct sip_msg *msg, const struct sip_addr *from,
-                    const struct sip_addr *to, const struct proxy_output *output, char *ret_text,
-                    size_t size);
 
 #endif
