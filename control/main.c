@@ -4,6 +4,7 @@
  * stop. The data plane goes on without it.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -231,6 +232,18 @@ static void allow_files(void)
         log_warning("no more than usual files may be open: %s", strerror(errno));
 }
 
+/* Copies of the data plane's counters, megabytes, come and go with each change. Their memory stays
+ * ours: to have it from the kernel again and again takes longer than to fill it (perf/run swap: a
+ * change took 9.4 ms, now 3.7). */
+static void keep_memory(void)
+{
+    enum { FROM_HEAP_BYTES = 32 << 20, KEPT_BYTES = 128 << 20 };
+
+    if (mallopt(M_MMAP_THRESHOLD, FROM_HEAP_BYTES) == 0 ||
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES) == 0)
+        log_warning("freed memory goes back to the kernel at once: changes are slower");
+}
+
 static int run(const char *file)
 {
     struct control control = {0};
@@ -248,6 +261,7 @@ static int run(const char *file)
         return EXIT_REFUSED;
     }
     allow_files();
+    keep_memory();
     if (control_init(&control, file, cfg, text) != 0) {
         fprintf(stderr, "%s\n", text);
         status = EXIT_REFUSED;
