@@ -61,6 +61,7 @@ def read_options():
     parser.add_argument("--plots", type=Path)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    options.build = options.build.resolve()
     for name in options.benches:
         if name not in BENCHES:
             parser.error(f"no benchmark {name} ({', '.join(BENCHES)})")
