@@ -83,7 +83,7 @@ def backends(bench):
     mib = TESTPMD_MIB + len(points) * (MEMORY_MIB + 32)
     pcap = bench.dir / "backends.pcap"
     laps = tandem.Laps(bench, MESSAGES, 16)
-    with machine.hugepages(mib) as free:
+    with machine.hugepages(mib) as free, machine.neighbours(4 * points[-1]):
         labs = [played(bench, pcap, free >= mib, laps, backends=n) for n in points]
         labs[0].make_messages(MESSAGES, "INVITE")
         results = added(bench, labs, pcap, laps)

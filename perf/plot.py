@@ -2,7 +2,7 @@
 """Curves as SVG files, drawn by gnuplot."""
 from lab.base import run
 
-HEAD = """set terminal svg size 720,440 font "sans,13" background rgb "white"
+HEAD = """set terminal svg size 720,440 noenhanced font "sans,13" background rgb "white"
 set output "{file}"
 set title "{title}"
 set xlabel "{xlabel}"

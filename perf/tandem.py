@@ -91,6 +91,14 @@ SETTLED = 200000          # messages without a loss: several laps
 IN_FLIGHT = 128            # messages between two counters when a worker is stopped anywhere
 
 
+def introduce(namespace, device, addresses):
+    """Tells a namespace's kernel the MAC addresses of who is behind a device, another one each. Not as
+    permanent ones: a question of the data plane's that is under way (NTF_USE) would undo that."""
+    run("ip", "-n", namespace, "-batch", "-", input="".join(
+        f"neigh replace {address} lladdr 02:00:00:00:{at // 256:02x}:{at % 256:02x} "
+        f"dev {device} nud noarp\n" for at, address in enumerate(addresses, 1)))
+
+
 @dataclass
 class Laps:
     """So many messages are a lap; after so many laps the Call-IDs begin anew."""
@@ -159,12 +167,10 @@ class Played(Lab):
         return self.stats()["counters"]
 
     def _introduce(self):
-        """Tells the kernel everybody's MAC address, as if it had asked."""
+        """Tells the kernel everybody's MAC address."""
         addresses = [GATEWAY] + [backend["address"] for pool in self.config["pools"]
                                  for backend in pool["backends"]]
-        run("ip", "-n", self.namespace("appliance"), "-batch", "-", input="".join(
-            f"neigh replace {address} lladdr 02:00:00:00:{at // 256:02x}:{at % 256:02x} "
-            f"dev tandem1 nud permanent\n" for at, address in enumerate(addresses)))
+        introduce(self.namespace("appliance"), "tandem1", addresses)
 
     def _wait_forwarding(self):
         """Until nothing else happened for a while than that messages were forwarded."""
@@ -175,7 +181,6 @@ class Played(Lab):
             now = self.read()
             if self._lost(before, now):
                 before = now
-                self._introduce()      # a question of the data plane's may have undone an answer
             return now["sip_tx"] - before["sip_tx"] > SETTLED
         try:
             wait_for(settled, 20, "Tandem to forward every message")

@@ -14,7 +14,7 @@ from pathlib import Path
 import machine
 import tandem
 from lab import Lab
-from lab.base import LabError, Process, run as execute, wait_for
+from lab.base import Process, run as execute, wait_for
 from rows import at_least, at_most
 
 MESSAGES = 16384
@@ -23,7 +23,6 @@ FIRST_RATE = 4000
 BACKENDS = 3
 TARGETS = {"af_xdp": at_least(25), "af_packet": at_least(15)}
 LATENCY = at_most(1 / 3)
-PHONE_MAC = "02:00:00:00:00:01"
 TEMPLATE = Path(__file__).with_name("burst") / "dispatcher.cfg"
 CHILDREN = 1               # on one CPU more of them cost switches
 
@@ -101,11 +100,11 @@ class Appliance(Lab):
         super().start()
         try:
             self.begin()
-            self._introduce()
             self._place("appliance", "port0", machine.measured_cpu())
             mac = self.net.shell("appliance", "cat /sys/class/net/port0/address").stdout.strip()
             self.burst = Burst(self, self.driver, self.pcap, mac)
             self._place("field", "gen0", machine.service_cpu())
+            self._introduce()
             self._settle()
             self.freeze()
         except BaseException as error:
@@ -119,9 +118,7 @@ class Appliance(Lab):
     def _introduce(self):
         addresses = [tandem.GATEWAY] + [backend["address"]
                                         for backend in self.config["pools"][0]["backends"]]
-        execute("ip", "-n", self.namespace("appliance"), "-batch", "-", input="".join(
-            f"neigh replace {address} lladdr {PHONE_MAC[:-2]}{at + 1:02x} dev {self.device} "
-            f"nud permanent\n" for at, address in enumerate(addresses)))
+        tandem.introduce(self.namespace("appliance"), self.device, addresses)
 
     def _place(self, name, device, cpu):
         """Has the kernel receive a device's frames on one CPU: by RPS, and by a thread of NAPI's
@@ -139,8 +136,6 @@ class Appliance(Lab):
     def _settle(self):
         def settled():
             said = self.burst.run(2000, 0.3)
-            if said["lost"]:
-                self._introduce()
             return not said["lost"] and not said["corrupted"]
         wait_for(settled, 20, f"{type(self).__name__} to send on every message")
 
