@@ -11,6 +11,7 @@ import machine
 import plot
 import tandem
 from index import Contender
+from loaded import Loaded
 from rows import at_least, at_most
 from turns import Testpmd, take_turns
 
@@ -57,8 +58,8 @@ def grown(bench, what, points, results, target):
 
 
 def played(bench, pcap, huge, laps, **more):
-    lab = tandem.Played(bench, pcap, memory=f"{MEMORY_MIB}MiB", laps=laps,
-                        hugepages="on" if huge else "off", **more)
+    lab = Loaded(bench, pcap, memory=f"{MEMORY_MIB}MiB", laps=laps,
+                 hugepages="on" if huge else "off", **more)
     lab.huge = huge
     return lab
 
@@ -88,6 +89,9 @@ def backends(bench):
         labs[0].make_messages(MESSAGES, "INVITE")
         results = added(bench, labs, pcap, laps)
     grown(bench, "backends", points, results, at_most(1.05))
+    few, many = (lab.main_percent[-bench.rounds:] for lab in (labs[0], labs[-1]))
+    bench.rows(f"main, {points[-1]:,} backends", many, "% of a CPU",
+               against=f"{points[0]:,} backends", others=few)
 
 
 def same_secret(labs):
@@ -107,13 +111,13 @@ def workers(bench):
     mib = 2 * (1280 + 32)
     with machine.hugepages(mib) as free:
         huge = "on" if free >= mib else "off"
-        labs = [tandem.Played(bench, pcap, hugepages=huge, workers=workers)
+        labs = [Loaded(bench, pcap, hugepages=huge, workers=workers)
                 for workers in ([cpus[-1]], [cpus[0], cpus[-1]])]
         same_secret(labs)
         labs[0].make_messages(MESSAGES)
         with labs[0], labs[1]:
             one, two = take_turns(bench.rounds, labs, TURN_SECONDS)
-    # CPU time a message: with two workers each second has two of CPU time.
+    # A worker's CPU time a message: with two of them each second has two of it.
     bench.rows("2 workers", [2e3 / time for time in two], "messages/µs", against="1 worker",
                others=[1e3 / time for time in one], target=at_least(1.8))
 

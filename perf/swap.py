@@ -11,7 +11,7 @@ import threading
 import time
 
 import machine
-import tandem
+from loaded import Loaded
 from rows import at_least, at_most
 from turns import take_turns
 
@@ -19,13 +19,6 @@ MESSAGES = 16384
 CHANGES = 100              # a second
 TURN_SECONDS = 1
 MEMORY_MIB = 512
-
-
-class Loaded(tandem.Played):
-    """Its turns are measured by what the worker takes: main has another CPU for the snapshots."""
-
-    def cpu_seconds(self):
-        return machine.thread_seconds(self.dataplane.pid, "rte-worker")
 
 
 class Changes:
@@ -76,7 +69,7 @@ class Swapping:
         self.main_us, self.control_us = [], []
 
     def helpers_us(self):
-        return (1e6 * machine.thread_seconds(self.lab.dataplane.pid, "tandem-data"),
+        return (1e6 * self.lab.main_seconds(),
                 1e6 * machine.cpu_seconds(self.lab.control.pid))
 
     def turn(self, sleep):
