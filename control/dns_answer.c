@@ -161,13 +161,22 @@ static uint8_t get_text(struct reader *r, char *ret, size_t size)
     return length;
 }
 
-static void get_ip(struct reader *r, size_t length, struct sip_ip *ret)
+static struct sip_ip get_v4(struct reader *r)
 {
-    uint8_t bytes[16] = {0};
+    uint8_t bytes[4];
 
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = get8(r);
-    *ret = length == 4 ? sip_ip_from_v4(bytes) : sip_ip_from_v6(bytes);
+    return sip_ip_from_v4(bytes);
+}
+
+static struct sip_ip get_v6(struct reader *r)
+{
+    uint8_t bytes[16];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = get8(r);
+    return sip_ip_from_v6(bytes);
 }
 
 static void get_srv(struct reader *r, struct dns_record *ret)
@@ -197,16 +206,16 @@ static void get_data(struct reader *r, const struct resource *resource, struct d
     size_t length = resource->end - resource->data;
 
     memset(ret, 0, sizeof(*ret));
-    if (resource->type == DNS_A || resource->type == DNS_AAAA) {
-        if (length == (resource->type == DNS_A ? 4 : 16))
-            get_ip(r, length, &ret->ip);
-        else
-            r->bad = true; /* also when there is nothing, which would read as :: */
-    } else if (resource->type == DNS_SRV) {
+    if (resource->type == DNS_A && length == 4)
+        ret->ip = get_v4(r);
+    else if (resource->type == DNS_AAAA && length == 16)
+        ret->ip = get_v6(r);
+    else if (resource->type == DNS_A || resource->type == DNS_AAAA)
+        r->bad = true; /* also when there is nothing, which would read as :: */
+    else if (resource->type == DNS_SRV)
         get_srv(r, ret);
-    } else if (resource->type == DNS_NAPTR) {
+    else if (resource->type == DNS_NAPTR)
         get_naptr(r, ret);
-    }
     if (r->at != resource->end)
         r->bad = true;
 }

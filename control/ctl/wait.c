@@ -12,7 +12,8 @@
 #include "control/ctl/ask.h"
 #include "control/ctl/screen.h"
 
-enum { LOOK_EACH_MS = 1000, LINE_EACH_S = 5, LINE_MAX_BYTES = 512, PACE_LEAST = 3 };
+enum { LOOK_EACH_MS = 1000, LINE_EACH_S = 5, PACE_LEAST = 3 };
+enum { TEXT_MAX_BYTES = 512, LINE_MAX_BYTES = 1024 }; /* a text, and it behind a target */
 
 struct waiting {
     const char *socket, *target;
@@ -169,7 +170,7 @@ static double estimate(struct waiting *w)
 
 static void say_left(struct waiting *w)
 {
-    char text[LINE_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
+    char text[TEXT_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
     double seconds = estimate(w);
 
     wait_left_print(&w->left, left);
@@ -227,7 +228,7 @@ static int look(struct waiting *w)
 /* It is not empty, and nobody waits any more. */
 static void say_given_up(struct waiting *w, bool time_over)
 {
-    char text[LINE_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
+    char text[TEXT_MAX_BYTES], left[WAIT_TEXT_MAX], time[WAIT_TEXT_MAX];
 
     if (w->left.known)
         wait_left_print(&w->left, left);
