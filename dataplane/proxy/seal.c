@@ -20,6 +20,7 @@ enum { STEP_BYTES = 6, STEP_DIGITS = 8 }; /* of 48 bits */
 
 typedef uint64_t two_steps __attribute__((vector_size(2 * STEP_DIGITS)));
 typedef int8_t signed_digits __attribute__((vector_size(2 * STEP_DIGITS)));
+typedef uint8_t letters __attribute__((vector_size(2 * STEP_DIGITS)));
 
 /*
  * The digits of twice 48 bits, as text. The bits are halved three times, the first in front, then
@@ -61,16 +62,16 @@ uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text)
 /* The way back: false when one of sixteen is no digit. */
 static inline bool read_steps(const char *text, uint64_t ret[2])
 {
-    signed_digits c, upper, lower_case, number, dash, line, all;
+    letters c, upper, lower_case, number, dash, line, all;
     uint64_t halves[2];
     two_steps d;
 
     memcpy(&c, text, sizeof(c));
-    upper = (c >= 'A') & (c <= 'Z');
-    lower_case = (c >= 'a') & (c <= 'z');
-    number = (c >= '0') & (c <= '9');
-    dash = c == '-';
-    line = c == '_';
+    upper = (letters)((c >= 'A') & (c <= 'Z'));
+    lower_case = (letters)((c >= 'a') & (c <= 'z'));
+    number = (letters)((c >= '0') & (c <= '9'));
+    dash = (letters)(c == '-');
+    line = (letters)(c == '_');
     all = upper | lower_case | number | dash | line;
     d = (two_steps)((upper & (c - 'A')) | (lower_case & (c - 'a' + 26)) |
                     (number & (c - '0' + 52)) | (dash & 62) | (line & 63));

@@ -45,11 +45,6 @@ static bool is_there(const struct check *check, const struct load_message *messa
     return check->mode == CHECK_LIKE && message->new &&is_backend(check->load, to);
 }
 
-static bool same(struct sip_slice a, struct sip_slice b)
-{
-    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
-}
-
 static bool is_exact(const struct load_message *message, const char *text, uint32_t length)
 {
     uint32_t behind = message->result_stamp + (uint32_t)STAMP_BYTES;
@@ -76,13 +71,15 @@ static bool is_like(const struct load_message *message, const char *text, uint32
     sip_msg_index(text, length, &got);
     sip_msg_index(message->result, message->result_length, &core);
     if (got.error != SIP_OK || got.kind != core.kind || got.method != core.method ||
-        got.status != core.status || got.cseq != core.cseq || !same(got.call_id, core.call_id) ||
-        !same(got.from_tag, core.from_tag) || !same(got.to_tag, core.to_tag) ||
-        !same_body(&got, &core))
+        got.status != core.status || got.cseq != core.cseq ||
+        !sip_slice_equal(got.call_id, core.call_id) ||
+        !sip_slice_equal(got.from_tag, core.from_tag) ||
+        !sip_slice_equal(got.to_tag, core.to_tag) || !same_body(&got, &core))
         return false;
     if (got.kind == SIP_REQUEST)
-        return same(got.request_uri, core.request_uri) && got.max_forwards == core.max_forwards;
-    return same(got.top_via.branch, core.top_via.branch);
+        return sip_slice_equal(got.request_uri, core.request_uri) &&
+               got.max_forwards == core.max_forwards;
+    return sip_slice_equal(got.top_via.branch, core.top_via.branch);
 }
 
 static void keep_latency(struct check *check, uint64_t ticks)

@@ -24,8 +24,8 @@ enum { HOUR_S = 3600 };
 struct few {
     struct cfg cfg;
     struct cfg_pool pools[2];
-    struct cfg_backend backends[2][4];
-    char names[2][4][2];
+    struct cfg_backend backends[2][8];
+    char names[2][8][2];
     uint16_t ports[2];
 };
 

@@ -74,7 +74,7 @@ static void a_memory_that_cannot_be_does_no_harm(void **context)
 
     (void)context;
     memset(&memory, 0xff, sizeof(memory));
-    memory.down = true;
+    memory.down = memory.doubted = true; /* a bool's byte is 0 or 1 */
     machine_inherit(&m, &memory, &conf, START, 5000);
     assert_int_equal(m.state, LB_DOWN);
     assert_true(m.eject_until_ms <= START + MACHINE_BUSY_MAX_MS);
