@@ -232,7 +232,10 @@ class Fragments(SystemTest):
             before = laws.settled(lab)
             for piece in sent:
                 injector.fragment(alice.address[0], vip, 70000 + number, *piece)
-            after = wait_for(lambda: self.counted(before, name, count), EXPIRED, f"{name}")
+            try:
+                after = wait_for(lambda: self.counted(before, name, count), 2 * EXPIRED, name)
+            except LabError:
+                self.fail(f"{name} is not {count}: {laws.Stats(lab).since(before)}")
             self.assertEqual(after.get("messages", 0), 0, name)
             self.assertEqual(alice.silent(0.1), None)
         damaged = bytearray(datagram(alice.address, alice.target, ping))
