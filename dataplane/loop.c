@@ -93,10 +93,8 @@ static void release(void *context, uint8_t port, struct rte_mbuf *mbuf)
 }
 
 /* Lets held messages go whose neighbour is known by now, or that waited too long. */
-static void scan_held(struct loop *loop)
+static void scan_held(struct loop *loop, const struct io_fib *fib)
 {
-    const struct io_fib *fib = publish_main_fib(loop->shared->publish);
-
     count(loop, COUNTER_HELD_DROPPED, io_hold_scan(loop->hold, fib, now_ms(), release, loop));
     counters_set(&loop->counters[COUNTER_HELD_NOW], io_hold_count(loop->hold));
 }
@@ -108,11 +106,13 @@ static void rebuild_fib(struct loop *loop)
     loop->fib_stale = true;
     if (fib == NULL)
         return; /* no memory now: the next tick tries again */
+    /* What waited is in the workers' rings before they know the way, and so leaves first: a 100 must
+     * not come behind the 180. */
+    scan_held(loop, fib);
     if (!publish_fib(loop->shared->publish, fib))
         return;
     loop->fib_stale = false;
     loop->fib_built_ms = now_ms();
-    scan_held(loop);
 }
 
 /* Says once what goes wrong, and once that it does no more. */
@@ -208,7 +208,7 @@ static void serve_workers(struct loop *loop)
     count(loop, COUNTER_HELD_RELEASED, c.held_released);
     count(loop, COUNTER_HELD_DROPPED, c.held_dropped);
     if (io_hold_count(loop->hold) > 0)
-        scan_held(loop);
+        scan_held(loop, publish_main_fib(loop->shared->publish));
     io_exception_punt(exception, FRAMES_A_TURN, &c, send_punt, loop);
     count(loop, COUNTER_PUNT_SENT, c.punt_sent);
     count(loop, COUNTER_PUNT_LOST_CONTROL, c.punt_lost);
@@ -318,7 +318,7 @@ static void on_timer(struct loop *loop)
     if (loop->fib_stale && !loop->mirror_broken)
         rebuild_fib(loop);
     else
-        scan_held(loop);
+        scan_held(loop, publish_main_fib(loop->shared->publish));
     sweep_slice(loop->sweep, SWEEP_TICKS, atomic_load(&loop->shared->now_s));
 }
 

@@ -242,10 +242,10 @@ static bool turn(struct worker *w)
     w->current = publish_read(shared->publish);
     w->listener = -1;
     timed = is_timed(w);
+    n += take_from_main(w); /* first: what waited for its way is older than what comes now */
     for (uint32_t port = 0; port < shared->n_ports; port++)
         n += timed ? run_port_timed(w, (uint8_t)port) : run_port(w, (uint8_t)port);
     n += worker_join(w);
-    n += take_from_main(w);
     if (n > 0 && timed)
         transmit_timed(w);
     else if (n > 0)
