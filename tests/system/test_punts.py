@@ -93,8 +93,8 @@ class Punts(SystemTest):
         lab.control.start()
         lab.wait_acknowledged()
         moved = self.punted(before)
-        self.assertEqual(moved, {"punted": 100, "verdict_punt_name": 100,
-                                 "punt_lost_control": 100})
+        self.assertEqual(moved, {"punted": 100, "services_punted": 100,
+                                 "verdict_punt_name": 100, "punt_lost_control": 100})
 
 
 if __name__ == "__main__":
