@@ -210,6 +210,12 @@ class Played(Lab):
             self.thaw()
         super().stop()
 
+    def count_stages(self, on):
+        """Whether its workers count the cycles of each stage."""
+        self.thaw()
+        self.ctl("stages", "on" if on else "off", json=True)
+        self.freeze()
+
     def cpu_seconds(self):
         """The CPU time that a turn is measured by."""
         return machine.cpu_seconds(self.dataplane.pid)

@@ -6,12 +6,34 @@ looks at nothing; they take turns on the same CPU.
 """
 import machine
 import tandem
-from turns import Testpmd, take_turns
+from turns import TURN_SECONDS, Testpmd, take_turns
 from rows import at_most
 
 MESSAGES = 65536
 TARGET, LEAST = at_most(60), at_most(140)
 HUGE_MIB = 2048
+STAGES = ["receive", "classify", "parse", "route", "rewrite", "transmit"]
+
+
+def report(bench, made, ours, io):
+    added = [own - other for own, other in zip(ours, io)]
+    case = f"proxy, {made.count:,} messages of {made.mean_bytes:.0f} bytes"
+    bench.rows(case, ours, "ns/message", against="testpmd io", others=io)
+    for target in (TARGET, LEAST):
+        bench.rows("added to io" + (", the least" if target is LEAST else ""), added, "ns/message",
+                   against="testpmd io", others=io, target=target, judged="value")
+
+
+def report_stages(bench, lab):
+    """What each stage takes, by the time stamp counter: what the sum above is made of."""
+    lab.count_stages(True)
+    cycles = {stage: [] for stage in STAGES}
+    for _ in range(bench.rounds):
+        lab.turn(machine.sleep_of(TURN_SECONDS))
+        for stage in STAGES:
+            cycles[stage].append(lab.last[f"stage_cycles_{stage}"] / lab.last["stage_messages"])
+    for stage in STAGES:
+        bench.rows(f"stage: {stage}", cycles[stage], "cycles/message")
 
 
 def run(bench):
@@ -28,9 +50,5 @@ def run(bench):
                 ours, io = take_turns(bench.rounds, [lab, testpmd])
             finally:
                 testpmd.close()
-    added = [own - other for own, other in zip(ours, io)]
-    case = f"proxy, {made.count:,} messages of {made.mean_bytes:.0f} bytes"
-    bench.rows(case, ours, "ns/message", against="testpmd io", others=io)
-    for target in (TARGET, LEAST):
-        bench.rows("added to io" + (", the least" if target is LEAST else ""), added, "ns/message",
-                   against="testpmd io", others=io, target=target, judged="value")
+            report(bench, made, ours, io)
+            report_stages(bench, lab)
