@@ -24,6 +24,7 @@ struct proxy_route {
     struct sip_nameaddr addr;
 };
 
+/* A member that a comment gives a condition means nothing until that holds (request.c's init). */
 struct proxy_work {
     const struct proxy_view *view;
     const struct snapshot *s;
@@ -36,10 +37,10 @@ struct proxy_work {
 
     /* The pool that is asked (proxy_enter_pool): NULL before. */
     const struct lb_pool *pool;
-    uint32_t pool_index;
+    uint32_t pool_index; /* when there is one */
 
     /* What the call table knows of the Call-ID in that pool (calls.c). */
-    uint64_t call_hash;
+    uint64_t call_hash; /* when there is a pool */
     bool known;
     struct lb_call call;  /* when known */
     int32_t call_backend; /* LB_NO_BACKEND also when its backend is gone */
@@ -48,13 +49,13 @@ struct proxy_work {
     uint32_t n_routes, first_route, end_route;
     struct proxy_route routes[PROXY_ROUTES_MAX];
 
-    /* The Request-URI as it will be sent. */
+    /* The Request-URI as it will be sent, when proxy_check let it pass. */
     struct sip_uri ruri;
     bool ruri_replaced;
     struct sip_slice moved_ruri; /* appended to the Routes for a strict router; length 0: none */
 
     bool has_token; /* rule 1 popped one */
-    struct proxy_token token;
+    struct proxy_token token; /* when has_token */
 
     bool next_is_route; /* the target was read from the next Route */
     int32_t replaced;   /* backend whose Routes get out->backend's address */

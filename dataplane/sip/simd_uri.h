@@ -16,90 +16,182 @@ static const struct class uri_end = CLASS(ENDS_URI); /* what no URI has */
 /* Offset of what is behind "sip:" or "sips:"; 0 for another scheme. Four bytes at least. */
 static inline uint32_t read_scheme(const char *at, uint32_t length, uint8_t *ret_scheme)
 {
-    uint32_t word = load32(at) | 0x20202020;
-    bool sips = word == WORD32('s', 'i', 'p', 's') && length > 4 && at[4] == ':';
+    uint32_t word = load32(at) | 0x00202020;
+    bool sips = (word | 0x20000000) == WORD32('s', 'i', 'p', 's') && length > 4 && at[4] == ':';
 
     *ret_scheme = sips ? SIP_SCHEME_SIPS : SIP_SCHEME_SIP;
     return sips ? 5 : word == WORD32('s', 'i', 'p', ':') ? 4 : 0;
 }
 
-/* host [":" port], from byte `from` of the block to byte `end`. */
-static inline bool read_hostport(const char *at, struct block block, uint32_t from, uint32_t end,
-                                 struct sip_uri *uri)
+/*
+ * The bytes of an IPv4 address whose dots are `dots`, none of them first and no two side by side.
+ * Three bytes before it are read.
+ */
+static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret)
 {
-    uint32_t host_end, port;
+    const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
+    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots)), bytes;
+    uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
+    __m128i digits, words, numbers, bad;
 
-    if (!read_host(at, block, from, &host_end) || host_end > end)
+    if (_mm_popcnt_u64(dots) != 3)
         return false;
-    uri->host = sip_slice(at + from, host_end - from);
-    uri->host_is_ip = IS_DIGIT(at[from]) && sip_ip_parse(uri->host, &uri->ip) == 0;
-    if (host_end == end)
-        return true;
-    if (at[host_end] != ':' || end < 8 || !read_number(at + end, end - host_end - 1, &port) ||
-        port - 1 >= UINT16_MAX)
+    /* Each group is the end of its word; what is before it there is shifted out. */
+    digits = _mm_setr_epi32((int)a, (int)(b - a - 1), (int)(c - b - 1), (int)(length - c - 1));
+    words = _mm_setr_epi32((int)load32(host + a - 4), (int)load32(host + b - 4),
+                           (int)load32(host + c - 4), (int)load32(host + length - 4));
+    words =
+        _mm_and_si128(_mm_sub_epi8(words, _mm_set1_epi8('0')),
+                      _mm_sllv_epi32(_mm_set1_epi32(-1),
+                                     _mm_sub_epi32(_mm_set1_epi32(32), _mm_slli_epi32(digits, 3))));
+    numbers = _mm_madd_epi16(_mm_maddubs_epi16(words, weights), _mm_set1_epi16(1));
+    bad = _mm_or_si128(_mm_cmpgt_epi32(numbers, _mm_set1_epi32(255)),
+                       _mm_or_si128(_mm_cmpgt_epi32(digits, _mm_set1_epi32(3)),
+                                    _mm_cmpeq_epi32(digits, _mm_setzero_si128())));
+    if (_mm_movemask_epi8(bad) != 0)
         return false;
-    uri->port = (uint16_t)port;
+    bytes = (uint32_t)_mm_cvtsi128_si32(
+        _mm_shuffle_epi8(numbers, _mm_set1_epi32(0 | 4 << 8 | 8 << 16 | 12 << 24)));
+    *ret = sip_ip_from_v4((const uint8_t *)&bytes);
     return true;
 }
 
-/* sip or sips, of at most 63 bytes; false when it is another, or bad. */
+/* What of a URI follows its user. */
+struct uri_host {
+    uint32_t length, end; /* of the host; where its port ends, and parameters begin */
+    uint32_t port;        /* 0: none */
+    uint32_t headers;     /* where the '?' is, or the end */
+    bool is_ip;
+    struct sip_ip ip;
+};
+
+/* host [":" port] up to ret->end. At least four bytes are in front of it. */
+static inline bool read_uri_host(const char *at, struct block block, struct uri_host *ret)
+{
+    uint32_t length = first_bit(~block_in(block, &host_char)), digits = ret->end - length - 1;
+    uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
+
+    ret->length = length;
+    ret->port = 0;
+    ret->is_ip = (block_in(block, &dotted) & inside) == inside;
+    if (length == 0 || length > ret->end || (dots & (dots << 1 | 1)) != 0)
+        return false;
+    if (ret->is_ip && !read_ipv4(at, length, dots, &ret->ip))
+        return false;
+    if (length == ret->end)
+        return true;
+    return at[length] == ':' && length + digits >= 4 &&
+           read_number(at + ret->end, digits, &ret->port) && ret->port - 1 < UINT16_MAX;
+}
+
+/* Host, port, parameters and headers of a URI: at most 63 bytes, none of them one that no URI has.
+ */
+static inline bool read_uri_end(const char *at, const char *end, struct uri_host *ret)
+{
+    struct block block = block_load(at, end, end);
+    uint32_t length = (uint32_t)(end - at);
+
+    if (length > 63 || first_bit(block_in(block, &uri_end)) != length)
+        return false;
+    ret->headers = first_bit(block_equal(block, '?') | 1ull << length);
+    ret->end = first_bit(block_equal(block, ';') | 1ull << ret->headers);
+    return (block_equal(block, '@') & below_bit(ret->headers)) == 0 &&
+           read_uri_host(at, block, ret);
+}
+
+/*
+ * sip or sips, with the first '@' among the first 64 bytes and at most 63 behind it, as long as
+ * ours are with a token in them; false when it is another, or bad.
+ */
 static inline bool parse_uri(struct sip_slice text, struct sip_uri *ret)
 {
-    struct sip_uri uri = {.whole = text};
-    uint32_t length = text.length, host, params, end;
+    const char *end = text.at + text.length, *host;
+    struct sip_slice user = {0};
+    struct uri_host h;
     struct block block;
-    uint64_t ats, marks;
+    uint8_t scheme;
+    uint32_t from;
+    uint64_t ats;
 
-    if (length < 5 || length > 63)
+    if (text.length < 5)
         return false;
-    block = block_load(text.at, text.at + length, text.at + length);
-    host = read_scheme(text.at, length, &uri.scheme);
-    if (host == 0 || first_bit(block_in(block, &uri_end)) != length)
+    from = read_scheme(text.at, text.length, &scheme);
+    if (from == 0)
         return false;
-    ats = block_equal(block, '@') & ~below_bit(host);
+    host = text.at + from;
+    block = block_load(text.at, end, end);
+    ats = block_equal(block, '@') & ~below_bit(from);
     if (ats != 0) {
         uint32_t at = first_bit(ats);
-        uint32_t colon = first_bit((block_equal(block, ':') | ats) & ~below_bit(host));
+        uint32_t colon = first_bit((block_equal(block, ':') | ats) & ~below_bit(from));
 
-        if (colon == host)
+        if (colon == from || (block_in(block, &uri_end) & below_bit(at)) != 0)
             return false;
-        uri.user = sip_slice(text.at + host, colon - host);
-        host = at + 1;
-    }
-    marks = ~below_bit(host);
-    end = first_bit((block_equal(block, '?') & marks) | 1ull << length);
-    params = first_bit((block_equal(block, ';') & marks) | 1ull << end);
-    if (end < length)
-        uri.headers = sip_slice(text.at + end + 1, length - end - 1);
-    if (params < end)
-        uri.params = sip_slice(text.at + params, end - params);
-    if ((ats & below_bit(end) & ~below_bit(params)) != 0 ||
-        !read_hostport(text.at, block, host, params, &uri))
+        user = sip_slice(host, colon - from);
+        host = text.at + at + 1;
+    } else if (text.length > 64) {
         return false;
-    *ret = uri;
+    }
+    if (!read_uri_end(host, end, &h))
+        return false;
+    ret->whole = text;
+    ret->user = user;
+    ret->host = sip_slice(host, h.length);
+    ret->params = sip_slice(host + h.end, h.headers - h.end);
+    ret->headers = sip_slice(host + h.headers + 1, 0);
+    if (host + h.headers < end)
+        ret->headers.length = (uint32_t)(end - host) - h.headers - 1;
+    ret->port = (uint16_t)h.port;
+    ret->scheme = scheme;
+    ret->host_is_ip = h.is_ip;
+    if (h.is_ip)
+        ret->ip = h.ip;
     return true;
+}
+
+/* "<" URI ">" at the value's front, the URI of any length. */
+static inline bool read_brackets(const struct value *value, struct sip_slice *ret_uri)
+{
+    const char *at = value->at + 1;
+    uint64_t opens, closes = 0;
+
+    while (closes == 0) {
+        struct block block;
+
+        if (at >= value->end)
+            return false;
+        block = value_block(value, at);
+        closes = block_equal(block, '>');
+        opens = block_equal(block, '<');
+        if ((opens & below_bit(first_bit(closes))) != 0)
+            return false;
+        at += first_bit(closes);
+    }
+    *ret_uri = sip_slice(value->at + 1, (uint32_t)(at - value->at) - 1);
+    return ret_uri->length > 1 && (uint8_t)ret_uri->at[0] > ' ' && (uint8_t)at[-1] > ' ';
 }
 
 /* An address in brackets, with parameters; what follows a comma is its `rest`. */
 static inline bool parse_nameaddr(struct sip_slice text, struct sip_nameaddr *ret)
 {
     struct value value = {.at = text.at};
-    struct sip_nameaddr address = {.bracketed = true};
-    struct sip_slice tag;
+    struct sip_slice tag, uri, rest = {0};
     const char *params, *end;
 
     if (text.length == 0 || (uint8_t)text.at[0] <= ' ')
         return false;
     value.end = value.limit = text.at + text.length;
-    if (!read_address(&value, &address.uri))
+    if (*text.at == '<' ? !read_brackets(&value, &uri) : !read_address(&value, &uri))
         return false;
-    params = address.uri.at + address.uri.length + 1;
+    params = uri.at + uri.length + 1;
     end = read_params(&value, params, &tag);
-    if (end == NULL || !read_rest(&value, end, &address.rest))
+    if (end == NULL || !read_rest(&value, end, &rest))
         return false;
-    address.whole = sip_slice(text.at, (uint32_t)(end - text.at));
-    address.params = sip_slice(params, (uint32_t)(end - params));
-    *ret = address;
+    ret->whole = sip_slice(text.at, (uint32_t)(end - text.at));
+    ret->rest = rest;
+    ret->uri = uri;
+    ret->params = sip_slice(params, (uint32_t)(end - params));
+    ret->bracketed = true;
     return true;
 }
 

@@ -39,7 +39,9 @@ static inline const char *uri_difference(const struct sip_uri *a, const struct s
 {
     bool same = same_slice(a->whole, b->whole) && same_slice(a->user, b->user) &&
                 same_slice(a->host, b->host) && same_slice(a->params, b->params) &&
-                same_slice(a->headers, b->headers) && a->port == b->port && a->scheme == b->scheme;
+                same_slice(a->headers, b->headers) && a->port == b->port &&
+                a->scheme == b->scheme && a->host_is_ip == b->host_is_ip &&
+                (!a->host_is_ip || sip_ip_equal(&a->ip, &b->ip));
 
     return same ? NULL : "uri";
 }

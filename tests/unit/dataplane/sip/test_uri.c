@@ -2,6 +2,8 @@
 /* Tests of dataplane/sip/uri.c: RFC 3261 §19.1, §20.10; RFC 3966; RFC 4475; RFC 5118. */
 #include "dataplane/sip/uri.h"
 
+#include "dataplane/sip/index.h"
+#include "tests/unit/dataplane/sip/same_msg.h"
 #include "tests/unit/dataplane/sip/test_sip.h"
 
 static const struct {
@@ -110,6 +112,63 @@ static void test_uri_bad(void **state)
         guard_free(&guard);
     }
     assert_int_equal(sip_uri_parse(sip_slice("sip:a\0b@c", 9), &(struct sip_uri){0}), -EINVAL);
+}
+
+/* As long as ours and longer, and addresses of every width. */
+static const char *const others[] = {
+    "sip:t1.AgHAAAIKE8TGEgQBE8SqDxESE8QAAAAAAAAAAA@192.0.2.10:5060;lr",
+    "sip:t1.AgHAAAIKE8TGEgQBE8SqDxESE8QAAAAAAAAAAA@192.0.2.10:5060;transport=tls;lr;and=so;on",
+    "sip:0123456789abcdef0123456789abcdef0123456789abcdef0123456789@192.0.2.10",
+    "sip:0123456789abcdef0123456789abcdef0123456789abcdef0123456789a@192.0.2.10",
+    "sip:a@0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "sip:0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
+    "sip:1.22.133.4",
+    "sip:255.1.99.100:1",
+    "sips:a:b@1.2.3.4:65535?c@d",
+    "sip:a@111.222.33.44;x=?y",
+};
+
+static void compare_uris(const struct sip_index_variant *variant, struct sip_slice text)
+{
+    struct sip_uri scalar, other;
+    const char *difference;
+
+    if (!variant->uri(text, &other))
+        return;
+    difference = sip_uri_scalar(text, &scalar) != 0 ? "refused" : uri_difference(&scalar, &other);
+    if (difference != NULL)
+        fail_msg("%s: %s of %.*s", variant->name, difference, (int)text.length, text.at);
+}
+
+/* Whatever a variant takes, it takes as the scalar one: with any byte in the place of each. */
+static void compare_changed(const struct sip_index_variant *variant, const char *text)
+{
+    struct guard guard = guard_new_text(text);
+
+    for (size_t i = 0; i < guard.length; i++) {
+        for (int byte = 0; byte < 256; byte++) {
+            guard.at[i] = (char)byte;
+            compare_uris(variant, guarded(&guard));
+        }
+        guard.at[i] = text[i];
+    }
+    guard_free(&guard);
+}
+
+static void test_uri_variants(void **state)
+{
+    for (uint32_t v = 0; v < sip_index_variant_count; v++) {
+        const struct sip_index_variant *variant = &sip_index_variants[v];
+
+        if (!variant->runs_here() || variant->uri == NULL)
+            continue;
+        for (size_t i = 0; i < COUNT(good); i++)
+            compare_changed(variant, good[i].text);
+        for (size_t i = 0; i < COUNT(bad); i++)
+            compare_changed(variant, bad[i]);
+        for (size_t i = 0; i < COUNT(others); i++)
+            compare_changed(variant, others[i]);
+    }
 }
 
 static const struct {
@@ -234,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_uri_good),      cmocka_unit_test(test_uri_bad),
         cmocka_unit_test(test_nameaddr_good), cmocka_unit_test(test_nameaddr_bad),
         cmocka_unit_test(test_unescape),      cmocka_unit_test(test_no_address),
+        cmocka_unit_test(test_uri_variants),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
