@@ -13,7 +13,8 @@
 
 #include "dataplane/lb/call_table.h"
 
-enum { HERITAGE_MAGIC = 0x54444832 };  /* "TDH2": raised with every change */
+enum { HERITAGE_MAGIC = 0x54444833 };  /* "TDH3": raised with every change, also of the call table's
+                                         hash: entries of another one are never found */
 
 struct heritage {
     uint32_t magic;

@@ -271,15 +271,11 @@ const struct snapshot_name *snapshot_find_name(const struct snapshot *s, struct 
 
 uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call_id)
 {
-    struct lb_siphash h;
     uint64_t hash;
 
     if (call_id.length == 0)
         return 0;
-    lb_siphash13_init(&h, hash_key);
-    lb_siphash_add(&h, "capture", 7);
-    lb_siphash_add(&h, call_id.at, call_id.length);
-    hash = lb_siphash_end(&h);
+    hash = lb_siphash13(hash_key, call_id.at, call_id.length);
     return hash == 0 ? 1 : hash;
 }
 

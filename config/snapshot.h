@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 5,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 6,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -222,7 +222,8 @@ const struct snapshot_name *snapshot_find_name(const struct snapshot *s, struct 
 uint64_t snapshot_name_hash(const struct lb_key *hash_key, struct sip_slice host, uint16_t port,
                             enum sip_transport transport);
 
-/* A Call-ID as the capture's filter knows it: 0 for none, never 0 else. */
+/* A Call-ID's hash, of which the pools' are made and by which the capture's filter knows it: 0 for
+ * none, never 0 else. */
 uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call_id);
 
 /* Whether a message with this Call-ID (length 0: none) is captured. */

@@ -2,15 +2,9 @@
 /*
  * SipHash-c-d as in Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), §2. Input is
  * read as little-endian 64-bit words; it must not know what is hashed. Several at a time are
- * siphash_lanes.c's.
+ * siphash_lanes.h's.
  */
 #include "dataplane/lb/siphash_round.h"
-
-/* The paper's initial constants, "somepseudorandomlygeneratedbytes". */
-static const uint64_t init_0 = 0x736f6d6570736575u;
-static const uint64_t init_1 = 0x646f72616e646f6du;
-static const uint64_t init_2 = 0x6c7967656e657261u;
-static const uint64_t init_3 = 0x7465646279746573u;
 
 /* The last 0 to 7 bytes before `end` as a little-endian number; `length` is all there is before it.
  */
@@ -34,7 +28,8 @@ struct state {
 
 static inline struct state start(const struct lb_key *key)
 {
-    return (struct state){key->k0 ^ init_0, key->k1 ^ init_1, key->k0 ^ init_2, key->k1 ^ init_3};
+    return (struct state){key->k0 ^ SIPHASH_INIT_0, key->k1 ^ SIPHASH_INIT_1,
+                          key->k0 ^ SIPHASH_INIT_2, key->k1 ^ SIPHASH_INIT_3};
 }
 
 static inline __attribute__((always_inline)) struct state compress(struct state s, uint64_t word,
@@ -64,14 +59,21 @@ compress_words(struct state s, const uint8_t *p, size_t words, unsigned c)
     return s;
 }
 
+/* All words of a text, the last with the length's low byte on top (§2.2). */
+static inline __attribute__((always_inline)) struct state
+compress_text(struct state s, const void *data, size_t length, unsigned c)
+{
+    const uint8_t *p = data, *rest = length < 8 ? p : p + length / 8 * 8;
+    uint64_t tail = load_tail(length % 8 != 0 ? rest + length % 8 : rest, length % 8, length);
+
+    s = compress_words(s, p, length / 8, c);
+    return compress(s, tail | (uint64_t)length << 56, c);
+}
+
 static inline __attribute__((always_inline)) uint64_t
 hash_all(const struct lb_key *key, const void *data, size_t length, unsigned c, unsigned d)
 {
-    const uint8_t *p = data, *rest = length < 8 ? p : p + length / 8 * 8;
-    struct state s = compress_words(start(key), p, length / 8, c);
-    uint64_t tail = load_tail(length % 8 != 0 ? rest + length % 8 : rest, length % 8, length);
-
-    return finish(compress(s, tail | (uint64_t)length << 56, c), d);
+    return finish(compress_text(start(key), data, length, c), d);
 }
 
 uint64_t lb_siphash13(const struct lb_key *key, const void *data, size_t length)
@@ -114,7 +116,7 @@ static struct state state_of(const struct lb_siphash *h)
     return (struct state){h->v0, h->v1, h->v2, h->v3};
 }
 
-void lb_siphash_spill(struct lb_siphash *h, const void *data, size_t length)
+void lb_siphash_add(struct lb_siphash *h, const void *data, size_t length)
 {
     const uint8_t *p = data;
 
@@ -138,13 +140,48 @@ void lb_siphash_spill(struct lb_siphash *h, const void *data, size_t length)
     }
 }
 
+/* Writes the last word behind the bytes that are held, as compress_text() makes it. Returns how
+ * many words there are. */
+static uint32_t close_bytes(struct lb_siphash *h)
+{
+    uint32_t last = h->held / 8;
+    uint64_t word = 0;
+
+    memcpy(h->bytes + h->held, &word, sizeof word);
+    h->bytes[last * 8 + 7] = (uint8_t)(h->hashed + h->held);
+    return last + 1;
+}
+
 uint64_t lb_siphash_end(struct lb_siphash *h)
 {
-    uint32_t words = siphash_close(h);
+    uint32_t words = close_bytes(h);
 
     if (h->c == 1)
         return finish(compress_words(state_of(h), h->bytes, words, 1), 3);
     return finish(compress_words(state_of(h), h->bytes, words, 2), 4);
+}
+
+static inline __attribute__((always_inline)) uint64_t
+hash_lane(const struct lb_lanes *lanes, uint32_t lane, unsigned c, unsigned d)
+{
+    struct lb_key key = {lanes->k0[lane], lanes->k1[lane]};
+    struct state s = start(&key);
+
+    for (uint32_t i = 0; i < lanes->n_words[lane]; i++)
+        s = compress(s, lanes->words[i][lane], c);
+    for (uint32_t i = 0; i < lanes->n_texts; i++) {
+        size_t length = lanes->texts[i].length[lane];
+
+        s = compress_text(s, (const void *)(lanes->texts[i].end[lane] - length), length, c);
+    }
+    return finish(s, d);
+}
+
+void siphash_lane_by_lane(const struct lb_lanes *lanes, uint32_t first, uint32_t end, unsigned c,
+                          uint64_t *ret)
+{
+    for (uint32_t lane = first; lane < end; lane++)
+        ret[lane] = c == 1 ? hash_lane(lanes, lane, 1, 3) : hash_lane(lanes, lane, 2, 4);
 }
 
 /* One half of a derived key: the PRF of label and half, which no field of messages can imitate

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to siphash*.c: one round, and how a hash in pieces is closed.
+ * Private to siphash*.c: one round, words of texts, and lanes one by one.
  */
 #ifndef TANDEM_LB_SIPHASH_ROUND_H
 #define TANDEM_LB_SIPHASH_ROUND_H
@@ -8,6 +8,12 @@
 #include <endian.h>
 
 #include "dataplane/lb/siphash.h"
+
+/* The paper's initial constants, "somepseudorandomlygeneratedbytes". */
+#define SIPHASH_INIT_0 0x736f6d6570736575u
+#define SIPHASH_INIT_1 0x646f72616e646f6du
+#define SIPHASH_INIT_2 0x6c7967656e657261u
+#define SIPHASH_INIT_3 0x7465646279746573u
 
 #define SIPHASH_ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
 
@@ -34,16 +40,8 @@ static inline uint64_t siphash_load(const uint8_t *p)
     return le64toh(word);
 }
 
-/* Writes the last word behind the bytes that are held: their rest, with the length's low byte on
- * top (§2.2). Returns how many words there are. */
-static inline uint32_t siphash_close(struct lb_siphash *h)
-{
-    uint32_t last = h->held / 8;
-    uint64_t word = 0;
-
-    memcpy(h->bytes + h->held, &word, sizeof word);
-    h->bytes[last * 8 + 7] = (uint8_t)(h->hashed + h->held);
-    return last + 1;
-}
+/* Some lanes without vectors, of c (1 or 2) rounds a word: ret[first] to ret[end - 1]. */
+void siphash_lane_by_lane(const struct lb_lanes *lanes, uint32_t first, uint32_t end, unsigned c,
+                          uint64_t *ret);
 
 #endif

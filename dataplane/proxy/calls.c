@@ -26,18 +26,24 @@ void proxy_enter_pool(struct proxy_work *w, uint32_t pool)
         return;
     w->pool = entered;
     w->pool_index = pool;
-    w->call_hash = pool == w->prepared->pool ? w->prepared->call_hash
-                                             : proxy_hash(w->s, entered->id, w->msg->call_id);
+    w->call_hash = proxy_hash_of_pool(entered->id, w->prepared->call);
     w->call_backend = LB_NO_BACKEND;
     w->known = lb_call_find(w->in->calls, w->call_hash, w->in->now_s, &w->call);
     if (w->known)
         w->call_backend = backend_of_slot(w, w->call.slot);
 }
 
-/* As the call table notes it. */
+/*
+ * As the call table notes it: by our branch, which CANCEL and ACK share with their INVITE, and by
+ * the method, since it takes both to tell a transaction (RFC 3261 §17.2.3).
+ */
 static uint32_t transaction_of(const struct proxy_work *w)
 {
-    return (uint32_t)w->prepared->transaction & 0xffffff;
+    uint32_t method = w->msg->method;
+
+    if (method == SIP_ACK || method == SIP_CANCEL)
+        method = SIP_INVITE;
+    return ((uint32_t)w->prepared->branch ^ method) & 0xffffff;
 }
 
 bool proxy_calls_is_transaction(const struct proxy_work *w)

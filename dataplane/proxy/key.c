@@ -1,30 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keyed hashes of what a message says: of its Call-ID for the call table, of the pool's key for
- * rule 6, of its transaction for telling a retransmission.
+ * rule 6.
  */
 #include "dataplane/proxy/seal.h"
 #include "dataplane/proxy/work.h"
 
-static void begin(const struct snapshot *s, uint32_t pool_id, struct lb_siphash *ret)
-{
-    lb_siphash13_init(ret, &s->hash_key);
-    lb_siphash_add(ret, &pool_id, sizeof(pool_id));
-}
-
-void proxy_hash_call(const struct snapshot *s, uint32_t pool_id, struct sip_slice call_id,
-                     struct lb_siphash *ret)
-{
-    begin(s, pool_id, ret);
-    lb_siphash_add_field(ret, call_id.at, call_id.length);
-}
-
 uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text)
 {
-    struct lb_siphash h;
-
-    proxy_hash_call(s, pool_id, text, &h);
-    return lb_siphash_end(&h);
+    return proxy_hash_of_pool(pool_id, lb_siphash13(&s->hash_key, text.at, text.length));
 }
 
 /* user@lower-case-host; port, parameters and tags are left out. False: the text is no URI. */
@@ -35,10 +19,10 @@ static bool hash_uri(const struct proxy_work *w, struct sip_slice text, uint64_t
 
     if (sip_uri_parse(text, &uri) != 0)
         return false;
-    begin(w->s, w->pool->id, &h);
+    lb_siphash13_init(&h, &w->s->hash_key);
     lb_siphash_add_field(&h, uri.user.at, uri.user.length);
     proxy_seal_add_host(&h, uri.host);
-    *ret = lb_siphash_end(&h);
+    *ret = proxy_hash_of_pool(w->pool->id, lb_siphash_end(&h));
     return true;
 }
 
@@ -84,16 +68,4 @@ uint64_t proxy_key(const struct proxy_work *w)
     if (kind != LB_KEY_CALL_ID && hash_uri(w, key_uri(w, kind), &hash))
         return hash;
     return w->call_hash;
-}
-
-void proxy_hash_transaction(const struct snapshot *s, const struct sip_msg *msg,
-                            struct sip_slice branch, struct lb_siphash *ret)
-{
-    uint8_t method = msg->method == SIP_ACK || msg->method == SIP_CANCEL ? SIP_INVITE : msg->method;
-
-    begin(s, method, ret);
-    if (method == SIP_METHOD_UNKNOWN)
-        lb_siphash_add_field(ret, msg->method_text.at, msg->method_text.length);
-    lb_siphash_add_field(ret, branch.at, branch.length);
-    lb_siphash_add(ret, &msg->cseq, sizeof(msg->cseq));
 }

@@ -110,7 +110,7 @@ static bool choose_target(struct proxy_work *w, const struct snapshot_name *name
     }
     if (n == 0)
         return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
-    chosen = draw(usable, n, w->prepared->branch_hash);
+    chosen = draw(usable, n, w->prepared->branch);
     to->transport = (enum sip_transport)chosen->transport;
     to->peer = chosen->addr;
     return proxy_egress(w, to->transport, &to->peer.ip, &to->local);

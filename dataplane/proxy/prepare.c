@@ -9,34 +9,16 @@
 #include "dataplane/proxy/seal.h"
 #include "dataplane/proxy/work.h"
 
-enum { GROUP = 16, HASHES = 2 * GROUP }; /* messages whose hashes lie on the stack together */
-
-/* Hashes that are ended together, and where each end belongs. */
-struct batch {
+/* Messages whose hashes are made side by side, and the lanes that they are in. */
+struct group {
+    const struct snapshot *s;
+    const struct proxy_input *const *in; /* [n], n ≤ LB_LANES */
+    struct proxy_prepared *const *ret;
     uint32_t n;
-    struct lb_siphash hashes[HASHES];
-    uint64_t *ends[HASHES];
+    uint32_t of[LB_LANES]; /* whose lane it is */
+    struct lb_lanes lanes;
+    uint64_t hashes[LB_LANES];
 };
-
-/* The next one's place. */
-static struct lb_siphash *next_hash(struct batch *batch, uint64_t *ret_end)
-{
-    batch->ends[batch->n] = ret_end;
-    return &batch->hashes[batch->n++];
-}
-
-static void end_hashes(struct batch *batch)
-{
-    struct lb_siphash *hashes[HASHES];
-    uint64_t ends[HASHES];
-
-    for (uint32_t i = 0; i < batch->n; i++)
-        hashes[i] = &batch->hashes[i];
-    lb_siphash_end_all(hashes, batch->n, ends);
-    for (uint32_t i = 0; i < batch->n; i++)
-        *batch->ends[i] = ends[i];
-    batch->n = 0;
-}
 
 static const struct snapshot_service *service_of(const struct snapshot *s,
                                                  const struct proxy_input *in)
@@ -80,34 +62,43 @@ static void set_peer(const struct sip_via *via, struct proxy_prepared *p)
 
 /* The top Via must be ours; the next one says where the response goes. */
 static enum proxy_reason read_response(const struct snapshot *s, const struct proxy_input *in,
-                                       struct sip_via *ret_via, struct proxy_prepared *p)
+                                       struct proxy_prepared *p)
 {
     const struct sip_msg *msg = in->msg;
     struct sip_slice value;
+    struct sip_via via;
     int found;
 
     if (!proxy_via_is_ours(s, in->listener, &msg->top_via, &value))
         return PROXY_DROP_VIA_NOT_OURS;
-    found = read_via(msg, ret_via);
+    found = read_via(msg, &via);
     if (found == -ENOENT)
         return PROXY_DROP_VIA_NONE_LEFT;
-    if (found != 0 || !read_next(ret_via, &p->next))
+    if (found != 0 || !read_next(&via, &p->next))
         return PROXY_DROP_MALFORMED_RESPONSE;
-    if (proxy_via_read(s, value, &p->seal) != 0)
+    if (proxy_via_read(s, value, &p->seal) != 0 ||
+        proxy_via_read_branch(msg->top_via.branch, &p->branch) != 0)
         return PROXY_DROP_VIA_MAC;
-    set_peer(ret_via, p);
+    set_peer(&via, p);
     return PROXY_FORWARDED_RESPONSE;
 }
 
-/* What needs no hash; then the Call-ID's and the transaction's are begun. */
-static void begin(const struct proxy_view *view, const struct proxy_input *in, struct batch *batch,
-                  struct proxy_prepared *p)
+/* Our Via on a request, but for what is hashed. */
+static void read_request(const struct snapshot *s, const struct snapshot_service *service,
+                         const struct proxy_input *in, struct proxy_prepared *p)
 {
-    const struct snapshot *s = view->snapshot;
+    proxy_fill_via(in, service, p->sender == LB_NO_BACKEND, &p->next);
+    p->seal.key = proxy_seal_signing_key(s);
+    p->seal.local = in->from.local;
+    p->seal.transport = (uint8_t)in->from.transport;
+    p->sealed = service->mode == SNAPSHOT_MODE_PROXY;
+}
+
+/* What needs no hash. */
+static void read_message(const struct snapshot *s, const struct proxy_input *in,
+                         struct proxy_prepared *p)
+{
     const struct snapshot_service *service = service_of(s, in);
-    const struct sip_msg *msg = in->msg;
-    struct sip_slice branch = msg->top_via.branch;
-    struct sip_via via;
 
     p->sender = LB_NO_BACKEND;
     p->sealed = false;
@@ -115,81 +106,96 @@ static void begin(const struct proxy_view *view, const struct proxy_input *in, s
     if (in->inside && service->mode == SNAPSHOT_MODE_PROXY)
         p->sender = snapshot_find_service_backend(s, service, &in->from.peer, true);
     p->pool = p->sender >= 0 ? snapshot_backends(s)[p->sender].pool : service->pool;
-    if (msg->error != SIP_OK)
+    if (in->msg->error != SIP_OK)
         return;
-    proxy_hash_call(s, snapshot_pools(s)[p->pool].id, msg->call_id,
-                    next_hash(batch, &p->call_hash));
-    if (msg->kind == SIP_REQUEST) {
-        proxy_fill_via(in, service, p->sender == LB_NO_BACKEND, &p->next);
-        proxy_via_seal(s, &in->from, &p->seal);
-        p->sealed = service->mode == SNAPSHOT_MODE_PROXY;
+    if (in->msg->kind == SIP_REQUEST) {
+        read_request(s, service, in, p);
     } else if (service->mode == SNAPSHOT_MODE_PROXY) {
-        p->reason = read_response(s, in, &via, p);
-        if (p->reason != PROXY_FORWARDED_RESPONSE)
-            return;
-        branch = via.branch;
-        p->sealed = true;
+        p->reason = read_response(s, in, p);
+        p->sealed = p->reason == PROXY_FORWARDED_RESPONSE;
     }
-    proxy_hash_transaction(s, msg, branch, next_hash(batch, &p->transaction));
 }
 
-static bool is_sealed(const struct proxy_input *in, const struct proxy_prepared *p,
-                      enum sip_kind kind)
+static void read_calls(struct group *g)
 {
-    return p->sealed && in->msg->kind == kind;
-}
+    struct lb_lanes *lanes = &g->lanes;
 
-/* The branches of requests, then the seals of all, which are made of the branches. */
-static void prepare_vias(const struct snapshot *s, const struct proxy_input *const *in, uint32_t n,
-                         struct batch *batch, struct proxy_prepared *const *ret)
-{
-    uint64_t ends[GROUP];
+    lb_lanes_init(lanes, 1);
+    for (uint32_t i = 0; i < g->n; i++) {
+        const struct sip_msg *msg = g->in[i]->msg;
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (is_sealed(in[i], ret[i], SIP_REQUEST))
-            proxy_via_hash_transaction(s, in[i]->msg, next_hash(batch, &ret[i]->branch_hash));
-    }
-    end_hashes(batch);
-    for (uint32_t i = 0; i < n; i++) {
-        struct sip_slice branch = in[i]->msg->top_via.branch;
-
-        if (!ret[i]->sealed)
+        read_message(g->s, g->in[i], g->ret[i]);
+        if (msg->error != SIP_OK)
             continue;
-        if (in[i]->msg->kind == SIP_REQUEST) {
-            proxy_via_branch(ret[i]->branch_hash, ret[i]->branch);
-            branch = sip_slice(ret[i]->branch, PROXY_BRANCH_LENGTH);
-        }
-        proxy_via_hash_seal(&ret[i]->seal, in[i]->msg, branch, &ret[i]->next,
-                            next_hash(batch, &ends[i]));
+        g->of[lanes->n] = i;
+        lb_lanes_put_text(lanes, lb_lanes_add(lanes, &g->s->hash_key, 0), 0, msg->call_id.at,
+                          msg->call_id.length);
     }
-    end_hashes(batch);
-    for (uint32_t i = 0; i < n; i++) {
-        if (is_sealed(in[i], ret[i], SIP_REQUEST))
-            ret[i]->seal.mac = ends[i];
-        else if (ret[i]->sealed && !proxy_seal_mac_equal(ret[i]->seal.mac, ends[i]))
-            ret[i]->reason = PROXY_DROP_VIA_MAC;
+    lb_siphash13_lanes(lanes, g->hashes);
+    for (uint32_t lane = 0; lane < lanes->n; lane++) {
+        struct proxy_prepared *p = g->ret[g->of[lane]];
+
+        p->call = g->hashes[lane];
+        p->call_hash = proxy_hash_of_pool(snapshot_pools(g->s)[p->pool].id, p->call);
+        lb_call_prefetch(g->in[g->of[lane]]->calls, p->call_hash);
     }
 }
 
-static void prepare_group(const struct proxy_view *view, const struct proxy_input *const *in,
-                          uint32_t n, struct proxy_prepared *const *ret)
+/* A response's is in it already. */
+static void make_branches(struct group *g)
 {
-    struct batch batch;
+    struct lb_lanes *lanes = &g->lanes;
 
-    batch.n = 0;
-    for (uint32_t i = 0; i < n; i++)
-        begin(view, in[i], &batch, ret[i]);
-    end_hashes(&batch);
-    for (uint32_t i = 0; i < n; i++) {
-        if (in[i]->msg->error == SIP_OK)
-            lb_call_prefetch(in[i]->calls, ret[i]->call_hash);
+    lb_lanes_init(lanes, PROXY_VIA_TEXTS);
+    for (uint32_t i = 0; i < g->n; i++) {
+        const struct sip_msg *msg = g->in[i]->msg;
+
+        if (msg->error != SIP_OK || msg->kind != SIP_REQUEST)
+            continue;
+        g->of[lanes->n] = i;
+        proxy_via_hash_branch(g->s, msg, &g->ret[i]->next, g->ret[i]->call, lanes);
     }
-    prepare_vias(view->snapshot, in, n, &batch, ret);
+    lb_siphash24_lanes(lanes, g->hashes);
+    for (uint32_t lane = 0; lane < lanes->n; lane++)
+        g->ret[g->of[lane]]->branch = g->hashes[lane];
+}
+
+static void sign_or_verify(struct group *g)
+{
+    struct lb_lanes *lanes = &g->lanes;
+
+    lb_lanes_init(lanes, 0);
+    for (uint32_t i = 0; i < g->n; i++) {
+        const struct proxy_prepared *p = g->ret[i];
+
+        if (!p->sealed)
+            continue;
+        g->of[lanes->n] = i;
+        proxy_via_hash_seal(&p->seal, p->branch, p->call, g->in[i]->msg->cseq, &p->next, lanes);
+    }
+    lb_siphash24_lanes(lanes, g->hashes);
+    for (uint32_t lane = 0; lane < lanes->n; lane++) {
+        struct proxy_prepared *p = g->ret[g->of[lane]];
+
+        if (g->in[g->of[lane]]->msg->kind == SIP_REQUEST)
+            p->seal.mac = g->hashes[lane];
+        else if (!proxy_seal_mac_equal(p->seal.mac, g->hashes[lane]))
+            p->reason = PROXY_DROP_VIA_MAC;
+    }
 }
 
 void proxy_prepare(const struct proxy_view *view, const struct proxy_input *const *inputs,
                    uint32_t n, struct proxy_prepared *const *ret)
 {
-    for (uint32_t at = 0; at < n; at += GROUP)
-        prepare_group(view, inputs + at, n - at < GROUP ? n - at : GROUP, ret + at);
+    struct group g;
+
+    g.s = view->snapshot;
+    for (uint32_t at = 0; at < n; at += LB_LANES) {
+        g.in = inputs + at;
+        g.ret = ret + at;
+        g.n = n - at < LB_LANES ? n - at : LB_LANES;
+        read_calls(&g);
+        make_branches(&g);
+        sign_or_verify(&g);
+    }
 }

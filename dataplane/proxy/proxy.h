@@ -85,15 +85,14 @@ struct proxy_view {
 struct proxy_prepared {
     int32_t sender;             /* backend index of the sender, or LB_NO_BACKEND: outside */
     uint32_t pool;              /* index of the sender's pool, or of the service's own */
-    uint64_t call_hash;         /* the call table's, of that pool and the Call-ID */
-    uint64_t transaction;       /* low 24 bits: what tells a retransmission */
+    uint64_t call;              /* keyed hash of the Call-ID */
+    uint64_t call_hash;         /* the call table's, of that and the pool */
     bool sealed;                /* our Via is known, as below */
     enum proxy_reason reason;   /* of a response: why it is dropped, or FORWARDED_RESPONSE */
     struct proxy_next_via next; /* a request's top Via as filled in; a response's, behind ours */
     struct proxy_via_seal seal; /* of our Via */
-    uint64_t branch_hash;       /* of a request: what identifies its transaction */
-    char branch[PROXY_BRANCH_LENGTH]; /* of a request: our Via's */
-    bool has_peer;                    /* of a response: whether its Vias say where it goes */
+    uint64_t branch;            /* our Via's: what identifies the transaction, in responses too */
+    bool has_peer;              /* of a response: whether its Vias say where it goes */
     struct sip_addr peer;
 };
 

@@ -30,7 +30,8 @@ void proxy_response(struct proxy_work *w)
         proxy_drop(w, prepared->reason);
         return;
     }
-    proxy_via_ingress(&prepared->seal, to);
+    to->transport = prepared->seal.transport;
+    to->local = prepared->seal.local;
     /* A listener that went with a reload: its address may be another's by now. */
     if (snapshot_find_listener(w->s, to->transport, &to->local) < 0) {
         proxy_drop(w, PROXY_DROP_VIA_NOT_OURS);

@@ -174,6 +174,26 @@ void proxy_seal_add_host(struct lb_siphash *h, struct sip_slice host)
     }
 }
 
+uint64_t proxy_seal_hash_host(const struct lb_key *key, struct sip_slice host)
+{
+    struct lb_siphash h;
+
+    lb_siphash24_init(&h, key);
+    lb_siphash_add(&h, "host", 4);
+    proxy_seal_add_host(&h, host);
+    return lb_siphash_end(&h);
+}
+
+uint64_t proxy_seal_hash_text(const struct lb_key *key, struct sip_slice text)
+{
+    struct lb_siphash h;
+
+    lb_siphash24_init(&h, key);
+    lb_siphash_add(&h, "Text", 4);
+    lb_siphash_add(&h, text.at, text.length);
+    return lb_siphash_end(&h);
+}
+
 /* The eight digits of 32 bits, the first in the lowest byte. */
 static inline uint64_t hex_of(uint32_t number)
 {
@@ -191,4 +211,30 @@ void proxy_seal_hex(uint64_t number, char ret_text[16])
                         htole64(hex_of((uint32_t)number))};
 
     memcpy(ret_text, text, sizeof(text));
+}
+
+/* What the digits would mean, if they were some. */
+static inline uint32_t number_of(uint64_t text)
+{
+    uint64_t d = ((text & eight(0x0f)) + (text >> 6 & eight(1)) * 9) & eight(0x0f);
+
+    d = (d << 4 | d >> 8) & 0x00ff00ff00ff00ff;
+    d = (d << 8 | d >> 16) & 0x0000ffff0000ffff;
+    return (uint32_t)(d << 16 | d >> 32);
+}
+
+int proxy_seal_read_hex(const char text[16], uint64_t *ret)
+{
+    uint64_t halves[2];
+    uint32_t high, low;
+
+    memcpy(halves, text, sizeof(halves));
+    halves[0] = le64toh(halves[0]);
+    halves[1] = le64toh(halves[1]);
+    high = number_of(halves[0]);
+    low = number_of(halves[1]);
+    if (hex_of(high) != halves[0] || hex_of(low) != halves[1])
+        return -EACCES;
+    *ret = (uint64_t)high << 32 | low;
+    return 0;
 }

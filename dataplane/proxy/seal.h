@@ -79,10 +79,15 @@ const struct snapshot_mac_key *proxy_seal_key(const struct snapshot *s, uint8_t 
 bool proxy_seal_mac_equal(uint64_t a, uint64_t b);
 
 /* Adds a host to a hash, lower-cased, with its length in front. */
-struct lb_siphash;
 void proxy_seal_add_host(struct lb_siphash *h, struct sip_slice host);
+
+/* Keyed hashes of a host in any case, and of a text, each different from all else by that key. */
+uint64_t proxy_seal_hash_host(const struct lb_key *key, struct sip_slice host);
+uint64_t proxy_seal_hash_text(const struct lb_key *key, struct sip_slice text);
 
 /* Sixteen lower-case hex digits, the highest first. */
 void proxy_seal_hex(uint64_t number, char ret_text[16]);
+/* The way back: 0, or -EACCES when they are not such digits. */
+int proxy_seal_read_hex(const char text[16], uint64_t *ret);
 
 #endif

@@ -3,6 +3,11 @@
  * Our Via: `SIP/2.0/UDP ADDRESS;branch=z9hG4bK…;tdm=…`, where tdm holds in base64url flags, key
  * id, the ingress address, and a MAC over branch, ingress, Call-ID, CSeq number and the parsed next
  * Via.
+ *
+ * Branch and MAC are hashes of words, of which the first says what the others are. A Call-ID and
+ * texts that are seldom there (a sent-by that is a name, the Request-URI of RFC 2543's branches)
+ * are in them by keyed hashes of their own: two of 64 bits that nobody can predict are as seldom
+ * equal as a MAC is guessed.
  */
 #include "dataplane/proxy/via.h"
 
@@ -43,98 +48,146 @@ void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret)
     ret->sent_by_port = port_of(via);
 }
 
+/* Half of an address, 0 or 1. */
+static inline uint64_t half_of(const struct sip_ip *ip, int half)
+{
+    uint64_t word;
+
+    memcpy(&word, ip->bytes + 8 * half, sizeof(word));
+    return le64toh(word);
+}
+
+/* All of an IPv4 address. */
+static inline uint64_t v4_of(const struct sip_ip *ip)
+{
+    return half_of(ip, 1) >> 32;
+}
+
+/* A sent-by that is no IPv4 address, in two words. */
+static void long_sent_by(const struct lb_key *key, const struct proxy_next_via *via,
+                         uint64_t ret[2])
+{
+    ret[0] = via->sent_by_is_ip ? half_of(&via->sent_by_ip, 0)
+                                : proxy_seal_hash_host(key, via->sent_by_host);
+    ret[1] = via->sent_by_is_ip ? half_of(&via->sent_by_ip, 1) : 0;
+}
+
+/* The first byte of what is hashed by one key is its own: To-tags and tokens begin with a t, hosts
+ * with an h. The second says which form it has. */
+enum { BRANCH_LABEL = 'b', SEAL_LABEL = 'v' };
+enum { FORM_V4 = 8, FORM_NAME = 16, FORM_OLD = 32, FORM_RECEIVED = 64 };
+
 /*
  * RFC 3261 §16.11: out of what CANCEL, non-2xx ACK and retransmissions repeat, under a key that
- * never rotates. Not the To-tag, the method, or the source port.
+ * never rotates. Not the To-tag, the method, or the source port. Three words where sent-by is an
+ * IPv4 address and the branch identifies alone, else six; lengths of a header's texts have 16 bits.
  */
-void proxy_via_hash_transaction(const struct snapshot *s, const struct sip_msg *request,
-                                struct lb_siphash *ret)
+void proxy_via_hash_branch(const struct snapshot *s, const struct sip_msg *request,
+                           const struct proxy_next_via *sent_by, uint64_t call,
+                           struct lb_lanes *lanes)
 {
-    const struct sip_via *via = &request->top_via;
+    struct sip_slice branch = request->top_via.branch, tag = request->from_tag;
+    bool old = !proxy_via_branch_is_unique(branch);
+    bool v4 = sent_by->sent_by_is_ip && sip_ip_is_v4(&sent_by->sent_by_ip);
+    uint32_t lane = lb_lanes_add(lanes, &s->branch_key, v4 && !old ? 3 : 6), form = 0;
+    uint64_t host[2];
 
-    lb_siphash24_init(ret, &s->branch_key);
-    lb_siphash_add(ret, "branch", 6);
-    lb_siphash_add_field(ret, via->branch.at, via->branch.length);
-    proxy_seal_add_host(ret, via->host);
-    lb_siphash_add(ret, &via->port, sizeof(via->port));
-    lb_siphash_add_field(ret, request->call_id.at, request->call_id.length);
-    lb_siphash_add_field(ret, request->from_tag.at, request->from_tag.length);
-    lb_siphash_add(ret, &request->cseq, sizeof(request->cseq));
-    if (!proxy_via_branch_is_unique(via->branch))
-        lb_siphash_add_field(ret, request->request_uri.at, request->request_uri.length);
+    form |= (v4 ? FORM_V4 : 0) | (sent_by->sent_by_is_ip ? 0 : FORM_NAME) | (old ? FORM_OLD : 0);
+    lanes->words[0][lane] = BRANCH_LABEL | form << 8 | (uint64_t)sent_by->sent_by_port << 16 |
+                            (uint64_t)branch.length << 32 | (uint64_t)tag.length << 48;
+    lanes->words[1][lane] = call;
+    lanes->words[2][lane] = request->cseq | (v4 ? v4_of(&sent_by->sent_by_ip) << 32 : 0);
+    if (!v4 || old) {
+        long_sent_by(&s->branch_key, sent_by, host);
+        lanes->words[3][lane] = host[0];
+        lanes->words[4][lane] = host[1];
+        lanes->words[5][lane] =
+            old ? proxy_seal_hash_text(&s->branch_key, request->request_uri) : 0;
+    }
+    lb_lanes_put_text(lanes, lane, 0, branch.at, branch.length);
+    lb_lanes_put_text(lanes, lane, 1, tag.at, tag.length);
 }
 
-void proxy_via_branch(uint64_t transaction, char ret_branch[PROXY_BRANCH_LENGTH])
+int proxy_via_read_branch(struct sip_slice branch, uint64_t *ret)
 {
-    memcpy(ret_branch, cookie, COOKIE_LENGTH);
-    proxy_seal_hex(transaction, ret_branch + COOKIE_LENGTH);
+    if (branch.length != PROXY_BRANCH_LENGTH || memcmp(branch.at, cookie, COOKIE_LENGTH) != 0)
+        return -EACCES;
+    return proxy_seal_read_hex(branch.at + COOKIE_LENGTH, ret);
 }
 
-void proxy_via_seal(const struct snapshot *s, const struct proxy_flow *from,
-                    struct proxy_via_seal *ret)
+/* As the parameter's first byte. */
+static uint32_t flags_of(const struct proxy_via_seal *seal)
 {
-    const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
-    uint32_t flags = sip_ip_is_v4(&from->local.ip) ? 0 : FLAG_V6;
-    struct proxy_seal bytes;
-
-    flags |= (uint32_t)from->transport << TRANSPORT_SHIFT;
-    proxy_seal_init(&bytes);
-    proxy_seal_put(&bytes, flags, 1);
-    proxy_seal_put(&bytes, key->id, 1);
-    proxy_seal_put_ip(&bytes, &from->local.ip);
-    proxy_seal_put(&bytes, from->local.port, 2);
-    ret->key = key;
-    ret->length = bytes.length;
-    memcpy(ret->ingress, bytes.bytes, sizeof(ret->ingress));
+    return (sip_ip_is_v4(&seal->local.ip) ? 0 : FLAG_V6) | (uint32_t)seal->transport
+                                                               << TRANSPORT_SHIFT;
 }
 
-/* As it is meant: an IPv6 address has several texts. */
-static void add_host(struct lb_siphash *h, const struct proxy_next_via *next)
+/*
+ * Five words where all addresses are IPv4's, else ten; none of them says the key's id, since the
+ * key itself does. Addresses as they are meant: an IPv6 address has several texts, and backends
+ * re-serialise what we wrote.
+ */
+void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
+                         uint32_t cseq, const struct proxy_next_via *next, struct lb_lanes *lanes)
 {
-    if (next->sent_by_is_ip)
-        lb_siphash_add_field(h, next->sent_by_ip.bytes, sizeof(next->sent_by_ip.bytes));
-    else
-        proxy_seal_add_host(h, next->sent_by_host);
-}
+    static const struct sip_ip none;
+    const struct lb_key *key = &seal->key->key;
+    bool received = !sip_ip_equal(&next->received, &none);
+    bool v4 = next->sent_by_is_ip && sip_ip_is_v4(&next->sent_by_ip) &&
+              sip_ip_is_v4(&seal->local.ip) && (!received || sip_ip_is_v4(&next->received));
+    uint32_t lane = lb_lanes_add(lanes, key, v4 ? 5 : 10);
+    uint64_t front = SEAL_LABEL | (uint64_t)seal->transport << 8 | (uint64_t)seal->local.port << 16;
+    uint64_t host[2];
 
-void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg *msg,
-                         struct sip_slice branch, const struct proxy_next_via *next,
-                         struct lb_siphash *ret)
-{
-    lb_siphash24_init(ret, &seal->key->key);
-    lb_siphash_add(ret, "via", 3);
-    lb_siphash_add_field(ret, branch.at, branch.length);
-    lb_siphash_add_field(ret, seal->ingress, seal->length);
-    lb_siphash_add_field(ret, msg->call_id.at, msg->call_id.length);
-    lb_siphash_add(ret, &msg->cseq, sizeof(msg->cseq));
-    add_host(ret, next);
-    lb_siphash_add(ret, &next->sent_by_port, sizeof(next->sent_by_port));
-    lb_siphash_add(ret, next->received.bytes, sizeof(next->received.bytes));
-    lb_siphash_add(ret, &next->rport, sizeof(next->rport));
+    lanes->words[1][lane] = branch;
+    lanes->words[2][lane] = call;
+    lanes->words[3][lane] = cseq | (uint64_t)next->sent_by_port << 32 | (uint64_t)next->rport << 48;
+    if (v4) {
+        front |= FORM_V4 << 8 | (received ? FORM_RECEIVED << 8 : 0);
+        lanes->words[0][lane] = front | v4_of(&seal->local.ip) << 32;
+        lanes->words[4][lane] = v4_of(&next->sent_by_ip) | v4_of(&next->received) << 32;
+        return;
+    }
+    long_sent_by(key, next, host);
+    lanes->words[0][lane] = front | (next->sent_by_is_ip ? 0 : FORM_NAME << 8);
+    lanes->words[4][lane] = host[0];
+    lanes->words[5][lane] = host[1];
+    lanes->words[6][lane] = half_of(&next->received, 0);
+    lanes->words[7][lane] = half_of(&next->received, 1);
+    lanes->words[8][lane] = half_of(&seal->local.ip, 0);
+    lanes->words[9][lane] = half_of(&seal->local.ip, 1);
 }
 
 /* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
  */
 enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
 
+static void put_parameter(const struct proxy_via_seal *seal, struct proxy_seal *ret)
+{
+    proxy_seal_init(ret);
+    proxy_seal_put(ret, flags_of(seal), 1);
+    proxy_seal_put(ret, seal->key->id, 1);
+    proxy_seal_put_ip(ret, &seal->local.ip);
+    proxy_seal_put(ret, seal->local.port, 2);
+    proxy_seal_put(ret, seal->mac, PROXY_MAC_BYTES);
+}
+
 void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
-                   const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal)
+                   uint64_t branch, const struct proxy_via_seal *seal)
 {
     char *at = sip_edit_room(edit);
     struct proxy_seal bytes;
 
     static_assert((int)VIA_TEXT_MAX <= (int)SIP_EDIT_ROOM,
                   "it is written where it may leave the text");
-    memcpy(bytes.bytes, seal->ingress, sizeof(seal->ingress));
-    bytes.length = seal->length;
-    proxy_seal_put(&bytes, seal->mac, PROXY_MAC_BYTES);
+    put_parameter(seal, &bytes);
     at = sip_put_text(at, "Via: SIP/2.0/");
     at = sip_put_text(at, sip_transport_name(transport));
     *at++ = ' ';
     at = sip_put(at, sent_by.at, sent_by.length);
-    at = sip_put_text(at, ";branch=");
-    at = sip_put(at, branch, PROXY_BRANCH_LENGTH);
-    at = sip_put_text(at, ";tdm=");
+    at = sip_put_text(at, ";branch=z9hG4bK");
+    proxy_seal_hex(branch, at);
+    at = sip_put_text(at + 16, ";tdm=");
     at += proxy_seal_print(&bytes, at);
     sip_edit_written(edit, sip_put_text(at, "\r\n"));
 }
@@ -194,35 +247,23 @@ int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct prox
 {
     const struct snapshot_mac_key *key;
     struct proxy_seal bytes;
-    uint32_t length;
+    uint32_t flags;
+    bool v4;
 
-    if (proxy_seal_parse(value, &bytes) != 0 || bytes.length < 2 ||
-        (bytes.bytes[0] & ~FLAGS_USED) != 0)
+    if (proxy_seal_parse(value, &bytes) != 0 || bytes.length < 2)
         return -EACCES;
-    length = 2 + (bytes.bytes[0] & FLAG_V6 ? 16 : 4) + 2;
-    if (bytes.length != length + PROXY_MAC_BYTES)
+    flags = (uint32_t)proxy_seal_get(&bytes, 1);
+    key = proxy_seal_key(s, (uint8_t)proxy_seal_get(&bytes, 1));
+    v4 = !(flags & FLAG_V6);
+    if ((flags & ~FLAGS_USED) != 0 || key == NULL ||
+        bytes.length != 2 + (v4 ? 4 : 16) + 2 + PROXY_MAC_BYTES)
         return -EACCES;
-    key = proxy_seal_key(s, bytes.bytes[1]);
-    if (key == NULL)
-        return -EACCES;
-    bytes.at = length;
+    ret->local.ip = proxy_seal_get_ip(&bytes, v4);
+    if (sip_ip_is_v4(&ret->local.ip) != v4)
+        return -EACCES; /* one text for each seal */
     ret->key = key;
-    ret->mac = proxy_seal_get(&bytes, PROXY_MAC_BYTES);
-    ret->length = length;
-    memcpy(ret->ingress, bytes.bytes, sizeof(ret->ingress));
-    return 0;
-}
-
-void proxy_via_ingress(const struct proxy_via_seal *seal, struct proxy_flow *ret)
-{
-    uint32_t flags = seal->ingress[0];
-    struct proxy_seal bytes;
-
-    memcpy(bytes.bytes, seal->ingress, sizeof(seal->ingress));
-    bytes.length = seal->length;
-    bytes.at = 2;
-    memset(ret, 0, sizeof(*ret));
     ret->transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
-    ret->local.ip = proxy_seal_get_ip(&bytes, !(flags & FLAG_V6));
     ret->local.port = (uint16_t)proxy_seal_get(&bytes, 2);
+    ret->mac = proxy_seal_get(&bytes, PROXY_MAC_BYTES);
+    return 0;
 }

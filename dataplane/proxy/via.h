@@ -16,7 +16,6 @@ enum {
     PROXY_SIP_PORT = 5060,
     PROXY_SIPS_PORT = 5061,
     PROXY_BRANCH_LENGTH = 23, /* cookie and 16 hex digits */
-    PROXY_INGRESS_BYTES = 20, /* at most: flags, key id, address, port */
 };
 
 /* What the sender's Via says after we filled in received and rport. */
@@ -33,8 +32,8 @@ struct proxy_next_via {
 struct proxy_via_seal {
     const struct snapshot_mac_key *key;
     uint64_t mac;
-    uint32_t length;
-    uint8_t ingress[PROXY_INGRESS_BYTES];
+    struct sip_addr local; /* ours, to which it came */
+    uint8_t transport;     /* enum sip_transport */
 };
 
 /* Whether a branch identifies its transaction alone (RFC 3261 §17.2.3); else it is RFC 2543's. */
@@ -44,26 +43,27 @@ bool proxy_via_branch_is_unique(struct sip_slice branch);
 void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret);
 
 /*
- * What our branch is made of, as a hash to end: of a request's transaction, the same for its
- * retransmissions, its CANCEL and the ACK to its failure, under a key that never rotates.
+ * Adds a lane for what our branch is made of: a request's transaction, the same for its
+ * retransmissions, its CANCEL and the ACK to its failure, under a key that never rotates. Sent-by
+ * as proxy_via_sent_by() has it; `call` is the Call-ID's keyed hash. The lanes have
+ * PROXY_VIA_TEXTS.
  */
-void proxy_via_hash_transaction(const struct snapshot *s, const struct sip_msg *request,
-                                struct lb_siphash *ret);
-/* The branch of that hash's end. */
-void proxy_via_branch(uint64_t transaction, char ret_branch[PROXY_BRANCH_LENGTH]);
+enum { PROXY_VIA_TEXTS = 2 };
+void proxy_via_hash_branch(const struct snapshot *s, const struct sip_msg *request,
+                           const struct proxy_next_via *sent_by, uint64_t call,
+                           struct lb_lanes *lanes);
 
-/* A seal to sign, for what came by a flow: without the MAC. */
-void proxy_via_seal(const struct snapshot *s, const struct proxy_flow *from,
-                    struct proxy_via_seal *ret);
+/* The number that our branch of a message shows. 0, or -EACCES: it is none that we write. */
+int proxy_via_read_branch(struct sip_slice branch, uint64_t *ret);
 
-/* What the MAC is made of, as a hash to end; so that a seal is good for no other transaction. */
-void proxy_via_hash_seal(const struct proxy_via_seal *seal, const struct sip_msg *msg,
-                         struct sip_slice branch, const struct proxy_next_via *next,
-                         struct lb_siphash *ret);
+/* Adds a lane, without texts, for the MAC: so that a seal is good for no other transaction, and to
+ * go nowhere else. `call` is the Call-ID's keyed hash. */
+void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
+                         uint32_t cseq, const struct proxy_next_via *next, struct lb_lanes *lanes);
 
 /* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by is our address. */
 void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
-                   const char branch[PROXY_BRANCH_LENGTH], const struct proxy_via_seal *seal);
+                   uint64_t branch, const struct proxy_via_seal *seal);
 
 /* Whether a via-parm is one of ours, sent-by a listener's (most likely that one's), with our
  * parameter; its value then. */
@@ -72,8 +72,5 @@ bool proxy_via_is_ours(const struct snapshot *s, uint32_t likely, const struct s
 
 /* Reads a seal out of our parameter's value. 0, or -EACCES: nothing that we could have signed. */
 int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct proxy_via_seal *ret);
-
-/* The ingress of a seal that verified: transport and our local address. */
-void proxy_via_ingress(const struct proxy_via_seal *seal, struct proxy_flow *ret);
 
 #endif

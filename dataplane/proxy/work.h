@@ -116,11 +116,16 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
 int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr);
 
 /* key.c */
-/* The hashes of proxy_prepare, to be ended by it. */
-void proxy_hash_call(const struct snapshot *s, uint32_t pool_id, struct sip_slice call_id,
-                     struct lb_siphash *ret);
-void proxy_hash_transaction(const struct snapshot *s, const struct sip_msg *msg,
-                            struct sip_slice branch, struct lb_siphash *ret);
+/*
+ * A keyed hash as one pool has it. Another pool has another for the same text, one to one: what
+ * nobody can predict of the hash nobody can of this.
+ */
+static inline uint64_t proxy_hash_of_pool(uint32_t pool_id, uint64_t hash)
+{
+    return hash ^ pool_id * 0x9e3779b97f4a7c15u; /* 2^64 by the golden ratio: all bits differ */
+}
+
+/* Of a text: of a Call-ID the call table's. */
 uint64_t proxy_hash(const struct snapshot *s, uint32_t pool_id, struct sip_slice text);
 uint64_t proxy_key(const struct proxy_work *w); /* of rule 6 */
 

@@ -144,15 +144,42 @@ static bool respond(const struct via_case *c, const char *top, uint32_t top_leng
     return sip_msg_index(room, (size_t)length, ret) == SIP_OK;
 }
 
+static uint64_t call_of(const struct snapshot *s, const struct sip_msg *msg)
+{
+    return lb_siphash13(&s->hash_key, msg->call_id.at, msg->call_id.length);
+}
+
+static uint64_t branch_of(const struct snapshot *s, const struct via_case *c)
+{
+    uint64_t ends[LB_LANES];
+    struct lb_lanes lanes;
+
+    lb_lanes_init(&lanes, PROXY_VIA_TEXTS);
+    proxy_via_hash_branch(s, &c->request, &c->next, call_of(s, &c->request), &lanes);
+    lb_siphash24_lanes(&lanes, ends);
+    return ends[0];
+}
+
+static uint64_t mac_of(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
+                       uint32_t cseq, const struct proxy_next_via *next)
+{
+    uint64_t ends[LB_LANES];
+    struct lb_lanes lanes;
+
+    lb_lanes_init(&lanes, 0);
+    proxy_via_hash_seal(seal, branch, call, cseq, next, &lanes);
+    lb_siphash24_lanes(&lanes, ends);
+    return ends[0];
+}
+
 static int verify(const struct snapshot *s, const struct via_case *c, const char *top,
                   uint32_t top_length, const struct proxy_next_via *next, uint32_t cseq)
 {
     char room[RESPONSE_ROOM];
     struct proxy_via_seal seal;
-    struct lb_siphash hash;
     struct sip_msg response;
-    struct proxy_flow ingress;
     struct sip_slice value;
+    uint64_t branch;
 
     if (!respond(c, top, top_length, cseq, room, &response))
         return -EBADMSG;
@@ -160,12 +187,11 @@ static int verify(const struct snapshot *s, const struct via_case *c, const char
         return -ENOENT;
     if (proxy_via_read(s, value, &seal) != 0)
         return -EACCES;
-    proxy_via_hash_seal(&seal, &response, response.top_via.branch, next, &hash);
-    if (lb_siphash_end(&hash) != seal.mac)
+    if (proxy_via_read_branch(response.top_via.branch, &branch) != 0 ||
+        mac_of(&seal, branch, call_of(s, &response), cseq, next) != seal.mac)
         return -EACCES;
     /* Whatever way the line is written: what verifies leads to where the request came in. */
-    proxy_via_ingress(&seal, &ingress);
-    must(sip_addr_equal(&ingress.local, &c->from.local) && ingress.transport == c->from.transport);
+    must(sip_addr_equal(&seal.local, &c->from.local) && seal.transport == c->from.transport);
     return 0;
 }
 
@@ -221,15 +247,12 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
 static void put_own(const struct snapshot *s, struct via_case *c)
 {
     static struct sip_edit edit;
-    char branch[PROXY_BRANCH_LENGTH], sent_by[SIP_ADDR_TEXT_MAX];
-    struct proxy_via_seal seal;
-    struct lb_siphash hash;
+    struct proxy_via_seal seal = {
+        .key = proxy_seal_signing_key(s), .local = c->from.local, .transport = c->from.transport};
+    uint64_t branch = branch_of(s, c);
+    char sent_by[SIP_ADDR_TEXT_MAX];
 
-    proxy_via_hash_transaction(s, &c->request, &hash);
-    proxy_via_branch(lb_siphash_end(&hash), branch);
-    proxy_via_seal(s, &c->from, &seal);
-    proxy_via_hash_seal(&seal, &c->request, sip_slice(branch, sizeof(branch)), &c->next, &hash);
-    seal.mac = lb_siphash_end(&hash);
+    seal.mac = mac_of(&seal, branch, call_of(s, &c->request), c->request.cseq, &c->next);
     sip_edit_init(&edit);
     sip_edit_splice(&edit, 0, 0);
     proxy_via_put(&edit, (enum sip_transport)c->to.transport,

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -116,40 +115,66 @@ static void long_input(void **state)
         }
 }
 
-static void init(struct lb_siphash *h, bool is_24, size_t length)
+/* Texts in lanes, as many as there may be: as each alone. */
+static void texts_in_lanes(void **state)
 {
-    static uint8_t data[2 * LB_SIPHASH_HELD];
+    static char data[600];
+    uint64_t ends[LB_LANES];
+    struct lb_lanes lanes;
 
-    for (size_t i = 0; i < length; i++)
-        data[i] = (uint8_t)(length + i);
-    memset(h, 0xa5, sizeof *h);
-    if (is_24)
-        lb_siphash24_init(h, &key);
-    else
-        lb_siphash13_init(h, &key);
-    lb_siphash_add(h, data, length);
+    count_up((uint8_t *)data, sizeof data);
+    for (uint32_t round = 0; round < 600; round++) {
+        lb_lanes_init(&lanes, 1);
+        for (uint32_t i = 0; i < round % (LB_LANES + 1); i++)
+            lb_lanes_put_text(&lanes, lb_lanes_add(&lanes, &key, 0), 0, data + 8 + i,
+                              (i * 37 + round) % 560);
+        lb_siphash13_lanes(&lanes, ends);
+        for (uint32_t i = 0; i < lanes.n; i++)
+            assert_true(ends[i] == lb_siphash13(&key, data + 8 + i, (i * 37 + round) % 560));
+        lb_siphash24_lanes(&lanes, ends);
+        for (uint32_t i = 0; i < lanes.n; i++)
+            assert_true(ends[i] == lb_siphash24(&key, data + 8 + i, (i * 37 + round) % 560));
+    }
 }
 
-/* Any number of any lengths, at once against one by one. */
-static void all_at_once(void **state)
+/* The words of a text, closed by its length, in whose place it may stand. */
+static uint32_t put_words(struct lb_lanes *lanes, uint32_t lane, uint32_t first, const char *at,
+                          uint32_t length)
 {
-    enum { MOST = 27 };
-    static struct lb_siphash hashes[MOST], alone;
-    struct lb_siphash *all[MOST];
-    uint64_t ends[MOST];
+    uint32_t last = length / 8;
 
-    for (uint32_t round = 0; round < 600; round++) {
-        uint32_t n = round % (MOST + 1);
+    for (uint32_t i = 0; i < length; i++)
+        ((uint8_t *)&lanes->words[first + i / 8][lane])[i % 8] = (uint8_t)at[i];
+    lanes->words[first + last][lane] |= (uint64_t)length << 56;
+    return first + last + 1;
+}
 
-        for (uint32_t i = 0; i < n; i++) {
-            init(&hashes[i], round & 1, (i * 37 + round * 11) % (2 * LB_SIPHASH_HELD));
-            all[i] = &hashes[i];
+/* Words, then two texts: as the texts' words. */
+static void words_in_lanes(void **state)
+{
+    static const char data[] = "12345678 a text, and what lies behind it";
+    uint64_t of_texts[LB_LANES], of_words[LB_LANES];
+    static struct lb_lanes texts, words;
+
+    for (uint32_t round = 0; round < 400; round++) {
+        lb_lanes_init(&texts, 2);
+        lb_lanes_init(&words, 0);
+        memset(words.words, 0, sizeof words.words);
+        for (uint32_t i = 0; i < 1 + round % LB_LANES; i++) {
+            uint32_t n = (round + i) % 4, a = (round / 3 + i) % 20, b = (round / 7 + 3 * i) % 24;
+            uint32_t at = n, lane = lb_lanes_add(&texts, &key, n);
+
+            lb_lanes_add(&words, &key, 0);
+            for (uint32_t j = 0; j < n; j++)
+                words.words[j][lane] = texts.words[j][lane] = round * 0x123456789abcdefu + j;
+            lb_lanes_put_text(&texts, lane, 0, data + 8, a);
+            lb_lanes_put_text(&texts, lane, 1, data + 9, b);
+            at = put_words(&words, lane, at, data + 8, a);
+            words.n_words[lane] = put_words(&words, lane, at, data + 9, b);
         }
-        lb_siphash_end_all(all, n, ends);
-        for (uint32_t i = 0; i < n; i++) {
-            init(&alone, round & 1, (i * 37 + round * 11) % (2 * LB_SIPHASH_HELD));
-            assert_true(lb_siphash_end(&alone) == ends[i]);
-        }
+        lb_siphash24_lanes(&texts, of_texts);
+        lb_siphash24_lanes(&words, of_words);
+        assert_memory_equal(of_texts, of_words, texts.n * sizeof *of_texts);
     }
 }
 
@@ -195,8 +220,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),        cmocka_unit_test(pieces_are_the_whole),
         cmocka_unit_test(bytes_one_by_one),    cmocka_unit_test(reads_nothing_else),
-        cmocka_unit_test(long_input),          cmocka_unit_test(all_at_once),
-        cmocka_unit_test(fields_have_borders), cmocka_unit_test(derived_keys_differ),
+        cmocka_unit_test(long_input),          cmocka_unit_test(texts_in_lanes),
+        cmocka_unit_test(words_in_lanes),      cmocka_unit_test(fields_have_borders),
+        cmocka_unit_test(derived_keys_differ),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

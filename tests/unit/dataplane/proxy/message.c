@@ -14,6 +14,7 @@
 #define VIP "192.0.2.10:5060"
 
 const char *message_fields = "";
+const char *message_call_id = "calls";
 
 /* The Vias below the sender's: ours, and that of who sent us what a backend passes on. */
 static void put_below(const char *branch, char ret[256])
@@ -38,9 +39,9 @@ static void send_request(struct stage *stage, const struct message *m)
     put_below(m->branch, below);
     snprintf(in, sizeof(in),
              "%s sip:x@198.51.100.9 SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK%.*s\n%s"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>%s\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
-             m->start, own_length(m->branch), m->branch, below, m->to_tag ? ";tag=2" : "", m->start,
-             message_fields);
+             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>%s\nCall-ID: %s\nCSeq: 1 %s\n%s\n",
+             m->start, own_length(m->branch), m->branch, below, m->to_tag ? ";tag=2" : "",
+             message_call_id, m->start, message_fields);
     stage_send(stage, m->from, VIP, in);
 }
 
@@ -76,9 +77,9 @@ void message_response(struct stage *stage, const struct message *m)
     snprintf(in, sizeof(in),
              "SIP/2.0 %.3s X\nVia: $(v%.*s)\n"
              "Via: SIP/2.0/UDP h;branch=z9hG4bK%.*s;received=$(r%.*s)\n%s"
-             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: calls\nCSeq: 1 %s\n%s\n",
-             m->start, length, m->branch, length, m->branch, length, m->branch, below, m->start + 4,
-             message_fields);
+             "From: <sip:a@b>;tag=1\nTo: <sip:x@y>;tag=2\nCall-ID: %s\nCSeq: 1 %s\n%s\n",
+             m->start, length, m->branch, length, m->branch, length, m->branch, below,
+             message_call_id, m->start + 4, message_fields);
     stage_send(stage, m->from, VIP, in);
     assert_int_equal(stage->output.verdict, PROXY_FORWARD);
 }
@@ -97,7 +98,7 @@ struct proxy_why message_ask(struct stage *stage)
 {
     struct proxy_why why;
 
-    proxy_why(&stage->view, 0, sip_slice_of("calls"), stage->calls, stage->now_s, &why);
+    proxy_why(&stage->view, 0, sip_slice_of(message_call_id), stage->calls, stage->now_s, &why);
     return why;
 }
 

@@ -22,6 +22,7 @@ struct message {
 
 /* Header fields that the next message has beside its own; each ends with \n. */
 extern const char *message_fields;
+extern const char *message_call_id; /* "calls" */
 
 /* Each is forwarded. */
 void message_request(struct stage *stage, const struct message *m);

@@ -478,13 +478,16 @@ static void test_refresh_goes_by_the_table(void **state)
     static const struct message begin[] = {{C, "REGISTER", "1", false, 0},
                                            {K, "200 REGISTER", "1", true, 0}};
     static const struct message refresh = {C, "REGISTER", "2", false, 0};
+    static const char *const phones[] = {"a", "b", "c"};
     int moved = 0;
 
-    for (int other = 0; other < STAGE_BACKENDS_MAX; other++) {
+    for (int i = 0; i < 3 * STAGE_BACKENDS_MAX; i++) {
         struct stage_conf conf = {.health = {LB_BUSY, LB_UP, LB_BUSY, LB_BUSY}};
+        int other = i % STAGE_BACKENDS_MAX;
         struct stage *stage = stage_new(&conf);
         struct proxy_why why;
 
+        message_call_id = phones[i / STAGE_BACKENDS_MAX];
         message_fields = BOUND("600");
         message_play(stage, begin, 2);
         message_fields = "";
@@ -498,7 +501,8 @@ static void test_refresh_goes_by_the_table(void **state)
         moved += stage->output.backend != AT_2;
         stage_free(stage);
     }
-    assert_true(moved > 0 && moved < STAGE_BACKENDS_MAX);
+    message_call_id = "calls";
+    assert_true(moved > 0 && moved < 3 * (STAGE_BACKENDS_MAX - 1));
 }
 
 /* RFC 3261 §10.2.4, §10.3: the Contacts' own words, then Expires, then an hour. */

@@ -56,7 +56,7 @@ static void test_sources(void **state)
     struct stage_conf conf = {.with_v6 = true, .sources = sources, .n_sources = 2};
     struct stage *stage = stage_new(&conf);
     const struct step steps[] = {
-        {"one of them", CARRIER, VIP, INVITE("sip:bob@example.net", "s1"), "$(B):5060 from " VIP,
+        {"one of them", CARRIER, VIP, INVITE("sip:bob@example.net", "s9"), "$(B):5060 from " VIP,
          NULL, 0, 0},
         {"another is refused", STRANGER, VIP, INVITE("sip:bob@example.net", "s2"),
          STRANGER " from " VIP, NULL, PROXY_REPLY_403_SOURCE, 0},
