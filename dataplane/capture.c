@@ -91,7 +91,7 @@ void worker_capture_leaves(struct worker *w, const struct job *job, uint64_t now
     struct capture_record record = describe(w, job, now_ns);
 
     record.call = job->call; /* the text that it was made of is edited by now */
-    record.port = job->hop.port;
+    record.port = job->way.port;
     record.outbound = true;
     capture_put(w->shared->capture, w->shared->capture, w->index, &record,
                 rte_pktmbuf_mtod(job->mbuf, const void *), job->mbuf->data_len, NULL, 0);

@@ -39,31 +39,31 @@ static struct rte_mbuf *packet_anew(struct worker *w, struct job *job, uint8_t p
 }
 
 /* Puts the `room` bytes of headers in front of the packet. */
-static void wrap(struct worker *w, struct job *job, uint32_t room, const struct io_fib_hop *hop)
+static void wrap(struct worker *w, struct job *job, uint32_t room, const struct io_fib_way *way)
 {
-    const uint8_t *mac = w->shared->ports[hop->port].mac;
+    const uint8_t *mac = w->shared->ports[way->port].mac;
     const struct proxy_flow *to = &job->output.to;
     uint32_t length = job->mbuf->data_len;
     uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)room);
 
     if (job->output.means == PROXY_BY_TUNNEL)
-        io_frame_tunnel(bytes, mac, hop->mac, &to->local.ip, &to->peer.ip, length, worker_ip_id(w));
+        io_frame_tunnel(bytes, mac, way->mac, &to->local.ip, &to->peer.ip, length, worker_ip_id(w));
     else
-        io_frame_wrap(bytes, mac, hop->mac);
+        io_frame_wrap(bytes, mac, way->mac);
 }
 
 void worker_make_direct(struct worker *w, struct job *job)
 {
-    const struct io_fib_hop *hop = &job->hop;
+    const struct io_fib_way *way = &job->way;
     bool tunnel = job->output.means == PROXY_BY_TUNNEL;
-    uint32_t room = tunnel ? io_frame_tunnel_headers(&job->target.ip) : IO_ETHER_BYTES;
-    uint16_t mtu = w->shared->ports[hop->port].mtu;
+    uint32_t room = tunnel ? io_frame_tunnel_headers(&way->target.ip) : IO_ETHER_BYTES;
+    uint16_t mtu = w->shared->ports[way->port].mtu;
 
     /* What a tunnel makes too long is cut outside, and stays as it is. */
     if (job->mbuf == NULL || (!tunnel && job->frame.packet > mtu))
-        job->mbuf = packet_anew(w, job, hop->port, room);
+        job->mbuf = packet_anew(w, job, way->port, room);
     else
-        job->mbuf = packet_received(w, job, hop->port, room);
+        job->mbuf = packet_received(w, job, way->port, room);
     if (job->mbuf != NULL)
-        wrap(w, job, room, hop);
+        wrap(w, job, room, way);
 }

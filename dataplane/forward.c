@@ -22,7 +22,7 @@ static bool is_inside(struct worker *w, uint8_t port, const struct io_frame *fra
 
     return (ports[port].cfg->zone != CFG_ZONE_BOTH ||
             snapshot_is_backend_address(w->current.view->snapshot, &frame->src.ip)) &&
-           zone_believes(ports, port, w->current.fib, &w->recent, &frame->src.ip, frame->src_mac);
+           zone_believes(ports, port, w->current.fib, &frame->src.ip, frame->src_mac);
 }
 
 static void parse(struct worker *w, uint8_t port)
@@ -100,14 +100,17 @@ static void count_verdicts(struct worker *w, const uint32_t *verdicts)
     worker_count(w, COUNTER_PUNTED, verdicts[PROXY_PUNT]);
 }
 
+/* All are decided before the first is counted: counters of many backends are cold, and so are asked
+ * for side by side. */
 static void route(struct worker *w)
 {
     uint32_t verdicts[] = {[PROXY_FORWARD] = 0, [PROXY_REPLY] = 0, [PROXY_DROP] = 0, [PROXY_PUNT] = 0};
 
+    for (uint32_t i = 0; i < w->n_jobs; i++)
+        proxy_decide(w->current.view, &w->jobs[i].input, &w->jobs[i].output);
     for (uint32_t i = 0; i < w->n_jobs; i++) {
         struct job *job = &w->jobs[i];
 
-        proxy_decide(w->current.view, &job->input, &job->output);
         verdicts[job->output.verdict]++;
         worker_count(w, counters_kind(&job->msg), 1);
         worker_count(w, COUNTER_VERDICTS + job->output.reason, 1);
@@ -122,7 +125,7 @@ static void route(struct worker *w)
 /* The message as it leaves, alone in the job's mbuf, which is NULL when it has no room. */
 static void make_message(struct worker *w, struct job *job, uint32_t headers)
 {
-    const struct io_payload_pools *pools = &w->pools[job->hop.port];
+    const struct io_payload_pools *pools = &w->pools[job->way.port];
     const struct sip_msg *msg = &job->msg;
     struct rte_mbuf *received = job->mbuf;
     int32_t length;
@@ -149,25 +152,24 @@ static void address(struct worker *w, struct job *job)
     uint32_t headers = io_frame_headers(&to->peer.ip), length = job->mbuf->data_len;
     uint8_t *bytes = (uint8_t *)rte_pktmbuf_prepend(job->mbuf, (uint16_t)headers);
 
-    io_frame_build(bytes, w->shared->ports[job->hop.port].mac, job->hop.mac, &to->local, &to->peer,
+    io_frame_build(bytes, w->shared->ports[job->way.port].mac, job->way.mac, &to->local, &to->peer,
                    length, worker_ip_id(w));
 }
 
 /* Sends a job's frame, or has main hold it until the MAC is known. */
 static void send_job(struct worker *w, struct job *job)
 {
-    uint8_t port = job->hop.port;
+    uint8_t port = job->way.port;
 
-    if (job->found && job->target.neighbour) { /* no router between us: its wire is the path */
-        io_tx_put(w->tx, port, job->mbuf, IO_KIND_SIP, w->shared->ports[port].mtu);
-        return;
-    }
-    if (job->found) {
-        worker_send(w, port, job->mbuf, IO_KIND_SIP);
+    if (job->way.result == IO_FIB_FOUND) {
+        if (job->way.target.neighbour) /* no router between us: its wire is the path */
+            io_tx_put(w->tx, port, job->mbuf, IO_KIND_SIP, w->shared->ports[port].mtu);
+        else
+            worker_send(w, port, job->mbuf, IO_KIND_SIP);
         return;
     }
     worker_count(w, COUNTER_SIP_HELD, 1);
-    if (!io_exception_to_hold(w->shared->exception, job->mbuf, &job->target))
+    if (!io_exception_to_hold(w->shared->exception, job->mbuf, &job->way.target))
         worker_count(w, COUNTER_HELD_DROPPED, 1);
     w->main_has_work = true;
 }
@@ -201,23 +203,39 @@ static enum proxy_means means_of(const struct job *job)
     return job->output.verdict == PROXY_FORWARD ? job->output.means : PROXY_REWRITTEN;
 }
 
-/* Where a job's frame leaves. False: no route. */
-static bool find_way(struct worker *w, struct job *job)
+/* Whether there is a frame of a job's that may leave for where it goes. */
+static bool may_leave(const struct job *job)
 {
     const struct proxy_flow *to = &job->output.to;
     enum proxy_means means = means_of(job);
-    enum io_fib_result result;
 
-    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
-    if (w->current.fib == NULL ||
-        (means == PROXY_REWRITTEN && to->transport != SIP_TRANSPORT_UDP) ||
-        (means != PROXY_BY_MAC && sip_ip_is_v4(&to->local.ip) != sip_ip_is_v4(&to->peer.ip)))
+    if (job->output.verdict != PROXY_FORWARD && job->output.verdict != PROXY_REPLY)
         return false;
-    /* A gateway would go by the datagram's destination, the virtual address, and send it back. */
-    job->target = (struct io_fib_target){.ip = to->peer.ip, .neighbour = means == PROXY_BY_MAC};
-    result = io_fib_reach_recent(w->current.fib, &w->recent, &job->target, &job->hop);
-    job->found = result == IO_FIB_FOUND;
-    return result != IO_FIB_NO_ROUTE;
+    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
+    return (means != PROXY_REWRITTEN || to->transport == SIP_TRANSPORT_UDP) &&
+           (means == PROXY_BY_MAC || sip_ip_is_v4(&to->local.ip) == sip_ip_is_v4(&to->peer.ip));
+}
+
+/* Where all jobs' frames leave. */
+static void find_ways(struct worker *w)
+{
+    struct io_fib_way *ways[IO_BURST];
+    uint32_t n = 0;
+
+    static_assert((int)IO_BURST <= (int)IO_FIB_BURST, "all jobs are one burst");
+    for (uint32_t i = 0; i < w->n_jobs; i++) {
+        struct job *job = &w->jobs[i];
+
+        job->way.result = IO_FIB_NO_ROUTE;
+        if (!may_leave(job))
+            continue;
+        /* A gateway would go by the datagram's destination, the virtual address, and send it back. */
+        job->way.target = (struct io_fib_target){.ip = job->output.to.peer.ip,
+                                                 .neighbour = means_of(job) == PROXY_BY_MAC};
+        ways[n++] = &job->way;
+    }
+    if (w->current.fib != NULL)
+        io_fib_reach_burst(w->current.fib, ways, n);
 }
 
 /* Makes what leaves of a job: a message without its headers yet, or in mode direct the frame.
@@ -234,7 +252,7 @@ static bool rewrite_job(struct worker *w, struct job *job, uint8_t port)
         punt(w, job, port);
         return false;
     }
-    if (!find_way(w, job)) {
+    if (job->way.result == IO_FIB_NO_ROUTE) {
         worker_drop(w, job->mbuf, COUNTER_SIP_NO_ROUTE);
         return false;
     }
@@ -249,31 +267,16 @@ static bool rewrite_job(struct worker *w, struct job *job, uint8_t port)
     return false;
 }
 
-/* All messages are edited before the first gets its headers: their checksum is over what was
- * written just before, and to read that back at once would wait for the stores. */
+/* An operator's copies are of a message as it came and, behind it, as it leaves. */
 static void rewrite(struct worker *w, uint8_t port)
 {
-    for (uint32_t i = 0; i < w->n_jobs; i++)
-        w->jobs[i].leaves = rewrite_job(w, &w->jobs[i], port);
+    bool captures = worker_captures(w);
+    uint64_t now_ns = captures ? worker_capture_now() : 0;
+
+    find_ways(w);
     for (uint32_t i = 0; i < w->n_jobs; i++) {
         struct job *job = &w->jobs[i];
-
-        if (!job->leaves)
-            continue;
-        if (means_of(job) == PROXY_REWRITTEN)
-            address(w, job);
-        send_job(w, job);
-    }
-}
-
-/* The same, with copies for an operator: of a message as it came and, behind it, as it leaves. */
-static void rewrite_captured(struct worker *w, uint8_t port)
-{
-    uint64_t now_ns = worker_capture_now();
-
-    for (uint32_t i = 0; i < w->n_jobs; i++) {
-        struct job *job = &w->jobs[i];
-        bool captured = worker_capture_came(w, job, port, now_ns);
+        bool captured = captures && worker_capture_came(w, job, port, now_ns);
 
         if (!rewrite_job(w, job, port))
             continue;
@@ -285,19 +288,11 @@ static void rewrite_captured(struct worker *w, uint8_t port)
     }
 }
 
-static void rewrite_any(struct worker *w, uint8_t port)
-{
-    if (unlikely(worker_captures(w)))
-        rewrite_captured(w, port);
-    else
-        rewrite(w, port);
-}
-
 void worker_run_jobs(struct worker *w, uint8_t port)
 {
     parse(w, port);
     route(w);
-    rewrite_any(w, port);
+    rewrite(w, port);
 }
 
 void worker_run_jobs_timed(struct worker *w, uint8_t port, uint64_t *at)
@@ -307,7 +302,7 @@ void worker_run_jobs_timed(struct worker *w, uint8_t port, uint64_t *at)
     worker_lap(w, COUNTER_STAGE_PARSE, at);
     route(w);
     worker_lap(w, COUNTER_STAGE_ROUTE, at);
-    rewrite_any(w, port);
+    rewrite(w, port);
     worker_lap(w, COUNTER_STAGE_REWRITE, at);
 }
 

@@ -67,7 +67,7 @@ static void see_unreachable(const struct worker_shared *shared,
     if (shared->ports[port].cfg->zone == CFG_ZONE_BOTH &&
         !knows(current->fib, &icmp->from, &icmp->dst.ip))
         return;
-    if (zone_believes(shared->ports, port, current->fib, NULL, &icmp->from, mac))
+    if (zone_believes(shared->ports, port, current->fib, &icmp->from, mac))
         count_unreachable(shared, current->view, &icmp->dst);
 }
 

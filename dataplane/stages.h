@@ -24,10 +24,7 @@ struct job {
     const char *text;      /* of the message; frame.length bytes */
     struct io_frame frame;
     struct proxy_input input;
-    struct io_fib_target target; /* to whom the frame leaves that was made of it… */
-    struct io_fib_hop hop;       /* …by which port and to which MAC… */
-    bool found;                  /* …if that is known */
-    bool leaves;                 /* there is such a frame */
+    struct io_fib_way way; /* of the frame that is made of it */
     uint64_t call;               /* its Call-ID's snapshot_call_hash, while it is captured */
     struct sip_msg msg;
     struct proxy_prepared prepared;
@@ -50,7 +47,6 @@ struct worker {
     uint64_t *by_service;                   /* COUNTERS_SERVICE_WORDS for each slot */
     struct lb_call_counts call_counts;
     struct publish_current current;
-    struct io_fib_recent recent; /* ways in its fib */
     int32_t listener;            /* found last in this turn, or -1… */
     struct sip_addr listens;     /* …at this address */
     struct io_payload_pools pools[IO_PORTS_MAX]; /* by the port that a message leaves by */

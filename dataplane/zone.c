@@ -7,10 +7,9 @@
 #include <string.h>
 
 bool zone_believes(const struct io_port *ports, uint8_t port, const struct io_fib *fib,
-                   struct io_fib_recent *recent, const struct sip_ip *source, const uint8_t mac[6])
+                   const struct sip_ip *source, const uint8_t mac[6])
 {
-    const struct io_fib_target target = {.ip = *source};
-    struct io_fib_hop hop;
+    struct io_next_hop hop;
 
     switch (ports[port].cfg->zone) {
     case CFG_ZONE_INSIDE:
@@ -20,6 +19,6 @@ bool zone_believes(const struct io_port *ports, uint8_t port, const struct io_fi
     case CFG_ZONE_BOTH:
         break;
     }
-    return fib != NULL && io_fib_reach_recent(fib, recent, &target, &hop) == IO_FIB_FOUND &&
+    return fib != NULL && io_fib_lookup(fib, source, &hop) == IO_FIB_FOUND &&
            hop.port == port && memcmp(hop.mac, mac, sizeof(hop.mac)) == 0;
 }

@@ -14,10 +14,9 @@
 /*
  * Whether a frame that came by a port from `mac`, whose packet says it is from `source`, is
  * believed. Where both sides share the port that is so if our route to the source uses that MAC:
- * which sources are of the inside is then for the caller to know. `fib` may be NULL, and so may
- * `recent`, the caller's own (io/fib.h). Any thread.
+ * which sources are of the inside is then for the caller to know. `fib` may be NULL. Any thread.
  */
 bool zone_believes(const struct io_port *ports, uint8_t port, const struct io_fib *fib,
-                   struct io_fib_recent *recent, const struct sip_ip *source, const uint8_t mac[6]);
+                   const struct sip_ip *source, const uint8_t mac[6]);
 
 #endif

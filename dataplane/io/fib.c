@@ -13,20 +13,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V4_LENGTH = 96, LENGTHS = 129 };
+enum { V4_LENGTH = 96, LENGTHS = 129, EMPTY = 255 };
+
+struct route {
+    struct io_fib_route told; /* length EMPTY: empty slot */
+    uint32_t gateway;         /* its slot among the neighbours, or the empty one where it belongs */
+};
+
+/* Half a cache line, so that a look-up reads one. */
+struct neighbour {
+    struct io_fib_neighbour told; /* port EMPTY: empty slot */
+    _Atomic uint8_t used;         /* workers set, main clears */
+    uint8_t unused[7];
+};
+
+static_assert(sizeof(struct neighbour) == 32, "none lies in two cache lines");
+
+struct length {
+    struct sip_ip mask;
+    uint8_t length;
+};
 
 struct io_fib {
-    uint64_t serial;          /* no other fib of this process has it */
-    uint8_t lengths[LENGTHS]; /* that occur, the longest first */
+    struct length lengths[LENGTHS]; /* that occur, the longest first */
     uint32_t n_lengths;
     uint32_t route_mask; /* slots - 1 */
     uint32_t neighbour_mask;
-    struct io_fib_route *routes;         /* length 255: empty slot */
-    struct io_fib_neighbour *neighbours; /* port 255: empty slot */
-    _Atomic uint8_t *used;               /* by neighbour slot; workers set, main clears */
+    struct route *routes;
+    struct neighbour *neighbours;
 };
-
-enum { EMPTY = 255 };
 
 /* Two multiplications side by side and one behind them. */
 static uint32_t hash(const struct sip_ip *ip, uint8_t salt)
@@ -44,36 +59,54 @@ static uint64_t mask(uint32_t bits)
     return bits == 0 ? 0 : htobe64(UINT64_MAX << (64 - bits));
 }
 
-static struct sip_ip masked(const struct sip_ip *ip, uint8_t length)
+static struct sip_ip mask_of(uint8_t length)
 {
-    struct sip_ip result;
-    uint64_t halves[2];
+    const uint64_t halves[2] = {mask(length < 64 ? length : 64), mask(length < 64 ? 0 : length - 64u)};
+    struct sip_ip ip;
 
-    memcpy(halves, ip->bytes, sizeof(halves));
-    halves[0] &= mask(length < 64 ? length : 64);
-    halves[1] &= mask(length < 64 ? 0 : length - 64u);
-    memcpy(result.bytes, halves, sizeof(halves));
+    memcpy(ip.bytes, halves, sizeof(halves));
+    return ip;
+}
+
+static struct sip_ip masked(const struct sip_ip *ip, const struct sip_ip *mask)
+{
+    uint64_t bits[2], masks[2];
+    struct sip_ip result;
+
+    memcpy(bits, ip->bytes, sizeof(bits));
+    memcpy(masks, mask->bytes, sizeof(masks));
+    bits[0] &= masks[0];
+    bits[1] &= masks[1];
+    memcpy(result.bytes, bits, sizeof(bits));
     return result;
 }
 
 /* The slot that holds the prefix, or the empty one where it belongs. */
-static struct io_fib_route *route_slot(const struct io_fib *fib, const struct sip_ip *prefix,
-                                       uint8_t length)
+static struct route *route_slot(const struct io_fib *fib, const struct sip_ip *prefix,
+                                uint8_t length)
 {
     uint32_t at = hash(prefix, length) & fib->route_mask;
 
-    while (fib->routes[at].length != EMPTY &&
-           (fib->routes[at].length != length || !sip_ip_equal(&fib->routes[at].prefix, prefix)))
+    while (fib->routes[at].told.length != EMPTY &&
+           (fib->routes[at].told.length != length ||
+            !sip_ip_equal(&fib->routes[at].told.prefix, prefix)))
         at = (at + 1) & fib->route_mask;
     return &fib->routes[at];
 }
 
-static uint32_t neighbour_slot(const struct io_fib *fib, uint8_t port, const struct sip_ip *ip)
+/* Where the search for a neighbour begins. */
+static uint32_t neighbour_place(const struct io_fib *fib, uint8_t port, const struct sip_ip *ip)
 {
-    uint32_t at = hash(ip, port) & fib->neighbour_mask;
+    return hash(ip, port) & fib->neighbour_mask;
+}
 
-    while (fib->neighbours[at].port != EMPTY &&
-           (fib->neighbours[at].port != port || !sip_ip_equal(&fib->neighbours[at].ip, ip)))
+/* The same of neighbours, from there. */
+static uint32_t neighbour_slot(const struct io_fib *fib, uint32_t at, uint8_t port,
+                               const struct sip_ip *ip)
+{
+    while (fib->neighbours[at].told.port != EMPTY &&
+           (fib->neighbours[at].told.port != port ||
+            !sip_ip_equal(&fib->neighbours[at].told.ip, ip)))
         at = (at + 1) & fib->neighbour_mask;
     return at;
 }
@@ -90,62 +123,94 @@ static uint32_t slots(uint32_t n)
 
 static struct io_fib *allocate(uint32_t n_routes, uint32_t n_neighbours)
 {
-    static atomic_uint_fast64_t serials;
     struct io_fib *fib = calloc(1, sizeof(*fib));
+    size_t bytes;
 
-    if (fib != NULL)
-        fib->serial = atomic_fetch_add(&serials, 1) + 1;
     if (fib == NULL || n_routes > UINT32_MAX / 4 || n_neighbours > UINT32_MAX / 4)
         goto out;
     fib->route_mask = slots(n_routes) - 1;
     fib->neighbour_mask = slots(n_neighbours) - 1;
     fib->routes = calloc(fib->route_mask + 1, sizeof(*fib->routes));
-    fib->neighbours = calloc(fib->neighbour_mask + 1, sizeof(*fib->neighbours));
-    fib->used = calloc(fib->neighbour_mask + 1, sizeof(*fib->used));
-    if (fib->routes != NULL && fib->neighbours != NULL && fib->used != NULL)
+    bytes = ((size_t)fib->neighbour_mask + 1) * sizeof(*fib->neighbours);
+    fib->neighbours = aligned_alloc(2 * sizeof(*fib->neighbours), bytes);
+    if (fib->routes != NULL && fib->neighbours != NULL) {
+        memset((void *)fib->neighbours, 0, bytes);
         return fib;
+    }
 out:
     io_fib_free(fib);
     return NULL;
 }
 
-static void add_route(struct io_fib *fib, const struct io_fib_route *route, bool *ret_occurs)
+static void add_route(struct io_fib *fib, const struct io_fib_route *told, bool *ret_occurs)
 {
-    struct sip_ip prefix;
-    struct io_fib_route *slot;
+    struct sip_ip prefix, mask;
+    struct route *slot;
 
-    if (route->length > 128)
+    if (told->length > 128)
         return;
-    prefix = masked(&route->prefix, route->length);
-    slot = route_slot(fib, &prefix, route->length);
-    if (slot->length != EMPTY && slot->metric <= route->metric)
+    mask = mask_of(told->length);
+    prefix = masked(&told->prefix, &mask);
+    slot = route_slot(fib, &prefix, told->length);
+    if (slot->told.length != EMPTY && slot->told.metric <= told->metric)
         return;
-    *slot = *route;
-    slot->prefix = prefix;
-    ret_occurs[route->length] = true;
+    slot->told = *told;
+    slot->told.prefix = prefix;
+    ret_occurs[told->length] = true;
+}
+
+static void add_routes(struct io_fib *fib, const struct io_fib_route *routes, uint32_t n)
+{
+    bool occurs[LENGTHS] = {false};
+
+    for (uint32_t i = 0; i <= fib->route_mask; i++)
+        fib->routes[i].told.length = EMPTY;
+    for (uint32_t i = 0; i < n; i++)
+        add_route(fib, &routes[i], occurs);
+    for (int length = LENGTHS - 1; length >= 0; length--)
+        if (occurs[length])
+            fib->lengths[fib->n_lengths++] =
+                (struct length){.mask = mask_of((uint8_t)length), .length = (uint8_t)length};
+}
+
+static void add_neighbours(struct io_fib *fib, const struct io_fib_neighbour *neighbours,
+                           uint32_t n)
+{
+    for (uint32_t i = 0; i <= fib->neighbour_mask; i++)
+        fib->neighbours[i].told.port = EMPTY;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct io_fib_neighbour *told = &neighbours[i];
+
+        if (told->port != EMPTY)
+            fib->neighbours[neighbour_slot(fib, neighbour_place(fib, told->port, &told->ip),
+                                           told->port, &told->ip)]
+                .told = *told;
+    }
+}
+
+/* Once all neighbours have their slots. */
+static void find_gateways(struct io_fib *fib)
+{
+    for (uint32_t i = 0; i <= fib->route_mask; i++) {
+        struct route *route = &fib->routes[i];
+        const struct sip_ip *ip = &route->told.gateway;
+
+        if (route->told.length != EMPTY && !route->told.on_link)
+            route->gateway = neighbour_slot(fib, neighbour_place(fib, route->told.port, ip),
+                                            route->told.port, ip);
+    }
 }
 
 struct io_fib *io_fib_new(const struct io_fib_route *routes, uint32_t n_routes,
                           const struct io_fib_neighbour *neighbours, uint32_t n_neighbours)
 {
     struct io_fib *fib = allocate(n_routes, n_neighbours);
-    bool occurs[LENGTHS] = {false};
 
     if (fib == NULL)
         return NULL;
-    for (uint32_t i = 0; i <= fib->route_mask; i++)
-        fib->routes[i].length = EMPTY;
-    for (uint32_t i = 0; i <= fib->neighbour_mask; i++)
-        fib->neighbours[i].port = EMPTY;
-    for (uint32_t i = 0; i < n_routes; i++)
-        add_route(fib, &routes[i], occurs);
-    for (uint32_t i = 0; i < n_neighbours; i++)
-        if (neighbours[i].port != EMPTY)
-            fib->neighbours[neighbour_slot(fib, neighbours[i].port, &neighbours[i].ip)] =
-                neighbours[i];
-    for (int length = LENGTHS - 1; length >= 0; length--)
-        if (occurs[length])
-            fib->lengths[fib->n_lengths++] = (uint8_t)length;
+    add_routes(fib, routes, n_routes);
+    add_neighbours(fib, neighbours, n_neighbours);
+    find_gateways(fib);
     return fib;
 }
 
@@ -154,72 +219,82 @@ void io_fib_free(struct io_fib *fib)
     if (fib == NULL)
         return;
     free(fib->routes);
-    free(fib->neighbours);
-    free((void *)fib->used);
+    free((void *)fib->neighbours);
     free(fib);
 }
 
 /* The best route; NULL: none. An IPv6 default route must not catch IPv4: its bits lie in front. */
-static const struct io_fib_route *find_route(const struct io_fib *fib,
-                                             const struct sip_ip *destination)
+static const struct route *find_route(const struct io_fib *fib, const struct sip_ip *destination)
 {
     uint8_t shortest = sip_ip_is_v4(destination) ? V4_LENGTH : 0;
 
-    for (uint32_t i = 0; i < fib->n_lengths && fib->lengths[i] >= shortest; i++) {
-        struct sip_ip prefix = masked(destination, fib->lengths[i]);
-        const struct io_fib_route *route = route_slot(fib, &prefix, fib->lengths[i]);
+    for (uint32_t i = 0; i < fib->n_lengths && fib->lengths[i].length >= shortest; i++) {
+        const struct length *length = &fib->lengths[i];
+        struct sip_ip prefix = masked(destination, &length->mask);
+        const struct route *route = route_slot(fib, &prefix, length->length);
 
-        if (route->length != EMPTY)
+        if (route->told.length != EMPTY)
             return route;
     }
     return NULL;
 }
 
-/* Read first: the mark is mostly there, and a write would take the line from other workers. */
-static void mark(const struct io_fib *fib, uint32_t neighbour)
+/* Where a destination's neighbour is to be found, without reading there. */
+struct place {
+    const struct route *route; /* NULL: none */
+    uint32_t neighbour;        /* the search begins here; of no meaning for a broadcast */
+};
+
+static struct place find_place(const struct io_fib *fib, const struct sip_ip *destination)
 {
-    if (atomic_load_explicit(&fib->used[neighbour], memory_order_relaxed) == 0)
-        atomic_store_explicit(&fib->used[neighbour], 1, memory_order_relaxed);
+    struct place place = {.route = find_route(fib, destination)};
+
+    if (place.route != NULL && place.route->told.on_link)
+        place.neighbour = neighbour_place(fib, place.route->told.port, destination);
+    else if (place.route != NULL)
+        place.neighbour = place.route->gateway;
+    return place;
 }
 
-/* io_fib_lookup without the mark: *ret_neighbour is the slot that it belongs in, -1 none. */
-static enum io_fib_result find(const struct io_fib *fib, const struct sip_ip *destination,
-                               struct io_next_hop *ret, int64_t *ret_neighbour)
+/* Read first: the mark is mostly there, and a write would take the line from other workers. */
+static void mark(struct neighbour *neighbour)
 {
-    const struct io_fib_route *route = find_route(fib, destination);
-    const struct io_fib_neighbour *neighbour;
-    uint32_t slot;
+    if (atomic_load_explicit(&neighbour->used, memory_order_relaxed) == 0)
+        atomic_store_explicit(&neighbour->used, 1, memory_order_relaxed);
+}
 
-    *ret_neighbour = -1;
-    if (route == NULL)
-        return IO_FIB_NO_ROUTE;
-    memset(ret, 0, sizeof(*ret));
-    ret->port = route->port;
-    ret->ip = route->on_link ? *destination : route->gateway;
-    if (route->broadcast) {
-        memset(ret->mac, 0xff, sizeof(ret->mac));
+/* The rest of a look-up; *ret_mac is 0 unless IO_FIB_FOUND. */
+static enum io_fib_result reach(const struct io_fib *fib, const struct place *place,
+                                const struct sip_ip *ip, uint8_t ret_mac[6])
+{
+    struct neighbour *neighbour;
+
+    memset(ret_mac, 0, 6);
+    if (place->route->told.broadcast) {
+        memset(ret_mac, 0xff, 6);
         return IO_FIB_FOUND;
     }
-    slot = neighbour_slot(fib, ret->port, &ret->ip);
-    neighbour = &fib->neighbours[slot];
-    if (neighbour->port == EMPTY)
+    neighbour =
+        &fib->neighbours[neighbour_slot(fib, place->neighbour, place->route->told.port, ip)];
+    if (neighbour->told.port == EMPTY)
         return IO_FIB_UNRESOLVED;
-    *ret_neighbour = slot;
-    if (!neighbour->resolved)
+    mark(neighbour);
+    if (!neighbour->told.resolved)
         return IO_FIB_UNRESOLVED;
-    memcpy(ret->mac, neighbour->mac, sizeof(ret->mac));
+    memcpy(ret_mac, neighbour->told.mac, 6);
     return IO_FIB_FOUND;
 }
 
 enum io_fib_result io_fib_lookup(const struct io_fib *fib, const struct sip_ip *destination,
                                  struct io_next_hop *ret)
 {
-    int64_t neighbour;
-    enum io_fib_result result = find(fib, destination, ret, &neighbour);
+    struct place place = find_place(fib, destination);
 
-    if (neighbour >= 0)
-        mark(fib, (uint32_t)neighbour);
-    return result;
+    if (place.route == NULL)
+        return IO_FIB_NO_ROUTE;
+    ret->port = place.route->told.port;
+    ret->ip = place.route->told.on_link ? *destination : place.route->told.gateway;
+    return reach(fib, &place, &ret->ip, ret->mac);
 }
 
 enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
@@ -234,77 +309,44 @@ enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_ta
     return result;
 }
 
-/* ---- What was looked up lately ---- */
-
-/* Multiplicative hashing of the last four bytes: hosts of one network differ there. */
-static uint32_t recent_place(const struct sip_ip *destination)
+/* A way from its place on. */
+static void finish(const struct io_fib *fib, const struct place *place, struct io_fib_way *way)
 {
-    uint32_t last;
+    const struct sip_ip *ip = &way->target.ip;
 
-    memcpy(&last, destination->bytes + sizeof(destination->bytes) - sizeof(last), sizeof(last));
-    return (last * 2654435769u) >> 24;
+    way->result = IO_FIB_NO_ROUTE;
+    if (place->route == NULL)
+        return;
+    if (!place->route->told.on_link)
+        ip = &place->route->told.gateway;
+    if (way->target.neighbour && !sip_ip_equal(ip, &way->target.ip))
+        return;
+    way->port = place->route->told.port;
+    way->result = (uint8_t)reach(fib, place, ip, way->mac);
 }
 
-static_assert(IO_FIB_RECENT == 1 << 8, "the high bits of recent_place");
-
-static struct io_fib_way make_way(const struct io_fib *fib, const struct sip_ip *destination)
+void io_fib_reach_burst(const struct io_fib *fib, struct io_fib_way *const *ways, uint32_t n)
 {
-    struct io_fib_way way = {.destination = *destination, .there = true};
-    struct io_next_hop hop;
-    int64_t neighbour;
+    struct place places[IO_FIB_BURST];
 
-    way.result = (uint8_t)find(fib, destination, &hop, &neighbour);
-    way.marked = neighbour >= 0;
-    way.neighbour = way.marked ? (uint32_t)neighbour : 0;
-    if (way.result == IO_FIB_NO_ROUTE)
-        return way;
-    memcpy(way.hop.mac, hop.mac, sizeof(way.hop.mac));
-    way.hop.port = hop.port;
-    way.hop.itself = sip_ip_equal(&hop.ip, destination);
-    return way;
-}
-
-static const struct io_fib_way *remember(const struct io_fib *fib, struct io_fib_recent *recent,
-                                         const struct sip_ip *destination)
-{
-    struct io_fib_way *way = &recent->ways[recent_place(destination)];
-
-    if (recent->serial != fib->serial) {
-        memset(recent, 0, sizeof(*recent));
-        recent->serial = fib->serial;
+    assert(n <= IO_FIB_BURST);
+    for (uint32_t i = 0; i < n; i++) {
+        places[i] = find_place(fib, &ways[i]->target.ip);
+        __builtin_prefetch((const void *)&fib->neighbours[places[i].neighbour]);
     }
-    if (!way->there || !sip_ip_equal(&way->destination, destination))
-        *way = make_way(fib, destination);
-    return way;
-}
-
-enum io_fib_result io_fib_reach_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                       const struct io_fib_target *target, struct io_fib_hop *ret)
-{
-    const struct io_fib_way *way;
-    struct io_fib_way made;
-
-    if (recent != NULL) {
-        way = remember(fib, recent, &target->ip);
-    } else {
-        made = make_way(fib, &target->ip);
-        way = &made;
-    }
-    if (way->marked)
-        mark(fib, way->neighbour);
-    if (way->result == IO_FIB_NO_ROUTE || (target->neighbour && !way->hop.itself))
-        return IO_FIB_NO_ROUTE;
-    *ret = way->hop;
-    return (enum io_fib_result)way->result;
+    for (uint32_t i = 0; i < n; i++)
+        finish(fib, &places[i], ways[i]);
 }
 
 void io_fib_used(struct io_fib *fib,
                  void (*visit)(void *context, uint8_t port, const struct sip_ip *ip), void *context)
 {
     for (uint32_t i = 0; i <= fib->neighbour_mask; i++) {
-        if (fib->neighbours[i].port == EMPTY ||
-            atomic_exchange_explicit(&fib->used[i], 0, memory_order_relaxed) == 0)
+        struct neighbour *neighbour = &fib->neighbours[i];
+
+        if (neighbour->told.port == EMPTY ||
+            atomic_exchange_explicit(&neighbour->used, 0, memory_order_relaxed) == 0)
             continue;
-        visit(context, fib->neighbours[i].port, &fib->neighbours[i].ip);
+        visit(context, neighbour->told.port, &neighbour->told.ip);
     }
 }

@@ -60,34 +60,19 @@ struct io_fib_target {
 enum io_fib_result io_fib_reach(const struct io_fib *fib, const struct io_fib_target *target,
                                 struct io_next_hop *ret);
 
-/* What a frame needs of its next hop. */
-struct io_fib_hop {
-    uint8_t mac[6]; /* 0 unless IO_FIB_FOUND */
-    uint8_t port;
-    uint8_t itself; /* bool: it is the destination, and no gateway */
+/* Where one frame of a burst leaves. */
+struct io_fib_way {
+    struct io_fib_target target; /* the caller's */
+    uint8_t result;              /* enum io_fib_result */
+    uint8_t port;                /* unless IO_FIB_NO_ROUTE */
+    uint8_t mac[6];              /* the same; 0 unless IO_FIB_FOUND */
 };
 
-/*
- * What one worker looked up lately: the same is found again without looking for route and
- * neighbour. Begins zeroed; is of one fib at a time, and forgets when another is asked.
- */
-enum { IO_FIB_RECENT = 256 };
-struct io_fib_recent {
-    uint64_t serial; /* of the fib */
-    struct io_fib_way {
-        struct sip_ip destination;
-        struct io_fib_hop hop;
-        uint8_t there;      /* bool: all this is known */
-        uint8_t result;     /* enum io_fib_result */
-        uint8_t marked;     /* bool: a neighbour's use is marked… */
-        uint32_t neighbour; /* …in its slot */
-    } ways[IO_FIB_RECENT];
-};
+enum { IO_FIB_BURST = 32 }; /* the most ways of a burst */
 
-/* io_fib_reach by what was looked up lately (NULL: nothing was). *ret is filled unless
- * IO_FIB_NO_ROUTE. */
-enum io_fib_result io_fib_reach_recent(const struct io_fib *fib, struct io_fib_recent *recent,
-                                       const struct io_fib_target *target, struct io_fib_hop *ret);
+/* io_fib_reach of a burst: the neighbours' memory, which is cold when they are many, is read for all
+ * at once. Fills the ways but for their targets. */
+void io_fib_reach_burst(const struct io_fib *fib, struct io_fib_way *const *ways, uint32_t n);
 
 /* Calls `visit` for each neighbour used since the last call, and forgets the marks. Main only. */
 void io_fib_used(struct io_fib *fib,

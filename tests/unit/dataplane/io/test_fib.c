@@ -121,13 +121,13 @@ static void reaches_neighbours(void **state)
         {"2001:db8::1", IO_FIB_NO_ROUTE, IO_FIB_NO_ROUTE},
     };
     struct io_fib *fib = io_fib_new(routes, 2, neighbours, 2);
-    static struct io_fib_recent recent;
 
     assert_non_null(fib);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct io_fib_target target = {.ip = ip(cases[i].destination), .neighbour = true};
         struct io_next_hop hop = {.port = 99};
-        struct io_fib_hop short_hop;
+        struct io_fib_way near = {.target = target}, any = {.target.ip = target.ip};
+        struct io_fib_way *const ways[] = {&near, &any};
 
         print_message("%s\n", cases[i].destination);
         assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].neighbour);
@@ -135,12 +135,11 @@ static void reaches_neighbours(void **state)
             assert_int_equal(hop.port, 99);
         else
             assert_true(sip_ip_equal(&hop.ip, &target.ip));
-        assert_int_equal(io_fib_reach_recent(fib, &recent, &target, &short_hop),
-                         cases[i].neighbour);
         target.neighbour = false;
         assert_int_equal(io_fib_reach(fib, &target, &hop), cases[i].other);
-        assert_int_equal(io_fib_reach_recent(fib, &recent, &target, &short_hop), cases[i].other);
-        assert_int_equal(io_fib_reach_recent(fib, NULL, &target, &short_hop), cases[i].other);
+        io_fib_reach_burst(fib, ways, 2);
+        assert_int_equal(near.result, cases[i].neighbour);
+        assert_int_equal(any.result, cases[i].other);
     }
     io_fib_free(fib);
 }
@@ -254,12 +253,10 @@ static void agrees_with_a_plain_search(void **state)
 {
     enum { ROUTES = 1000, LOOKUPS = 4000 };
     struct io_fib_route *routes = calloc(ROUTES, sizeof(*routes));
-    struct io_fib_recent *recent = calloc(1, sizeof(*recent));
     struct io_fib *fib;
     uint32_t found = 0;
 
     assert_non_null(routes);
-    assert_non_null(recent);
     for (uint32_t i = 0; i < ROUTES; i++) {
         /* Few values of each byte, so that prefixes nest. */
         uint8_t bytes[4] = {10, (uint8_t)(random_number() % 8),
@@ -278,57 +275,100 @@ static void agrees_with_a_plain_search(void **state)
                             (uint8_t)random_number()};
         struct sip_ip destination = sip_ip_from_v4(bytes);
         const struct io_fib_route *expected = plain_search(routes, ROUTES, &destination);
-        const struct io_fib_target target = {.ip = destination};
         struct io_next_hop hop;
-        struct io_fib_hop again;
         enum io_fib_result result = io_fib_lookup(fib, &destination, &hop);
 
         assert_int_equal(result, expected == NULL ? IO_FIB_NO_ROUTE : IO_FIB_UNRESOLVED);
-        for (int turn = 0; turn < 2; turn++)
-            assert_int_equal(io_fib_reach_recent(fib, recent, &target, &again), result);
         if (expected == NULL)
             continue;
         assert_int_equal(hop.port, expected->port);
-        assert_int_equal(again.port, hop.port);
-        assert_true(again.itself);
         found++;
     }
     assert_in_range(found, LOOKUPS / 10, LOOKUPS - LOOKUPS / 10);
     io_fib_free(fib);
-    free(recent);
     free(routes);
 }
 
-/* What was looked up in one fib is not believed of another, at whatever address that lies; marks
- * are set for what is remembered, too. */
-static void remembers_one_fib(void **state)
+/* Each way of a burst is what it would be alone, among more neighbours than the burst has ways; the
+ * marks are set, too. */
+static void reaches_a_burst(void **state)
+{
+    enum { NEIGHBOURS = 1000, BURSTS = 200 };
+    const struct io_fib_route routes[] = {
+        route("10.0.0.0", 8, 1, NULL, 0), route("10.9.0.0", 16, 2, "10.0.0.7", 0),
+        route("10.8.0.0", 16, 3, NULL, 0), /* of nobody's known */
+        route("2001:db8::", 32, 1, "10.0.3.200", 0), route("172.16.0.0", 12, 4, "172.16.0.1", 0)};
+    struct io_fib_neighbour *neighbours = calloc(NEIGHBOURS, sizeof(*neighbours));
+    struct io_fib *fib;
+
+    assert_non_null(neighbours);
+    for (uint32_t i = 0; i < NEIGHBOURS; i++) {
+        const uint8_t bytes[4] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
+
+        neighbours[i] = (struct io_fib_neighbour){.ip = sip_ip_from_v4(bytes),
+                                                  .port = i == 7 ? 2 : 1,
+                                                  .resolved = i % 3 != 0,
+                                                  .mac = {2, 0, 0, 0, bytes[2], bytes[3]}};
+    }
+    fib = io_fib_new(routes, 5, neighbours, NEIGHBOURS);
+    assert_non_null(fib);
+    for (uint32_t i = 0; i < BURSTS; i++) {
+        struct io_fib_way ways[IO_FIB_BURST], *pointers[IO_FIB_BURST];
+        uint32_t n = i % (IO_FIB_BURST + 1);
+
+        for (uint32_t j = 0; j < n; j++) {
+            const uint8_t bytes[4] = {random_number() % 8 == 0 ? 172 : 10,
+                                      random_number() % 4 == 0 ? 16 - random_number() % 9 : 0,
+                                      (uint8_t)(random_number() % 5), (uint8_t)random_number()};
+
+            memset(&ways[j], 0xaa, sizeof(ways[j]));
+            ways[j].target = (struct io_fib_target){
+                .ip = random_number() % 16 == 0 ? ip("2001:db8::1") : sip_ip_from_v4(bytes),
+                .neighbour = random_number() % 2 == 0};
+            pointers[j] = &ways[j];
+        }
+        io_fib_reach_burst(fib, pointers, n);
+        for (uint32_t j = 0; j < n; j++) {
+            static const uint8_t none[6];
+            struct io_next_hop hop;
+            enum io_fib_result result = io_fib_reach(fib, &ways[j].target, &hop);
+
+            assert_int_equal(ways[j].result, result);
+            if (result == IO_FIB_NO_ROUTE)
+                continue;
+            assert_int_equal(ways[j].port, hop.port);
+            assert_memory_equal(ways[j].mac, result == IO_FIB_FOUND ? hop.mac : none, 6);
+        }
+    }
+    io_fib_free(fib);
+    free(neighbours);
+}
+
+/* What a burst uses is marked: neighbours, gateways, also those that are not resolved. */
+static void a_burst_marks(void **state)
 {
     const struct io_fib_route routes[] = {route("192.0.2.0", 24, 1, NULL, 0),
                                           route("0.0.0.0", 0, 2, "198.51.100.1", 0)};
     const struct io_fib_neighbour neighbours[] = {neighbour("192.0.2.5", 1, 5),
-                                                  neighbour("198.51.100.1", 2, 9)};
-    struct io_fib_recent *recent = calloc(1, sizeof(*recent));
-    const struct io_fib_target near = {.ip = ip("192.0.2.5")};
+                                                  neighbour("198.51.100.1", 2, 9),
+                                                  neighbour("192.0.2.9", 1, 3)};
+    struct io_fib *fib = io_fib_new(routes, 2, neighbours, 3);
 
-    assert_non_null(recent);
-    for (int i = 0; i < 50; i++) { /* freed memory is likely to be had again */
-        bool both = i % 2 == 0;
-        struct io_fib *fib = both ? io_fib_new(routes, 2, neighbours, 2)
-                                  : io_fib_new(routes + 1, 1, neighbours + 1, 1);
+    assert_non_null(fib);
+    for (int turn = 0; turn < 2; turn++) {
+        struct io_fib_way near = {.target.ip = ip("192.0.2.5")}, far = {.target.ip = ip("8.8.8.8")};
+        struct io_fib_way *const ways[] = {&near, &far};
         struct visits visits = {0};
-        struct io_fib_hop hop;
 
-        for (uint32_t turn = 1; turn <= 2; turn++) {
-            assert_int_equal(io_fib_reach_recent(fib, recent, &near, &hop), IO_FIB_FOUND);
-            assert_int_equal(hop.port, both ? 1 : 2);
-            assert_int_equal(hop.itself, both);
-            assert_int_equal(hop.mac[5], both ? 5 : 9);
-            io_fib_used(fib, visit, &visits);
-            assert_int_equal(visits.n, turn);
-        }
-        io_fib_free(fib);
+        io_fib_used(fib, visit, &visits);
+        assert_int_equal(visits.n, 0);
+        io_fib_reach_burst(fib, ways, 2);
+        assert_int_equal(near.mac[5], 5);
+        assert_int_equal(far.mac[5], 9);
+        io_fib_used(fib, visit, &visits);
+        assert_int_equal(visits.n, 2);
     }
-    free(recent);
+    io_fib_free(fib);
 }
 
 int main(void)
@@ -340,7 +380,8 @@ int main(void)
         cmocka_unit_test(ipv6_default_leaves_ipv4_alone),
         cmocka_unit_test(marks_what_was_used_once),
         cmocka_unit_test(agrees_with_a_plain_search),
-        cmocka_unit_test(remembers_one_fib),
+        cmocka_unit_test(reaches_a_burst),
+        cmocka_unit_test(a_burst_marks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
