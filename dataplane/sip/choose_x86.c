@@ -34,9 +34,10 @@ static bool runs_scalar(void)
 }
 
 const struct sip_index_variant sip_index_variants[] = {
-    {"avx512", sip_index_avx512, sip_via_avx512, sip_uri_avx512, sip_nameaddr_avx512, runs_avx512},
-    {"avx2", sip_index_avx2, sip_via_avx2, sip_uri_avx2, sip_nameaddr_avx2, runs_avx2},
-    {"scalar", sip_index_scalar, NULL, NULL, NULL, runs_scalar},
+    {"avx512", sip_index_avx512, sip_via_avx512, sip_uri_avx512, sip_nameaddr_avx512,
+     sip_edit_avx512, runs_avx512},
+    {"avx2", sip_index_avx2, sip_via_avx2, sip_uri_avx2, sip_nameaddr_avx2, NULL, runs_avx2},
+    {"scalar", sip_index_scalar, NULL, NULL, NULL, sip_edit_scalar, runs_scalar},
 };
 const uint32_t sip_index_variant_count = 3;
 
@@ -71,4 +72,11 @@ int sip_nameaddr_parse(struct sip_slice value, struct sip_nameaddr *ret)
                      : has_avx2() && sip_nameaddr_avx2(value, ret))
         return 0;
     return sip_nameaddr_scalar(value, ret);
+}
+
+int32_t sip_edit_in_place(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
+                          size_t tailroom, int32_t *ret_start)
+{
+    return has_avx512() ? sip_edit_avx512(edit, buf, length, headroom, tailroom, ret_start)
+                        : sip_edit_scalar(edit, buf, length, headroom, tailroom, ret_start);
 }

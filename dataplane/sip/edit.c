@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Splices: collected in order, applied at once. Knows nothing of SIP: bytes, offsets, lengths.
- *
- * Both ways of applying see the message as kept segments with texts between them: segment i is
- * what lies between the removed bytes of splices i-1 and i. A splice at the same offset as one
- * before it that removes bytes has an empty segment before it.
- */
+/* Splices: collected in order, applied at once. Knows nothing of SIP: bytes, offsets, lengths. */
 #include "dataplane/sip/edit.h"
 
 #include <assert.h>
-#include <errno.h>
 
-/* Where a kept segment lies before and after the edit. */
-struct segment {
-    int64_t from;
-    int64_t to;
-    int64_t length;
-};
+#include "dataplane/sip/index.h"
+
+static inline void edit_text(char *to, const char *from, size_t n)
+{
+    memcpy(to, from, n);
+}
+
+static inline void edit_ahead(char *to, const char *from, size_t n)
+{
+    memmove(to, from, n);
+}
+
+static inline void edit_back(char *to, const char *from, size_t n)
+{
+    memmove(to, from, n);
+}
+
+#include "dataplane/sip/edit_apply.h"
 
 void sip_edit_init(struct sip_edit *edit)
 {
@@ -112,50 +117,14 @@ int32_t sip_edit_growth(const struct sip_edit *edit)
     return (int32_t)growth;
 }
 
-/*
- * Lays the n + 1 segments out from `start` on. Returns 0, or -EOVERFLOW when the edit overflowed,
- * a splice lies outside, or the lengths leave int32_t.
- */
-static int lay_out(const struct sip_edit *edit, size_t length, int64_t start,
-                   struct segment ret[SIP_EDIT_SPLICES + 1])
-{
-    int64_t from = 0, to = start;
-
-    if (edit->overflow || length > INT32_MAX - SIP_EDIT_TEXT)
-        return -EOVERFLOW;
-    for (uint32_t i = 0; i < edit->n; i++) {
-        const struct sip_splice *splice = &edit->splices[i];
-        int64_t end = (int64_t)splice_end(splice);
-
-        if (end > (int64_t)length)
-            return -EOVERFLOW;
-        ret[i] = (struct segment){from, to, splice->at > from ? splice->at - from : 0};
-        to += ret[i].length + splice->length;
-        from = end > from ? end : from;
-    }
-    ret[edit->n] = (struct segment){from, to, (int64_t)length - from};
-    return 0;
-}
-
-static void put_texts(const struct sip_edit *edit, const struct segment *segments, char *buf)
-{
-    for (uint32_t i = 0; i < edit->n; i++) {
-        const struct sip_splice *splice = &edit->splices[i];
-
-        memcpy(buf + segments[i].to + segments[i].length, edit->text + splice->text,
-               splice->length);
-    }
-}
-
 int32_t sip_edit_copy(const struct sip_edit *edit, const char *in, size_t length, char *out,
                       size_t out_size)
 {
     struct segment segments[SIP_EDIT_SPLICES + 1];
-    int64_t edited;
+    int32_t edited = lay_out(edit, length, segments);
 
-    if (lay_out(edit, length, 0, segments) != 0)
+    if (edited < 0)
         return -EOVERFLOW;
-    edited = segments[edit->n].to + segments[edit->n].length;
     if (edited > (int64_t)out_size)
         return -ENOSPC;
     for (uint32_t i = 0; i <= edit->n; i++) {
@@ -163,44 +132,11 @@ int32_t sip_edit_copy(const struct sip_edit *edit, const char *in, size_t length
             memcpy(out + segments[i].to, in + segments[i].from, (size_t)segments[i].length);
     }
     put_texts(edit, segments, out);
-    return (int32_t)edited;
+    return edited;
 }
 
-static void move_segment(const struct segment *segment, char *buf)
+int32_t sip_edit_scalar(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
+                        size_t tailroom, int32_t *ret_start)
 {
-    if (segment->length > 0)
-        memmove(buf + segment->to, buf + segment->from, (size_t)segment->length);
-}
-
-/*
- * Segments keep their order, so one that moves ahead never lands on one that moves back or stays:
- * those ahead go first to last, those back last to first, and none is overwritten before it moved.
- */
-static void move_segments(const struct segment *segments, uint32_t n, char *buf)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (segments[i].to < segments[i].from)
-            move_segment(&segments[i], buf);
-    }
-    for (uint32_t i = n; i-- > 0;) {
-        if (segments[i].to > segments[i].from)
-            move_segment(&segments[i], buf);
-    }
-}
-
-int32_t sip_edit_in_place(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
-                          size_t tailroom, int32_t *ret_start)
-{
-    struct segment segments[SIP_EDIT_SPLICES + 1];
-    int64_t growth = sip_edit_growth(edit);
-    int64_t start = growth <= (int64_t)headroom ? -growth : 0;
-
-    if (lay_out(edit, length, start, segments) != 0)
-        return -EOVERFLOW;
-    if (start == 0 && growth > 0 && growth > (int64_t)tailroom)
-        return -ENOSPC;
-    move_segments(segments, edit->n + 1, buf);
-    put_texts(edit, segments, buf);
-    *ret_start = (int32_t)start;
-    return (int32_t)((int64_t)length + growth);
+    return edit_in_place(edit, buf, length, headroom, tailroom, ret_start);
 }

@@ -8,6 +8,7 @@
 #ifndef TANDEM_SIP_INDEX_H
 #define TANDEM_SIP_INDEX_H
 
+#include "dataplane/sip/edit.h"
 #include "dataplane/sip/msg.h"
 #include "dataplane/sip/uri.h"
 
@@ -18,6 +19,9 @@ struct sip_index_variant {
     bool (*via)(struct sip_slice value, struct sip_via *ret);
     bool (*uri)(struct sip_slice text, struct sip_uri *ret);
     bool (*nameaddr)(struct sip_slice text, struct sip_nameaddr *ret);
+    /* sip_edit_in_place; NULL: as the scalar one. */
+    int32_t (*edit)(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
+                    size_t tailroom, int32_t *ret_start);
     bool (*runs_here)(void); /* this processor, and the kernel, can do it */
 };
 
@@ -39,6 +43,11 @@ bool sip_nameaddr_avx2(struct sip_slice text, struct sip_nameaddr *ret);
 bool sip_via_avx512(struct sip_slice value, struct sip_via *ret);
 bool sip_uri_avx512(struct sip_slice text, struct sip_uri *ret);
 bool sip_nameaddr_avx512(struct sip_slice text, struct sip_nameaddr *ret);
+
+int32_t sip_edit_scalar(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
+                        size_t tailroom, int32_t *ret_start);
+int32_t sip_edit_avx512(const struct sip_edit *edit, char *buf, size_t length, size_t headroom,
+                        size_t tailroom, int32_t *ret_start);
 
 /* A message whose header section is being read. */
 struct sip_scan {
