@@ -63,13 +63,13 @@ static int32_t token_backend(const struct proxy_work *w)
  */
 static int32_t rule_2_address(const struct proxy_work *w, int32_t named, uint16_t *ret_port)
 {
-    int32_t backend;
+    const struct sip_uri *uri = proxy_next_uri(w);
     struct sip_addr addr;
-    struct sip_uri uri;
+    int32_t backend;
 
     if (proxy_next_route(w) == NULL && !in_dialog(w))
         return LB_NO_BACKEND;
-    if (!proxy_next_uri(w, &uri) || !proxy_uri_addr(&uri, &addr))
+    if (uri == NULL || !proxy_uri_addr(uri, &addr))
         return LB_NO_BACKEND;
     backend = snapshot_find_service_backend(w->s, w->service, &addr, false);
     if (backend < 0 && named >= 0 && addr.port == w->token.backend_port &&

@@ -155,18 +155,18 @@ static bool by_name(struct proxy_work *w, const struct sip_uri *next)
 
 static bool to_next_hop(struct proxy_work *w)
 {
+    const struct sip_uri *next = proxy_next_uri(w);
     struct proxy_flow *to = &w->out->to;
-    struct sip_uri next;
 
-    if (!proxy_next_uri(w, &next) || next.host.length == 0)
+    if (next == NULL || next->host.length == 0)
         return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
-    if (is_spiral(w, &next))
+    if (is_spiral(w, next))
         return proxy_choose_by_match(w);
-    if (proxy_uri_addr(&next, &to->peer)) {
-        to->transport = hop_transport(&next);
+    if (proxy_uri_addr(next, &to->peer)) {
+        to->transport = hop_transport(next);
         if (!proxy_egress(w, to->transport, &to->peer.ip, &to->local))
             return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
-    } else if (!by_name(w, &next)) {
+    } else if (!by_name(w, next)) {
         return false;
     } else if (proxy_addr_is_listener(w, &to->peer)) {
         return proxy_choose_by_match(w);

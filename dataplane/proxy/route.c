@@ -25,6 +25,7 @@ bool proxy_routes_read(struct proxy_work *w)
             if (w->n_routes == PROXY_ROUTES_MAX || sip_nameaddr_parse(rest, &route->addr) != 0)
                 return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
             route->field = field;
+            route->is_uri = sip_uri_parse(route->addr.uri, &route->uri) == 0;
             rest = route->addr.rest;
             w->n_routes++;
         }
@@ -38,14 +39,13 @@ const struct proxy_route *proxy_next_route(const struct proxy_work *w)
     return w->first_route < w->end_route ? &w->routes[w->first_route] : NULL;
 }
 
-bool proxy_next_uri(const struct proxy_work *w, struct sip_uri *ret)
+const struct sip_uri *proxy_next_uri(const struct proxy_work *w)
 {
     const struct proxy_route *route = proxy_next_route(w);
 
-    if (route != NULL)
-        return sip_uri_parse(route->addr.uri, ret) == 0;
-    *ret = w->ruri;
-    return true;
+    if (route == NULL)
+        return &w->ruri;
+    return route->is_uri ? &route->uri : NULL;
 }
 
 /* What a URI is to rule 1. */
@@ -69,11 +69,17 @@ static enum bearer bearer_of(const struct proxy_work *w, const struct sip_uri *u
 static enum bearer next_bearer(const struct proxy_work *w, struct proxy_token *ret_token)
 {
     const struct proxy_route *route = proxy_next_route(w);
-    struct sip_uri uri;
 
-    if (route == NULL || sip_uri_parse(route->addr.uri, &uri) != 0)
-        return BEARER_NONE;
-    return bearer_of(w, &uri, ret_token);
+    return route != NULL && route->is_uri ? bearer_of(w, &route->uri, ret_token) : BEARER_NONE;
+}
+
+/* Whether a URI is a loose router's; nearly all that are have lr as their first parameter. */
+static bool has_lr(const struct sip_uri *uri)
+{
+    struct sip_slice value;
+
+    return (uri->params.length == 3 && memcmp(uri->params.at, ";lr", 3) == 0) ||
+           sip_param_find(uri->params, sip_slice_of("lr"), &value, NULL);
 }
 
 /*
@@ -82,14 +88,14 @@ static enum bearer next_bearer(const struct proxy_work *w, struct proxy_token *r
  */
 bool proxy_repair_strict(struct proxy_work *w)
 {
+    const struct proxy_route *last;
     enum bearer bearer;
-    struct sip_slice value;
 
     if (!proxy_token_may_be(w->ruri.user))
         return true;
     bearer = bearer_of(w, &w->ruri, &w->token);
     /* Ours have lr, which tells them from a user whose name begins as tokens do. */
-    if (bearer == BEARER_FORGED && sip_param_find(w->ruri.params, sip_slice_of("lr"), &value, NULL))
+    if (bearer == BEARER_FORGED && has_lr(&w->ruri))
         return proxy_refuse(w, PROXY_REPLY_403_TOKEN);
     if (bearer != BEARER_TOKEN)
         return true;
@@ -97,8 +103,10 @@ bool proxy_repair_strict(struct proxy_work *w)
     if (proxy_next_route(w) == NULL)
         return true;
     w->end_route--;
-    if (sip_uri_parse(w->routes[w->end_route].addr.uri, &w->ruri) != 0)
+    last = &w->routes[w->end_route];
+    if (!last->is_uri)
         return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
+    w->ruri = last->uri;
     w->ruri_replaced = true;
     return true;
 }
@@ -145,14 +153,11 @@ bool proxy_rule_1_pop(struct proxy_work *w)
 void proxy_strict_next_hop(struct proxy_work *w)
 {
     const struct proxy_route *route = proxy_next_route(w);
-    struct sip_slice value;
-    struct sip_uri uri;
 
-    if (route == NULL || !w->next_is_route || sip_uri_parse(route->addr.uri, &uri) != 0 ||
-        sip_param_find(uri.params, sip_slice_of("lr"), &value, NULL))
+    if (route == NULL || !w->next_is_route || !route->is_uri || has_lr(&route->uri))
         return;
     w->moved_ruri = w->ruri.whole;
-    w->ruri = uri;
+    w->ruri = route->uri;
     w->ruri_replaced = true;
     w->first_route++;
 }
@@ -171,9 +176,10 @@ static void put_route_line(struct proxy_work *w, uint32_t begin, uint32_t end)
 {
     uint32_t first = begin > w->first_route ? begin : w->first_route;
     uint32_t last = end < w->end_route ? end : w->end_route;
-    struct sip_slice line = sip_msg_line(w->msg, w->routes[begin].field);
 
     if (first >= last) {
+        struct sip_slice line = sip_msg_line(w->msg, w->routes[begin].field);
+
         sip_edit_splice(&w->out->edit, proxy_offset(w, line.at), line.length);
         return;
     }
@@ -194,18 +200,17 @@ static void put_route_line(struct proxy_work *w, uint32_t begin, uint32_t end)
 static bool put_substitute(struct proxy_work *w, const struct proxy_route *route)
 {
     const struct lb_backend *chosen = &w->backends[w->out->backend];
+    const struct sip_uri *uri = &route->uri;
     char text[SIP_ADDR_TEXT_MAX];
     struct sip_addr addr;
-    struct sip_uri uri;
     uint32_t from, end;
 
-    if (sip_uri_parse(route->addr.uri, &uri) != 0 || !proxy_uri_addr(&uri, &addr) ||
-        proxy_backend_at(w, &addr) != w->replaced)
+    if (!route->is_uri || !proxy_uri_addr(uri, &addr) || proxy_backend_at(w, &addr) != w->replaced)
         return false;
-    from = proxy_offset(w, uri.host.at);
-    end = end_offset(w, uri.host);
-    if (uri.port != 0) {
-        while (end < end_offset(w, uri.whole) &&
+    from = proxy_offset(w, uri->host.at);
+    end = end_offset(w, uri->host);
+    if (uri->port != 0) {
+        while (end < end_offset(w, uri->whole) &&
                (w->msg->buf[end] == ':' || sip_char_is(w->msg->buf[end], SIP_CHAR_DIGIT)))
             end++;
     }

@@ -22,6 +22,8 @@ enum {
 struct proxy_route {
     const struct sip_field *field;
     struct sip_nameaddr addr;
+    bool is_uri;        /* what is in it parses */
+    struct sip_uri uri; /* when it does */
 };
 
 /* A member that a comment gives a condition means nothing until that holds (request.c's init). */
@@ -95,8 +97,8 @@ bool proxy_repair_strict(struct proxy_work *w); /* §16.4 */
 bool proxy_rule_1_pop(struct proxy_work *w);
 /* The topmost Route that stays; NULL: none. */
 const struct proxy_route *proxy_next_route(const struct proxy_work *w);
-/* The URI of the next hop: of the next Route, else the Request-URI. False: it does not parse. */
-bool proxy_next_uri(const struct proxy_work *w, struct sip_uri *ret);
+/* The URI of the next hop: of the next Route, else the Request-URI. NULL: it does not parse. */
+const struct sip_uri *proxy_next_uri(const struct proxy_work *w);
 /* §16.6 step 6: a next Route without lr is a strict router's. */
 void proxy_strict_next_hop(struct proxy_work *w);
 void proxy_put_request_uri(struct proxy_work *w);

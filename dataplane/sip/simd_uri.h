@@ -30,7 +30,9 @@ static inline uint32_t read_scheme(const char *at, uint32_t length, uint8_t *ret
 static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret)
 {
     const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
-    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots)), bytes;
+    const __m128i last = _mm_setr_epi32(-1, -1, -1, 0 | 4 << 8 | 8 << 16 | 12 << 24);
+    const __m128i mapped = _mm_setr_epi32(0, 0, (int)0xffff0000, 0);
+    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots));
     uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
     __m128i digits, words, numbers, bad;
 
@@ -50,9 +52,8 @@ static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, s
                                     _mm_cmpeq_epi32(digits, _mm_setzero_si128())));
     if (_mm_movemask_epi8(bad) != 0)
         return false;
-    bytes = (uint32_t)_mm_cvtsi128_si32(
-        _mm_shuffle_epi8(numbers, _mm_set1_epi32(0 | 4 << 8 | 8 << 16 | 12 << 24)));
-    *ret = sip_ip_from_v4((const uint8_t *)&bytes);
+    /* At once: what is written in parts is slow to be read as a whole. */
+    _mm_storeu_si128((__m128i *)ret->bytes, _mm_or_si128(_mm_shuffle_epi8(numbers, last), mapped));
     return true;
 }
 
@@ -107,7 +108,7 @@ static inline bool parse_uri(struct sip_slice text, struct sip_uri *ret)
 {
     const char *end = text.at + text.length, *host;
     struct sip_slice user = {0};
-    struct uri_host h;
+    struct uri_host h = {0};
     struct block block;
     uint8_t scheme;
     uint32_t from;
