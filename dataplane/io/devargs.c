@@ -2,7 +2,7 @@
 /*
  * See devargs.h. The rules behind the numbers are the drivers' (DPDK 22.11): AF_PACKET cuts a frame
  * at framesz without an error and refuses mbufs smaller than it; AF_XDP makes its memory of the
- * mbuf pool, whose elements must fit a page, and binds one queue a socket.
+ * mbuf pool, whose elements must be a page each, and binds one queue a socket.
  */
 #include "dataplane/io/devargs.h"
 
@@ -22,6 +22,7 @@ enum {
     FRAME_OVERHEAD = 14 + 4,  /* Ethernet, one VLAN tag */
     /* With MBUF_OVERHEAD an odd number of cache lines, which mempool need not pad, below a page. */
     DATA_ROOM_PAGE = 3840,
+    DATA_ROOM_XDP = PAGE_BYTES - MBUF_OVERHEAD, /* an mbuf is a page: see pool.h */
     DATA_ROOM_SLACK = 640, /* headroom and what a message may grow by, beyond the frame */
     DATA_ROOM_MAX = 65535, /* uint16_t in struct rte_mbuf */
     FRAME_BYTES_DEFAULT = 32768,
@@ -103,7 +104,7 @@ static uint32_t data_room(const struct cfg_port *port, uint32_t mtu)
         return room <= DATA_ROOM_MAX ? (uint32_t)room : 0;
     case CFG_AF_XDP:
         room = (uint64_t)mtu + FRAME_OVERHEAD + XDP_HEADROOM + MBUF_HEADROOM;
-        return room <= DATA_ROOM_PAGE ? DATA_ROOM_PAGE : 0;
+        return room <= DATA_ROOM_XDP ? DATA_ROOM_XDP : 0;
     default:
         room = (uint64_t)mtu + FRAME_OVERHEAD + DATA_ROOM_SLACK;
         if (room <= DATA_ROOM_PAGE)

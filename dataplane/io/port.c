@@ -17,9 +17,10 @@
 #include "dataplane/io/devargs.h"
 #include "dataplane/io/device.h"
 #include "dataplane/io/netlink.h"
+#include "dataplane/io/pool.h"
 #include "dataplane/io/reason.h"
 
-enum { DESCRIPTORS = 1024, TAP_DESCRIPTORS = 16, POOL_CACHE = 64 };
+enum { DESCRIPTORS = 1024, TAP_DESCRIPTORS = 16 };
 
 /* What the steps of opening share. */
 struct opening {
@@ -77,8 +78,8 @@ static int make_pool(struct opening *opening)
     if (error != 0)
         return error;
     snprintf(name, sizeof(name), "port%u", opening->index);
-    port->pool = rte_pktmbuf_pool_create(name, opening->sizes.mbufs, POOL_CACHE, 0,
-                                         (uint16_t)opening->sizes.data_room, SOCKET_ID_ANY);
+    port->pool = io_pool_new(name, opening->sizes.mbufs, opening->sizes.data_room,
+                             port->cfg->driver == CFG_AF_XDP);
     return port->pool != NULL ? 0 : refuse(opening, -rte_errno, "pool of buffers");
 }
 
