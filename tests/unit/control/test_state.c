@@ -114,25 +114,43 @@ static void backends_come_leave_linger_and_return(void **context)
     state_free(state);
 }
 
-static void pool_that_left_lingers_in_the_state_but_in_no_snapshot(void **context)
-{
-    struct state *state = state_new();
-    struct few f;
+/* What of a state goes into a snapshot. */
+struct compiled {
     struct compile_state *states;
     struct compile_lingering *lingering;
     uint32_t n_states, n_lingering;
+};
+
+static struct compiled compile(const struct state *state, const struct cfg *cfg)
+{
+    struct compiled c;
+
+    assert_int_equal(
+        state_compile(state, cfg, &c.states, &c.n_states, &c.lingering, &c.n_lingering), 0);
+    return c;
+}
+
+static void compiled_free(struct compiled *c)
+{
+    free(c->states);
+    free(c->lingering);
+}
+
+static void pool_that_left_lingers_in_the_state_but_in_no_snapshot(void **context)
+{
+    struct state *state = state_new();
+    struct compiled c;
+    struct few f;
 
     (void)context;
     state = adopt(state, few(&f, "ab", "c"), 1);
     state = adopt(state, few(&f, "a", NULL), 2);
-    assert_int_equal(
-        state_compile(state, few(&f, "a", NULL), &states, &n_states, &lingering, &n_lingering), 0);
-    assert_int_equal(n_states, 1);
-    assert_int_equal(n_lingering, 1);
-    assert_string_equal(lingering[0].pool, "p");
-    assert_string_equal(lingering[0].backend.name, "b");
-    free(states);
-    free(lingering);
+    c = compile(state, few(&f, "a", NULL));
+    assert_int_equal(c.n_states, 1);
+    assert_int_equal(c.n_lingering, 1);
+    assert_string_equal(c.lingering[0].pool, "p");
+    assert_string_equal(c.lingering[0].backend.name, "b");
+    compiled_free(&c);
     state_free(state);
 }
 
@@ -140,21 +158,16 @@ static void pool_that_left_lingers_in_the_state_but_in_no_snapshot(void **contex
 static void states_are_in_the_order_of_ids(void **context)
 {
     struct state *state = state_new();
+    struct compiled c;
     struct few f;
-    struct compile_state *states;
-    struct compile_lingering *lingering;
-    uint32_t n_states, n_lingering;
 
     (void)context;
     state = adopt(state, few(&f, "abcdefgh", NULL), 1);
-    assert_int_equal(state_compile(state, few(&f, "abcdefgh", NULL), &states, &n_states, &lingering,
-                                   &n_lingering),
-                     0);
-    assert_int_equal(n_states, 8);
-    for (uint32_t i = 1; i < n_states; i++)
-        assert_true(states[i - 1].id < states[i].id);
-    free(states);
-    free(lingering);
+    c = compile(state, few(&f, "abcdefgh", NULL));
+    assert_int_equal(c.n_states, 8);
+    for (uint32_t i = 1; i < c.n_states; i++)
+        assert_true(c.states[i - 1].id < c.states[i].id);
+    compiled_free(&c);
     state_free(state);
 }
 
