@@ -19,6 +19,10 @@ struct loop *loop_new(void);
 /* After all its events were freed. */
 void loop_free(struct loop *loop);
 
+/* CLOCK_MONOTONIC: the clock of all that happens in the loop. */
+uint64_t loop_now_us(void);
+uint64_t loop_now_ms(void);
+
 /* libevent's own, the loop's as long as it lives: for what of libevent runs in the same loop. */
 struct event_base *loop_base(struct loop *loop);
 

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/log.h"
+#include "control/loop.h"
 
 struct question {
     struct question *next;
@@ -35,14 +35,6 @@ struct members {
     bool dirty;          /* an answer is in no plan that was asked for */
     bool pausing, in_flight;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- Plans ---- */
 
@@ -161,7 +153,7 @@ static void on_answer(void *arg, const struct dns_result *result)
 {
     struct question *q = arg;
     struct members *m = q->members;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
     uint32_t ttl_s = result->ttl_s;
 
     m->n_asked--;
@@ -218,8 +210,15 @@ static struct question *add(struct members *m, const struct cfg_backend *name)
     return q;
 }
 
-/* Calls fn for the question of each name of a configuration. */
-static void each_name(struct members *m, const struct cfg *cfg, void (*fn)(struct question *q))
+/* What runs has it from now on; its answer may have come too late for that. */
+static void use(struct question *q)
+{
+    q->members->dirty |= !q->used && q->view.known && !q->planned;
+    q->used = q->planned = true;
+}
+
+/* A question for each name of a configuration, which runs or may soon. */
+static void add_all(struct members *m, const struct cfg *cfg, bool runs)
 {
     for (uint32_t p = 0; p < cfg->n_pools; p++) {
         for (uint32_t i = 0; i < cfg->pools[p].n_backends; i++) {
@@ -228,17 +227,10 @@ static void each_name(struct members *m, const struct cfg *cfg, void (*fn)(struc
 
             if (q == NULL && name->lookup != NULL)
                 q = add(m, name);
-            if (q != NULL)
-                fn(q);
+            if (q != NULL && runs)
+                use(q);
         }
     }
-}
-
-/* What runs has it from now on; its answer may have come too late for that. */
-static void use(struct question *q)
-{
-    q->members->dirty |= !q->used && q->view.known && !q->planned;
-    q->used = q->planned = true;
 }
 
 /* The questions of what runs: new ones come, those that nobody asks any more go, once they are
@@ -249,7 +241,7 @@ static void look(struct members *m, const struct cfg *cfg)
         q->planned |= q->used;
         q->used = false;
     }
-    each_name(m, cfg, use);
+    add_all(m, cfg, true);
     for (struct question **at = &m->questions; *at != NULL;) {
         struct question *q = *at;
 
@@ -267,7 +259,7 @@ static void look(struct members *m, const struct cfg *cfg)
 /* Asks what is due. Without a port NAPTR, then SRV, or SRV alone: dns.h. */
 static void ask_due(struct members *m, const struct cfg *cfg)
 {
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     for (struct question *q = m->questions; q != NULL; q = q->next) {
         if (q->asking || q->due_ms > now || m->n_asked >= MEMBERS_ASKED_MAX)
@@ -329,15 +321,10 @@ void members_free(struct members *m)
     free(m);
 }
 
-static void nothing(struct question *q)
-{
-    (void)q;
-}
-
 /* The servers are those of what runs, if something does: they change with it. */
 bool members_prepare(struct members *m, const struct cfg *cfg, void (*done)(void *arg), void *arg)
 {
-    each_name(m, cfg, nothing);
+    add_all(m, cfg, false);
     ask_due(m, m->reload == NULL ? cfg : reload_cfg(m->reload));
     if (!is_learning(m))
         return false;
@@ -369,7 +356,7 @@ void members_follow(struct members *m, struct reload *reload)
 void members_of(const struct members *m, const struct cfg_backend *name, struct members_view *ret)
 {
     const struct question *q = m == NULL ? NULL : find(m, name);
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     memset(ret, 0, sizeof(*ret));
     if (q == NULL)

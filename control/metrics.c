@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "control/loop.h"
 #include "control/metrics_counters.h"
 #include "control/metrics_text.h"
 #include "control/service_counts.h"
@@ -76,14 +76,6 @@ static void write_dataplane(struct metrics_text *text, const struct source *sour
     metrics_counters_write(text, source->counters);
 }
 
-static uint64_t mono_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec;
-}
-
 static void write_snapshot(struct metrics_text *text, const struct source *source)
 {
     gauge(text, "tandem_snapshot_generation", "Generation of the snapshot that runs in control.",
@@ -95,7 +87,7 @@ static void write_snapshot(struct metrics_text *text, const struct source *sourc
         gauge(text, "tandem_snapshot_workers_generation", "Generation that all workers use.",
               source->counters->generation);
     gauge(text, "tandem_snapshot_age_seconds", "Since when what runs has been running.",
-          mono_s() - reload_history(source->reload)->adopted_s);
+          loop_now_ms() / 1000 - reload_history(source->reload)->adopted_s);
     gauge(text, "tandem_snapshot_refused",
           "Whether the data plane refused the last snapshot that it was offered.",
           reload_refusal(source->reload)[0] != '\0');

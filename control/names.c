@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/log.h"
+#include "control/loop.h"
 #include "control/names_table.h"
 
 struct message {
@@ -37,14 +37,6 @@ struct names {
 };
 
 static void publish(struct names *n);
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- Messages ---- */
 
@@ -78,7 +70,7 @@ static enum egress_result decide(struct names *n, const struct msg_punt *punt, c
                                  struct proxy_name *ret_name)
 {
     return egress_decide(n->egress, reload_snapshot(n->reload), punt, text,
-                         (uint32_t)(now_ms() / 1000), ret_name);
+                         (uint32_t)(loop_now_ms() / 1000), ret_name);
 }
 
 /* What waited for a snapshot that is in effect now goes. Whose name is not in it is lost: it has
@@ -157,7 +149,7 @@ static void publish(struct names *n)
 {
     const struct plan_change change = {.kind = PLAN_LIVE};
     struct compile_live *live = reload_live(n->reload);
-    uint64_t now = now_ms(), took;
+    uint64_t now = loop_now_ms(), took;
     struct names_block *block;
 
     if (!n->dirty || n->in_flight || n->pausing)
@@ -175,7 +167,7 @@ static void publish(struct names *n)
     n->pausing = true;
     reload_ask(n->reload, &change, on_outcome, n);
     /* With thousands of backends a snapshot takes its time: most of it is left to others. */
-    took = now_ms() - now;
+    took = loop_now_ms() - now;
     start_pause(n,
                 took * NAMES_REST > NAMES_PAUSE_MS ? (uint32_t)took * NAMES_REST : NAMES_PAUSE_MS);
 }
@@ -193,7 +185,7 @@ static void on_sweep(void *arg)
     struct names *n = arg;
 
     loop_timer_start(n->sweep, NAMES_SWEEP_MS);
-    n->dirty |= names_table_sweep(&n->table, now_ms());
+    n->dirty |= names_table_sweep(&n->table, loop_now_ms());
     sockets_keep(n->sockets, reload_snapshot(n->reload));
     publish(n);
 }
@@ -215,7 +207,7 @@ static void use_stale(struct names *n, struct name *name, uint64_t now)
 static void on_patience(void *arg)
 {
     struct names *n = arg;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
     bool more = false;
 
     for (uint32_t b = 0; b < NAMES_BUCKETS; b++) {
@@ -247,7 +239,7 @@ static void on_answer(void *arg, const struct dns_result *result)
 {
     struct name *name = arg; /* the table keeps those that are asked for */
     struct names *n = name->names;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     count_answer(n, result->outcome);
     name->asking = false;
@@ -274,7 +266,7 @@ static void ask(struct names *n, struct name *name)
     }
     n->counts.questions++;
     name->asking = true;
-    name->asked_ms = now_ms();
+    name->asked_ms = loop_now_ms();
     if (name->good_until_ms > name->asked_ms)
         loop_timer_start(n->patience, NAMES_PATIENCE_MS);
 }
@@ -332,7 +324,7 @@ static void hold(struct names *n, const struct msg_punt *punt, const char *text,
     }
     *name->waiting_end = message;
     name->waiting_end = &message->next;
-    if (names_holds(name, now_ms())) { /* known, and not in effect */
+    if (names_holds(name, loop_now_ms())) { /* known, and not in effect */
         n->dirty = true;
         publish(n);
     } else if (!name->asking) {
@@ -419,7 +411,7 @@ uint32_t names_waiting(const struct names *n)
 void names_each(const struct names *n, void (*fn)(void *arg, const struct names_entry *entry),
                 void *arg)
 {
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     for (uint32_t b = 0; b < NAMES_BUCKETS; b++) {
         for (const struct name *name = n->table.buckets[b]; name != NULL; name = name->next) {

@@ -17,18 +17,16 @@
 #include "control/expand.h"
 #include "control/generation.h"
 #include "control/log.h"
+#include "control/loop.h"
 #include "control/members.h"
 #include "control/reload_desk.h"
 #include "control/totals.h"
 
 static void proceed(struct reload *r);
 
-static uint64_t clock_s(clockid_t clock)
+static uint64_t now_s(void)
 {
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec;
+    return loop_now_ms() / 1000;
 }
 
 static struct plan_base base_of(const struct reload *r)
@@ -87,7 +85,7 @@ static void adopt(struct reload *r, struct plan *plan)
     r->state = plan->state;
     free(r->snapshot);
     r->snapshot = plan->snapshot;
-    r->history.adopted_s = clock_s(CLOCK_MONOTONIC);
+    r->history.adopted_s = now_s();
     memset(plan, 0, sizeof(*plan));
 }
 
@@ -244,7 +242,7 @@ static void offer_running(struct reload *r)
     if (status != 0) {
         log_error("the snapshot cannot be offered: %s", strerror(-status));
         plan_done(&plan);
-        r->again_s = clock_s(CLOCK_MONOTONIC) + RELOAD_AGAIN_S;
+        r->again_s = now_s() + RELOAD_AGAIN_S;
     }
 }
 
@@ -364,7 +362,7 @@ static void on_refused(struct reload *r, const struct msg_answer *answer)
         plan_done(&r->offered);
         if (strcmp(r->refusal, text) != 0) /* once, not with every try */
             log_error("offer to the data plane: %s", text);
-        r->again_s = clock_s(CLOCK_MONOTONIC) + RELOAD_AGAIN_S;
+        r->again_s = now_s() + RELOAD_AGAIN_S;
     }
     strcpy(r->refusal, text);
 }
@@ -415,7 +413,7 @@ static void on_forgotten(void *arg, const struct reload_outcome *outcome)
     struct reload *r = arg;
 
     if (outcome->status == RELOAD_REFUSED)
-        r->forget_s = clock_s(CLOCK_MONOTONIC) + RELOAD_FORGET_S;
+        r->forget_s = now_s() + RELOAD_FORGET_S;
 }
 
 /* Whether a lingering backend may be forgotten. One at a time is enough. */
@@ -424,13 +422,13 @@ static void forget_one(struct reload *r)
     struct plan_change change = {.kind = PLAN_FORGET};
     struct counters_header *counters;
     const struct state_backend *b;
-    uint64_t mono_s = clock_s(CLOCK_MONOTONIC);
+    uint64_t mono_s = now_s();
 
     if (!state_lingers(r->state) || mono_s < r->forget_s)
         return;
     counters = link_counters(r->link);
     change.id = linger_pick(&r->linger, r->state, r->cfg->linger_ms, counters,
-                            clock_s(CLOCK_REALTIME), mono_s);
+                            (uint64_t)time(NULL), mono_s);
     free(counters);
     b = change.id == 0 ? NULL : state_by_id(r->state, change.id);
     if (b == NULL)
@@ -447,7 +445,7 @@ static void on_tick(void *arg)
     loop_timer_start(r->tick, RELOAD_TICK_MS);
     if (r->in_flight || queue_first(&r->queue) != NULL)
         return;
-    if (r->again_s != 0 && clock_s(CLOCK_MONOTONIC) >= r->again_s)
+    if (r->again_s != 0 && now_s() >= r->again_s)
         offer_running(r);
     else
         forget_one(r);

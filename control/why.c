@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "control/loop.h"
 #include "control/show.h"
 #include "control/show_config.h"
 #include "dataplane/proxy/proxy.h"
@@ -54,12 +54,11 @@ static bool view_make(struct question *q, const struct counters_header *counters
 /* The call table's second: since the data plane's start. */
 static uint32_t table_now_s(const struct counters_header *counters)
 {
-    struct timespec now;
+    uint64_t now_s = loop_now_ms() / 1000;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (counters == NULL || (uint64_t)now.tv_sec < counters->start_mono_s)
+    if (counters == NULL || now_s < counters->start_mono_s)
         return 0;
-    return (uint32_t)((uint64_t)now.tv_sec - counters->start_mono_s);
+    return (uint32_t)(now_s - counters->start_mono_s);
 }
 
 static json_t *hash_json(uint64_t hash)

@@ -20,6 +20,7 @@
 #include "control/health/probe_text.h"
 #include "control/health/traffic.h"
 #include "control/log.h"
+#include "control/loop.h"
 
 struct health {
     struct loop *loop;
@@ -49,11 +50,6 @@ struct health {
 
 static void publish(struct health *h);
 
-static uint64_t now_ms(void)
-{
-    return probe_now_us() / 1000;
-}
-
 static uint64_t wall_ms(void)
 {
     struct timespec now;
@@ -66,7 +62,7 @@ static uint64_t wall_ms(void)
 static void save(struct health *h)
 {
     struct machine_memory *memories = calloc(h->watches.n + 1u, sizeof(*memories));
-    uint64_t now = now_ms(), wall = wall_ms();
+    uint64_t now = loop_now_ms(), wall = wall_ms();
     uint32_t n = 0;
     int status = memories == NULL ? -ENOMEM : 0;
 
@@ -108,7 +104,7 @@ static void state_changed(struct health *h, const struct watch *w)
         return;
     name = snapshot_text(s, snapshot_backends(s)[index].name);
     pool = snapshot_text(s, snapshot_pools(s)[w->pool].name);
-    machine_reason(&w->machine, w->conf, now_ms(), wall_ms(), reason);
+    machine_reason(&w->machine, w->conf, loop_now_ms(), wall_ms(), reason);
     (w->machine.state == LB_UP ? log_info : log_warning)(
         "backend %.*s/%.*s is %s%s%s", (int)pool.length, pool.at, (int)name.length, name.at,
         state_word(w->machine.state), reason[0] == '\0' ? "" : ": ", reason);
@@ -138,7 +134,7 @@ static void follow(struct health *h)
     const struct cfg *cfg = reload_cfg(h->reload);
     const struct watch_memory memory = {h->remembered, h->n_remembered};
     struct watch *before = h->watches.all;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (s->generation == h->generation)
         return;
@@ -169,7 +165,7 @@ static void follow(struct health *h)
 
 static void arm(struct health *h)
 {
-    uint64_t when, now = now_ms();
+    uint64_t when, now = loop_now_ms();
     uint32_t index;
 
     if (!heap_first(&h->wakes, &index, &when))
@@ -267,7 +263,7 @@ static bool is_blind(struct health *h, uint64_t sent_ms)
 
     if (hello == NULL || hello->epoch != h->epoch) {
         h->epoch = hello == NULL ? 0 : hello->epoch;
-        h->sight_ms = now_ms() + HEALTH_BLIND_MS;
+        h->sight_ms = loop_now_ms() + HEALTH_BLIND_MS;
     }
     return hello == NULL || sent_ms < h->sight_ms;
 }
@@ -276,7 +272,7 @@ static bool is_blind(struct health *h, uint64_t sent_ms)
 static void on_timer(void *arg)
 {
     struct health *h = arg;
-    uint64_t when, now = now_ms();
+    uint64_t when, now = loop_now_ms();
     uint32_t index;
 
     h->slept = !h->slept && now > h->timer_ms + HEALTH_SLEPT_MS;
@@ -329,7 +325,7 @@ static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip
 {
     struct watch *w = enter(arg, id);
     struct machine_answer answer;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (w == NULL)
         return;
@@ -342,7 +338,7 @@ static void on_answer(void *arg, uint32_t id, uint64_t sent_ms, const struct sip
 static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
 {
     struct watch *w = enter_seeing(arg, id, sent_ms);
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (w == NULL)
         return;
@@ -354,7 +350,7 @@ static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
 static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
 {
     struct watch *w = enter_seeing(arg, id, sent_ms);
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (w == NULL)
         return;
@@ -366,7 +362,7 @@ static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
 /* Places the probe calls that are due, as many as there may be. */
 static void place_calls(struct health *h)
 {
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
     struct watch *w;
 
     for (w = media_turn_next(&h->watches, media_live(h->media), now); w != NULL;
@@ -389,7 +385,7 @@ static void on_media(void *arg, uint32_t id, uint64_t begun_ms, const struct med
 {
     struct health *h = arg;
     struct watch *w = enter(h, id);
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (w == NULL || !w->media.known)
         return;
@@ -413,7 +409,7 @@ static void on_room(void *arg)
 static void on_verdict(void *arg, struct watch *w, const struct outlier_member *verdict)
 {
     struct health *h = arg;
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
 
     if (verdict->verdict == OUTLIER_EJECT)
         machine_eject(&w->machine, w->conf, now, verdict->for_ms, verdict->why);
@@ -432,7 +428,7 @@ static void on_tick(void *arg)
     follow(h);
     is_blind(h, 0); /* that it went is noticed when it goes */
     traffic_tick(&h->traffic, &h->watches, reload_link(h->reload), reload_state(h->reload),
-                 now_ms(), on_verdict, h);
+                 loop_now_ms(), on_verdict, h);
     place_calls(h);
     arm(h);
     publish(h);
@@ -526,7 +522,7 @@ static void view_media(const struct watch *w, uint64_t now, struct health_view *
 
 bool health_of(struct health *h, uint32_t id, struct health_view *ret)
 {
-    uint64_t now = now_ms();
+    uint64_t now = loop_now_ms();
     const struct watch *w = enter(h, id);
 
     if (w == NULL)

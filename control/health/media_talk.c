@@ -19,11 +19,6 @@ enum { BURST = 64, RTP_ROOM = 2048, NOT_ACCEPTABLE = 488, NOT_ALLOWED = 405 };
 
 static_assert((int)MEDIA_SRTP_KEY == (int)SDP_KEY_LENGTH, "one suite");
 
-static uint64_t now_ms(void)
-{
-    return probe_now_us() / 1000;
-}
-
 static void send_text(const struct talk *t, const struct sip_addr *to, const char *text, int length)
 {
     if (length > 0) /* a datagram that the kernel does not take is one that got lost */
@@ -66,7 +61,7 @@ static void send_ack(const struct talk *t, const struct sip_msg *response)
 static void send_frame(struct talk *t)
 {
     _Alignas(4) uint8_t bytes[RTP_HEADER + ECHO_FRAME + MEDIA_SRTP_TRAILER];
-    const uint8_t *frame = echo_send(&t->echo, probe_now_us());
+    const uint8_t *frame = echo_send(&t->echo, loop_now_us());
     int length = RTP_HEADER + ECHO_FRAME;
 
     rtp_header_write(&t->packet, bytes);
@@ -86,7 +81,7 @@ static void send_frame(struct talk *t)
 
 static void arm(struct talk *t)
 {
-    uint64_t now = now_ms(), wake = call_wake_ms(&t->call);
+    uint64_t now = loop_now_ms(), wake = call_wake_ms(&t->call);
 
     if (wake == UINT64_MAX)
         loop_timer_stop(t->timer);
@@ -116,7 +111,7 @@ static void on_timer(void *arg)
 {
     struct talk *t = arg;
 
-    act(t, call_advance(&t->call, now_ms()), NULL);
+    act(t, call_advance(&t->call, loop_now_ms()), NULL);
 }
 
 /* A 2xx of a dialog that is not the call's: a second one, by a fork, or one that came after another
@@ -158,7 +153,7 @@ static void take_invite_response(struct talk *t, const struct sip_msg *msg)
     }
     if (accepted && t->call.state <= CALL_PROCEEDING)
         can_talk = agree(t, msg);
-    act(t, call_answered(&t->call, msg->status, can_talk, now_ms()), msg);
+    act(t, call_answered(&t->call, msg->status, can_talk, loop_now_ms()), msg);
 }
 
 static void take_request(struct talk *t, const struct sip_msg *msg, const struct sip_addr *from)
@@ -174,7 +169,7 @@ static void take_request(struct talk *t, const struct sip_msg *msg, const struct
         status = NOT_ACCEPTABLE;
     send_text(t, from, text, media_text_reply(msg, status, text));
     if (msg->method == SIP_BYE)
-        act(t, call_hung_up(&t->call, now_ms()), NULL);
+        act(t, call_hung_up(&t->call, loop_now_ms()), NULL);
 }
 
 /* The sockets are the call's alone; what comes must be from those it talks to all the same. */
@@ -198,7 +193,7 @@ static void take_message(struct talk *t, const char *bytes, size_t length,
     else if (msg.method == SIP_CANCEL && msg.status >= 200)
         act(t, call_cancel_answered(&t->call), NULL);
     else if (msg.method == SIP_BYE && msg.status >= 200)
-        act(t, call_bye_answered(&t->call, now_ms()), NULL);
+        act(t, call_bye_answered(&t->call, loop_now_ms()), NULL);
 }
 
 static void on_sip(void *arg)
@@ -220,7 +215,7 @@ static void on_sip(void *arg)
 static void take_packet(struct talk *t, uint8_t *bytes, size_t size)
 {
     struct rtp_packet packet;
-    uint64_t now_us = probe_now_us();
+    uint64_t now_us = loop_now_us();
     int length = (int)size;
 
     if (rtp_parse(bytes, size, &packet) != 0)
@@ -252,7 +247,7 @@ static void on_rtp(void *arg)
             take_packet(t, bytes, (size_t)length);
     }
     if (t->call.state == CALL_LISTENING && echo_is_over(&t->echo))
-        act(t, call_heard_all(&t->call, now_ms()), NULL);
+        act(t, call_heard_all(&t->call, loop_now_ms()), NULL);
 }
 
 /* Everything of a call that nobody may guess. */
@@ -342,13 +337,13 @@ int talk_begin(struct talk *t, struct loop *loop, const struct sip_ip *node, uin
         release(t);
         return status;
     }
-    act(t, call_begin(&t->call, conf->timeout_ms, n_frames, now_ms()), NULL);
+    act(t, call_begin(&t->call, conf->timeout_ms, n_frames, loop_now_ms()), NULL);
     return 0;
 }
 
 void talk_end(struct talk *t)
 {
-    uint32_t actions = call_drop(&t->call, now_ms());
+    uint32_t actions = call_drop(&t->call, loop_now_ms());
 
     if ((actions & CALL_DO_CANCEL) != 0)
         send_cancel(t);

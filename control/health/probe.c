@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "control/health/heap.h"
 #include "control/health/probe_tcp.h"
@@ -40,14 +39,6 @@ struct prober {
     struct lb_key key; /* of nonces */
     uint64_t n_sent;
 };
-
-uint64_t probe_now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void release(struct prober *p, uint32_t index)
 {
@@ -105,7 +96,7 @@ static void on_message(void *arg, enum sip_transport transport, const struct sip
                        const struct sip_msg *msg)
 {
     struct prober *p = arg;
-    uint64_t now_us = probe_now_us();
+    uint64_t now_us = loop_now_us();
     struct probe_mark mark;
     struct pending of;
     uint32_t index;
@@ -153,7 +144,7 @@ static void on_broken(void *arg, enum sip_transport transport, const struct sip_
 static void on_timer(void *arg)
 {
     struct prober *p = arg;
-    uint64_t now_ms = probe_now_us() / 1000, when;
+    uint64_t now_ms = loop_now_ms(), when;
     uint32_t index;
 
     p->slept = !p->slept && now_ms > p->timer_ms + PROBE_SLEPT_MS;
@@ -273,7 +264,7 @@ int prober_send(struct prober *p, uint32_t id, enum sip_transport transport,
     struct probe_mark mark;
     struct pending *pending;
     struct sip_addr from;
-    uint64_t now_us = probe_now_us();
+    uint64_t now_us = loop_now_us();
     size_t length;
     int status = tcp ? probe_tcp_open(p->tcp, to, &from) : probe_udp_open(p->udp, to, &from);
 

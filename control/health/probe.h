@@ -50,7 +50,4 @@ int prober_send(struct prober *prober, uint32_t id, enum sip_transport transport
 void prober_want(struct prober *prober, const struct sip_addr *to);
 void prober_drop_unwanted(struct prober *prober);
 
-/* CLOCK_MONOTONIC, the clock of sent_ms. */
-uint64_t probe_now_us(void);
-
 #endif

@@ -9,7 +9,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/address.h"
@@ -42,14 +41,6 @@ struct probe_tcp {
 };
 
 static void on_event(void *arg);
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* FNV-1a: addresses are the configuration's, nobody chooses them to collide. */
 static struct connection **bucket_of(struct probe_tcp *t, const struct sip_addr *to)
@@ -350,6 +341,6 @@ static void on_event(void *arg)
         drop(c, false);
         return;
     }
-    c->heard_us = now_us();
+    c->heard_us = loop_now_us();
     take(c, c->n_held + (size_t)length);
 }

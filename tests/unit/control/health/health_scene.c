@@ -141,9 +141,9 @@ void scene_done(struct scene *s)
 
 void run(struct scene *s, uint32_t ms)
 {
-    uint64_t until = probe_now_us() + ms * 1000u;
+    uint64_t until = loop_now_us() + ms * 1000u;
 
-    while (probe_now_us() < until) {
+    while (loop_now_us() < until) {
         loop_timer_start(s->alarm, 5);
         loop_step(s->fake.loop);
     }
@@ -160,11 +160,11 @@ const struct lb_backend *offered(const struct scene *s, uint32_t i)
 
 uint64_t until_state(struct scene *s, uint32_t i, uint8_t state)
 {
-    uint64_t before = probe_now_us();
+    uint64_t before = loop_now_us();
 
     for (int tries = 0; tries < 1000; tries++) {
         if (offered(s, i) != NULL && offered(s, i)->state == state)
-            return (probe_now_us() - before) / 1000;
+            return (loop_now_us() - before) / 1000;
         run(s, 5);
     }
     fail_msg("backend %u did not become %s", i, state_word(state));

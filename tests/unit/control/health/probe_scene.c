@@ -81,9 +81,9 @@ void scene_done(struct scene *s)
 
 void run(struct scene *s, uint32_t ms)
 {
-    uint64_t until = probe_now_us() + ms * 1000u;
+    uint64_t until = loop_now_us() + ms * 1000u;
 
-    while (probe_now_us() < until) {
+    while (loop_now_us() < until) {
         loop_timer_start(s->alarm, 5);
         loop_step(s->loop);
     }

@@ -227,14 +227,14 @@ static void traffic_takes_out_who_answers_probes_but_no_calls(void **context)
             traffic(&s, i, 3, true);
         run(&s, 50);
     }
-    before = probe_now_us();
+    before = loop_now_us();
     for (int round = 0; round < 60 && offered(&s, 3)->state == LB_UP; round++) {
         for (uint32_t i = 0; i < BACKENDS; i++)
             traffic(&s, i, 3, i != 3);
         run(&s, 50);
     }
     assert_int_equal(offered(&s, 3)->state, LB_BUSY);
-    print_message("found after %u ms\n", (unsigned)((probe_now_us() - before) / 1000));
+    print_message("found after %u ms\n", (unsigned)((loop_now_us() - before) / 1000));
     assert_non_null(strstr(view(&s, 3).reason, "without any answer"));
     assert_true(s.backends[3].n_probes > 10);
     scene_done(&s);

@@ -121,10 +121,10 @@ static void probe_many(const char *transport, void (*answer)(struct scene *s))
     see(&s);
     cost = cpu_ms();
     for (int i = 0; i < SECONDS * 20; i++) { /* few steps of the test's own */
-        uint64_t until = probe_now_us() + 50000;
+        uint64_t until = loop_now_us() + 50000;
 
         loop_timer_start(s.alarm, 50);
-        while (probe_now_us() < until)
+        while (loop_now_us() < until)
             loop_step(s.fake.loop);
     }
     cost = (cpu_ms() - cost) / SECONDS;

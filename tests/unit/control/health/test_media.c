@@ -223,7 +223,7 @@ static void on_result(void *arg, uint32_t id, uint64_t begun_ms, const struct me
 {
     struct scene *s = arg;
 
-    assert_true(begun_ms <= probe_now_us() / 1000);
+    assert_true(begun_ms <= loop_now_ms());
     s->n_results++;
     s->id = id;
     s->result = *result;
@@ -292,9 +292,9 @@ static void scene_done(struct scene *s)
 
 static void run(struct scene *s, uint32_t ms)
 {
-    uint64_t until = probe_now_us() + ms * 1000u;
+    uint64_t until = loop_now_us() + ms * 1000u;
 
-    while (probe_now_us() < until) {
+    while (loop_now_us() < until) {
         loop_timer_start(s->alarm, 5);
         loop_step(s->loop);
     }
