@@ -53,7 +53,7 @@ struct snapshot_listener {
     uint8_t transport;             /* enum sip_transport */
     uint8_t text_length;
     uint32_t service;              /* index */
-    char text[SIP_ADDR_TEXT_MAX + 1];   /* of the address, as sip_addr_print writes it, then 0s */
+    char text[SIP_ADDR_TEXT_ROOM];      /* of the address, as sip_addr_print writes it, then 0s */
 };
 
 enum snapshot_family { SNAPSHOT_FAMILY_NONE, SNAPSHOT_FAMILY_V4, SNAPSHOT_FAMILY_V6 };

@@ -44,7 +44,6 @@ static void put_received(struct proxy_work *w, const struct sip_ip *ip)
     struct sip_edit *edit = &w->out->edit;
     bool known = !sip_ip_equal(ip, &none);
     char text[SIP_IP_TEXT_MAX], *at;
-    uint32_t length, bracket;
 
     if (!known && old.length == 0)
         return;
@@ -52,9 +51,11 @@ static void put_received(struct proxy_work *w, const struct sip_ip *ip)
     if (!known)
         return;
     at = sip_put_text(sip_edit_room(edit), ";received=");
-    length = sip_ip_print(ip, text);
-    bracket = text[0] == '['; /* IPv6 is written without them here: RFC 3261 §25.1 */
-    sip_edit_written(edit, sip_put(at, text + bracket, length - 2 * bracket));
+    if (sip_ip_is_v4(ip))
+        at += sip_ip_print(ip, at);
+    else /* without brackets here: RFC 3261 §25.1 */
+        at = sip_put(at, text + 1, sip_ip_print(ip, text) - 2);
+    sip_edit_written(edit, at);
 }
 
 static void put_rport(struct proxy_work *w, uint16_t port)
@@ -92,9 +93,10 @@ static struct proxy_token make_token(const struct proxy_work *w)
     return token;
 }
 
-/* An address of ours: nearly always that of the listener which the message came to. */
+/* An address of ours, in an array of SIP_ADDR_TEXT_ROOM: nearly always that of the listener which
+ * the message came to. */
 static struct sip_slice text_of(const struct proxy_work *w, const struct sip_addr *local,
-                                char buf[SIP_ADDR_TEXT_MAX])
+                                char buf[SIP_ADDR_TEXT_ROOM])
 {
     const struct snapshot_listener *ingress = &snapshot_listeners(w->s)[w->in->listener];
 
@@ -104,24 +106,29 @@ static struct sip_slice text_of(const struct proxy_work *w, const struct sip_add
 }
 
 /* All of the line but its token and address, with room to spare. */
-enum { ROUTE_TEXT_MAX = 64 + PROXY_TOKEN_TEXT_MAX + SIP_ADDR_TEXT_MAX };
+enum { ROUTE_TEXT_MAX = 64 + PROXY_TOKEN_TEXT_MAX + SIP_ADDR_TEXT_ROOM };
 
-/* `NAME: <sip:TOKEN@ADDRESS;lr>` */
-static void put_route_header(struct proxy_work *w, const char *name,
+/* What our two fields begin with; copied whole, too. */
+enum { FRONT_ROOM = 32 };
+static const char record_route_front[FRONT_ROOM] = "Record-Route: <sip:";
+static const char path_front[FRONT_ROOM] = "Path: <sip:";
+
+/* `FRONT TOKEN@ADDRESS;lr>` */
+static void put_route_header(struct proxy_work *w, struct sip_slice front,
                              const struct proxy_token *token, const struct sip_addr *local,
                              uint8_t transport)
 {
     struct sip_edit *edit = &w->out->edit;
-    char *at = sip_edit_room(edit), text[SIP_ADDR_TEXT_MAX];
+    char *at = sip_edit_room(edit), text[SIP_ADDR_TEXT_ROOM];
     struct sip_slice sent_by = text_of(w, local, text);
 
     static_assert((int)ROUTE_TEXT_MAX <= (int)SIP_EDIT_ROOM,
                   "it is written where it may leave the text");
-    at = sip_put_text(at, name);
-    at = sip_put_text(at, ": <sip:");
+    memcpy(at, front.at, FRONT_ROOM);
+    at += front.length;
     at += proxy_token_print(w->s, token, at);
     *at++ = '@';
-    at = sip_put(at, sent_by.at, sent_by.length);
+    at = sip_put_addr_text(at, sent_by);
     if (transport != SIP_TRANSPORT_UDP) {
         at = sip_put_text(at, ";transport=");
         at = sip_put_text(at, sip_transport_name(transport));
@@ -147,19 +154,20 @@ static bool wants_record_route(const struct proxy_work *w)
 static void put_record_routes(struct proxy_work *w)
 {
     const struct proxy_flow *from = &w->in->from, *to = &w->out->to;
+    struct sip_slice front = sip_slice_of(record_route_front);
     struct proxy_token token;
 
     if (!wants_record_route(w))
         return;
     token = make_token(w);
     if (from->transport == to->transport && sip_addr_equal(&from->local, &to->local)) {
-        put_route_header(w, "Record-Route", &token, &to->local, to->transport);
+        put_route_header(w, front, &token, &to->local, to->transport);
         return;
     }
     token.pair = PROXY_PAIR_TOP;
-    put_route_header(w, "Record-Route", &token, &to->local, to->transport);
+    put_route_header(w, front, &token, &to->local, to->transport);
     token.pair = PROXY_PAIR_BOTTOM;
-    put_route_header(w, "Record-Route", &token, &from->local, from->transport);
+    put_route_header(w, front, &token, &from->local, from->transport);
 }
 
 /* RFC 3327. Most phones do not send `Supported: path`, and the registrar must see it. */
@@ -176,7 +184,7 @@ static void put_path(struct proxy_work *w)
     token = make_token(w);
     token.backend = 0;
     token.backend_port = 0;
-    put_route_header(w, "Path", &token, &w->out->to.local, w->out->to.transport);
+    put_route_header(w, sip_slice_of(path_front), &token, &w->out->to.local, w->out->to.transport);
     if (!supported)
         sip_edit_put_text(&w->out->edit, "Supported: path\r\n");
 }
@@ -184,7 +192,7 @@ static void put_path(struct proxy_work *w)
 bool proxy_rewrite(struct proxy_work *w)
 {
     struct sip_edit *edit = &w->out->edit;
-    char text[SIP_ADDR_TEXT_MAX];
+    char text[SIP_ADDR_TEXT_ROOM];
 
     proxy_strict_next_hop(w);
     proxy_put_request_uri(w);

@@ -53,8 +53,7 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
 {
     const struct snapshot_mac_key *key = proxy_seal_signing_key(s);
     struct proxy_seal seal;
-    char text[PROXY_SEAL_TEXT_MAX];
-    uint32_t length, flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
+    uint32_t flags = sip_ip_is_v4(&token->flow.peer.ip) ? 0 : FLAG_V6;
 
     flags |= (uint32_t)token->flow.transport << TRANSPORT_SHIFT;
     flags |= (uint32_t)token->pair << PAIR_SHIFT;
@@ -66,10 +65,10 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
     proxy_seal_put(&seal, token->backend, 4);
     proxy_seal_put(&seal, token->backend_port, 2);
     proxy_seal_put(&seal, token_mac(key, seal.bytes, seal.length), PROXY_MAC_BYTES);
-    length = proxy_seal_print(&seal, text);
+    static_assert((int)PREFIX_LENGTH + (int)PROXY_SEAL_TEXT_MAX <= (int)PROXY_TOKEN_TEXT_MAX,
+                  "the record is printed in steps");
     memcpy(ret_text, prefix, PREFIX_LENGTH);
-    memcpy(ret_text + PREFIX_LENGTH, text, length);
-    return PREFIX_LENGTH + length;
+    return PREFIX_LENGTH + proxy_seal_print(&seal, ret_text + PREFIX_LENGTH);
 }
 
 static uint32_t token_length(uint8_t flags)

@@ -20,9 +20,10 @@ struct proxy_token {
     uint8_t pair;           /* enum proxy_pair */
 };
 
-enum { PROXY_TOKEN_TEXT_MAX = 80 }; /* base64url, without a NUL */
+enum { PROXY_TOKEN_TEXT_MAX = 100 }; /* base64url, without a NUL */
 
-/* Writes the text, signed with the current key. Returns its length (≤ PROXY_TOKEN_TEXT_MAX). */
+/* Writes the text, signed with the current key. Returns its length; what is behind it, up to
+ * PROXY_TOKEN_TEXT_MAX in all, may be written, too. */
 uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *token,
                            char *ret_text);
 

@@ -160,7 +160,7 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uin
 
 /* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
  */
-enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_MAX + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
+enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_ROOM + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
 
 static void put_parameter(const struct proxy_via_seal *seal, struct proxy_seal *ret)
 {
@@ -181,10 +181,14 @@ void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct s
     static_assert((int)VIA_TEXT_MAX <= (int)SIP_EDIT_ROOM,
                   "it is written where it may leave the text");
     put_parameter(seal, &bytes);
-    at = sip_put_text(at, "Via: SIP/2.0/");
-    at = sip_put_text(at, sip_transport_name(transport));
-    *at++ = ' ';
-    at = sip_put(at, sent_by.at, sent_by.length);
+    if (transport == SIP_TRANSPORT_UDP) { /* as nearly all: of a length that is known here */
+        at = sip_put_text(at, "Via: SIP/2.0/UDP ");
+    } else {
+        at = sip_put_text(at, "Via: SIP/2.0/");
+        at = sip_put_text(at, sip_transport_name(transport));
+        *at++ = ' ';
+    }
+    at = sip_put_addr_text(at, sent_by);
     at = sip_put_text(at, ";branch=z9hG4bK");
     proxy_seal_hex(branch, at);
     at = sip_put_text(at + 16, ";tdm=");

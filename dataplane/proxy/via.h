@@ -61,7 +61,8 @@ int proxy_via_read_branch(struct sip_slice branch, uint64_t *ret);
 void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
                          uint32_t cseq, const struct proxy_next_via *next, struct lb_lanes *lanes);
 
-/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by is our address. */
+/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by is our address,
+ * at the front of an array of SIP_ADDR_TEXT_ROOM bytes. */
 void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
                    uint64_t branch, const struct proxy_via_seal *seal);
 

@@ -29,8 +29,9 @@ enum sip_transport {
     SIP_TRANSPORT_COUNT,
 };
 
-/* Longest text of sip_ip_print and sip_addr_print, with brackets and port, without a NUL. */
-enum { SIP_IP_TEXT_MAX = 41, SIP_ADDR_TEXT_MAX = 47 };
+/* Longest text of sip_ip_print and sip_addr_print, with brackets and port, without a NUL; and an
+ * array that has room for one, and may be copied whole. */
+enum { SIP_IP_TEXT_MAX = 41, SIP_ADDR_TEXT_MAX = 47, SIP_ADDR_TEXT_ROOM = 48 };
 
 /* Inline what follows: a message is asked it a dozen times, and each is a few instructions. */
 
@@ -99,6 +100,14 @@ uint32_t sip_ip_print(const struct sip_ip *ip, char *ret_text);
 
 /* The same with `:port` when the port is not 0. At most SIP_ADDR_TEXT_MAX. */
 uint32_t sip_addr_print(const struct sip_addr *addr, char *ret_text);
+
+/* Writes an address's text out of the array of SIP_ADDR_TEXT_ROOM bytes that it is at the front of;
+ * so much is written, without a branch on its length. Returns what is behind the text. */
+static inline char *sip_put_addr_text(char *to, struct sip_slice text)
+{
+    memcpy(to, text.at, SIP_ADDR_TEXT_ROOM);
+    return to + text.length;
+}
 
 /* "UDP" etc. in upper case; SIP_TRANSPORT_NONE for an unknown name; any case is read. */
 const char *sip_transport_name(enum sip_transport transport);

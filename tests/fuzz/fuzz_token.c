@@ -250,7 +250,7 @@ static void put_own(const struct snapshot *s, struct via_case *c)
     struct proxy_via_seal seal = {
         .key = proxy_seal_signing_key(s), .local = c->from.local, .transport = c->from.transport};
     uint64_t branch = branch_of(s, c);
-    char sent_by[SIP_ADDR_TEXT_MAX];
+    char sent_by[SIP_ADDR_TEXT_ROOM] = "";
 
     seal.mac = mac_of(&seal, branch, call_of(s, &c->request), c->request.cseq, &c->next);
     sip_edit_init(&edit);
