@@ -42,10 +42,10 @@ static bool read_next(const struct sip_via *via, struct proxy_next_via *ret)
 {
     uint64_t rport = 0;
 
-    memset(&ret->received, 0, sizeof(ret->received));
     proxy_via_sent_by(via, ret);
-    if (via->received.length > 0 && sip_ip_parse(via->received, &ret->received) != 0)
+    if (via->received.length > 0 && !via->received_is_ip)
         return false;
+    ret->received = via->received_ip;
     if (via->rport.length > 0 && sip_slice_number(via->rport, UINT16_MAX, &rport) != 0)
         return false;
     ret->rport = (uint16_t)rport;
@@ -137,7 +137,6 @@ static void read_calls(struct group *g)
 
         p->call = g->hashes[lane];
         p->call_hash = proxy_hash_of_pool(snapshot_pools(g->s)[p->pool].id, p->call);
-        lb_call_prefetch(g->in[g->of[lane]]->calls, p->call_hash);
     }
 }
 
@@ -168,6 +167,8 @@ static void sign_or_verify(struct group *g)
     for (uint32_t i = 0; i < g->n; i++) {
         const struct proxy_prepared *p = g->ret[i];
 
+        if (g->in[i]->msg->error == SIP_OK) /* one by one: together they wait for each other */
+            lb_call_prefetch(g->in[i]->calls, p->call_hash);
         if (!p->sealed)
             continue;
         g->of[lanes->n] = i;

@@ -89,35 +89,48 @@ static inline void store_step(uint8_t *at, uint64_t bits)
     memcpy(at, &bits, sizeof(bits));
 }
 
+/* Fewer digits than sixteen at the end of a text, and as many zeros after them as make sixteen.
+ * Where there are sixteen in front of the end those are read, and the first of them shifted out. */
+static inline bool read_last(struct sip_slice text, uint32_t left, uint64_t ret[2])
+{
+    char digits[2 * STEP_DIGITS + 1] = "AAAAAAAAAAAAAAAA"; /* zeros */
+    uint64_t steps[2];
+    unsigned __int128 bits;
+
+    if (text.length < 2 * STEP_DIGITS) {
+        memcpy(digits, text.at, left);
+        return read_steps(digits, ret);
+    }
+    if (!read_steps(text.at + text.length - 2 * STEP_DIGITS, steps))
+        return false;
+    bits = ((unsigned __int128)steps[0] << 48 | steps[1]) << 6 * (2 * STEP_DIGITS - left);
+    ret[0] = (uint64_t)(bits >> 48) & 0xffffffffffff;
+    ret[1] = (uint64_t)bits & 0xffffffffffff;
+    return true;
+}
+
 int proxy_seal_parse(struct sip_slice text, struct proxy_seal *ret)
 {
     uint32_t length = text.length / 4 * 3 + text.length % 4 * 6 / 8, at = 0;
-    struct proxy_seal seal;
+    uint32_t left = text.length;
+    uint64_t steps[2];
 
     /* A digit alone is no byte. */
     if (length > PROXY_SEAL_BYTES_MAX || text.length % 4 == 1)
         return -EINVAL;
-    for (uint32_t digit = 0; digit < text.length; digit += 2 * STEP_DIGITS, at += 2 * STEP_BYTES) {
-        uint32_t left = text.length - digit;
-        char last[2 * STEP_DIGITS + 1] = "AAAAAAAAAAAAAAAA"; /* zeros */
-        const char *digits = text.at + digit;
-        uint64_t steps[2];
-
-        if (left < 2 * STEP_DIGITS) {
-            memcpy(last, digits, left);
-            digits = last;
-        }
-        if (!read_steps(digits, steps))
+    for (; left > 0; at += 2 * STEP_BYTES) {
+        if (left >= 2 * STEP_DIGITS ? !read_steps(text.at + text.length - left, steps)
+                                    : !read_last(text, left, steps))
             return -EINVAL;
-        store_step(seal.bytes + at, steps[0]);
-        store_step(seal.bytes + at + STEP_BYTES, steps[1]);
+        store_step(ret->bytes + at, steps[0]);
+        store_step(ret->bytes + at + STEP_BYTES, steps[1]);
+        left -= left < 2 * STEP_DIGITS ? left : 2 * STEP_DIGITS;
     }
     /* Bits that are left over must be 0, or two texts would mean one record. */
-    if (at > length && seal.bytes[length] != 0)
+    if (at > length && ret->bytes[length] != 0)
         return -EINVAL;
-    seal.length = length;
-    seal.at = 0;
-    *ret = seal;
+    ret->length = length;
+    ret->at = 0;
     return 0;
 }
 

@@ -68,7 +68,8 @@ struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4);
 /* Returns the length of the text, (length × 4 + 2) / 3; writes up to a multiple of 16 digits. */
 uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text);
 
-/* Reads a text that is base64url throughout, in its one canonical form. 0 or -EINVAL. */
+/* Reads a text that is base64url throughout, in its one canonical form. 0 or -EINVAL, and *ret then
+ * means nothing. */
 int proxy_seal_parse(struct sip_slice text, struct proxy_seal *ret);
 
 const struct snapshot_mac_key *proxy_seal_signing_key(const struct snapshot *s);

@@ -22,6 +22,7 @@ enum {
     TRANSPORT_MASK = 7,
     FLAGS_USED = 0x0f,
     COOKIE_LENGTH = 7,
+    V4_DIGITS = 22, /* of flags, key id, address, port and MAC: 16 bytes */
 };
 
 static const char cookie[] = "z9hG4bK"; /* RFC 3261 §8.1.1.7 */
@@ -44,7 +45,8 @@ static uint16_t port_of(const struct sip_via *via)
 void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret)
 {
     ret->sent_by_host = via->host;
-    ret->sent_by_is_ip = sip_ip_parse(via->host, &ret->sent_by_ip) == 0;
+    ret->sent_by_is_ip = via->host_is_ip;
+    ret->sent_by_ip = via->host_ip;
     ret->sent_by_port = port_of(via);
 }
 
@@ -210,7 +212,8 @@ static bool last_parameter(const struct sip_via *via, struct sip_slice *ret_valu
         return false;
     at += strlen(name);
     value = sip_slice(at, (uint32_t)(end - at));
-    if (!sip_slice_only(value, SIP_CHAR_TOKEN))
+    /* As long as it is with an IPv4 address: there is no room for another parameter in it. */
+    if (value.length != V4_DIGITS && !sip_slice_only(value, SIP_CHAR_TOKEN))
         return false;
     *ret_value = value;
     return true;
@@ -241,8 +244,9 @@ bool proxy_via_is_ours(const struct snapshot *s, uint32_t likely, const struct s
         return false;
     if (is_sent_by(&snapshot_listeners(s)[likely], via))
         return true;
-    if (sip_ip_parse(via->host, &addr.ip) != 0)
+    if (!via->host_is_ip)
         return false;
+    addr.ip = via->host_ip;
     addr.port = port_of(via);
     return snapshot_find_listener(s, via->transport, &addr) >= 0;
 }

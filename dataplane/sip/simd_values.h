@@ -224,38 +224,34 @@ static inline bool read_rest(const struct value *value, const char *at, struct s
 
 /* ---- The top Via ---- */
 
-/* 1 to 3 digits that end at `end`, at most 255; three bytes before them may be read. */
-static inline bool octet_valid(const char *end, uint32_t digits)
+static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret);
+
+/* Whether a block begins with a host that is no IPv6 address; *ret_length is where it ends, before
+ * the block does. At least three bytes are in front of it. */
+static inline bool read_host(const char *host, struct block block, uint32_t *ret_length,
+                             struct sip_via *via)
 {
-    uint32_t text = __builtin_bswap32(load32(end - 4)) & 0xffffff;
+    uint32_t length = first_bit(~block_in(block, &host_char));
+    uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
 
-    return digits - 1 < 2 || (digits == 3 && text <= ('2' << 16 | '5' << 8 | '5'));
-}
-
-/* Digits and dots alone are an IPv4 address (sip_host_valid). `dots` are those of the host. */
-static inline bool ipv4_valid(const char *host, uint32_t length, uint64_t dots)
-{
-    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots));
-    uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
-
-    return _mm_popcnt_u64(dots) == 3 && octet_valid(host + a, a) &&
-           octet_valid(host + b, b - a - 1) && octet_valid(host + c, c - b - 1) &&
-           octet_valid(host + length, length - c - 1);
-}
-
-/* Whether byte `from` of a block begins a host that is no IPv6 address; *ret_end is where it ends,
- * before the block does. At least three bytes are in front of it. */
-static inline bool read_host(const char *block_at, struct block block, uint32_t from,
-                             uint32_t *ret_end)
-{
-    uint32_t end = first_bit(~block_in(block, &host_char) & ~below_bit(from));
-    uint64_t inside = below_bit(end) & ~below_bit(from), dots = block_equal(block, '.') & inside;
-
-    *ret_end = end;
-    if (end == 64 || end == from || (dots & (dots << 1 | 1ull << from)) != 0)
+    *ret_length = length;
+    if (length == 64 || length == 0 || (dots & (dots << 1 | 1)) != 0)
         return false;
-    return (block_in(block, &dotted) & inside) != inside ||
-           ipv4_valid(block_at + from, end - from, dots >> from);
+    /* Digits and dots alone are an IPv4 address (sip_host_valid). */
+    via->host_is_ip = (block_in(block, &dotted) & inside) == inside;
+    return !via->host_is_ip || read_ipv4(host, length, dots, &via->host_ip);
+}
+
+/* The value of received=: false when it is no IPv4 address. */
+static inline bool read_received(const struct value *value, struct sip_slice text,
+                                 struct sip_ip *ret)
+{
+    struct block block = value_block(value, text.at);
+    uint64_t inside = below_bit(text.length < 64 ? text.length : 63);
+    uint64_t dots = block_equal(block, '.') & inside;
+
+    return text.length < 64 && (block_in(block, &dotted) & inside) == inside &&
+           (dots & (dots << 1 | 1)) == 0 && read_ipv4(text.at, text.length, dots, ret);
 }
 
 /* host [":" port] at *at, which is moved past it. */
@@ -266,7 +262,7 @@ static inline bool read_sent_by(const struct value *value, const char **at, stru
     uint64_t digits;
     uint32_t length, end, port;
 
-    if (!read_host(host, block, 0, &length))
+    if (!read_host(host, block, &length, via))
         return false;
     via->host = sip_slice(host, length);
     *at = host + length;
@@ -282,9 +278,10 @@ static inline bool read_sent_by(const struct value *value, const char **at, stru
 }
 
 /* Notes the parameter that is from `param` to `end`, its name of `length` bytes; false when it is
- * branch, received or rport for the second time, or a branch without a value. */
-static inline bool note_param(struct sip_via *via, const char *param, const char *end,
-                              uint32_t length)
+ * branch, received or rport for the second time, or a branch without a value; or a received that is
+ * no IPv4 address. */
+static inline bool note_param(const struct value *via_value, struct sip_via *via, const char *param,
+                              const char *end, uint32_t length)
 {
     struct sip_slice whole = sip_slice(param, (uint32_t)(end - param)), value = {0};
     uint64_t name = load64(param + length - 7) | 0x2020202020202020; /* its last eight bytes */
@@ -305,6 +302,8 @@ static inline bool note_param(struct sip_via *via, const char *param, const char
             return false;
         via->received = value;
         via->received_param = whole;
+        via->received_is_ip = value.length > 0;
+        return value.length == 0 || read_received(via_value, value, &via->received_ip);
     }
     return true;
 }
@@ -319,7 +318,7 @@ static inline const char *read_via_params(const struct value *value, const char 
         const char *param = at;
 
         at = read_param(value, param, &name);
-        if (at == NULL || !note_param(via, param, at, name))
+        if (at == NULL || !note_param(value, via, param, at, name))
             return NULL;
     }
     return at;

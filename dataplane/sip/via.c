@@ -194,13 +194,16 @@ static struct sip_slice take_host(struct sip_slice *s)
 static int parse_sent_by(struct sip_slice *s, struct sip_via *via)
 {
     uint64_t port;
+    int kind;
 
     if (s->length == 0 || !sip_char_is(s->at[0], SIP_CHAR_LWS))
         return -EINVAL;
     skip_lws(s);
     via->host = take_host(s);
-    if (!sip_host_valid(via->host))
+    kind = sip_host_parse(via->host, &via->host_ip);
+    if (kind == -EINVAL)
         return -EINVAL;
+    via->host_is_ip = kind == 0;
     skip_lws(s);
     if (!skip_char(s, ':'))
         return 0;
@@ -224,6 +227,7 @@ static int note_param(const struct sip_param *param, struct sip_via *via)
             return -EINVAL;
         via->received = param->value;
         via->received_param = param->whole;
+        via->received_is_ip = sip_ip_parse(param->value, &via->received_ip) == 0;
     } else if (sip_slice_equal_nocase(param->name, sip_slice_of("rport"))) {
         if (via->rport_param.length > 0)
             return -EINVAL;

@@ -18,6 +18,8 @@ struct sip_via {
     struct sip_slice rport_param;    /* from its ';' to its end; length 0: absent */
     uint16_t port;                   /* of sent-by; 0: none written */
     uint8_t transport;               /* enum sip_transport */
+    bool host_is_ip, received_is_ip; /* whether they are addresses: those below */
+    struct sip_ip host_ip, received_ip;
 };
 
 /*

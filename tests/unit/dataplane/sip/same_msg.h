@@ -32,6 +32,12 @@ static inline const char *via_difference(const struct sip_via *a, const struct s
     SAME(rport);
     SAME(rport_param);
 #undef SAME
+    if (a->host_is_ip != b->host_is_ip ||
+        (a->host_is_ip && !sip_ip_equal(&a->host_ip, &b->host_ip)))
+        return "host_ip";
+    if (a->received_is_ip != b->received_is_ip ||
+        (a->received_is_ip && !sip_ip_equal(&a->received_ip, &b->received_ip)))
+        return "received_ip";
     return a->port != b->port ? "port" : a->transport != b->transport ? "transport" : NULL;
 }
 

@@ -63,6 +63,23 @@ static const struct via_case good[] = {
      .received = "[2001:db8::2]",
      .received_param = ";received=[2001:db8::2]",
      .transport = SIP_TRANSPORT_TCP},
+    {.text = "SIP/2.0/UDP 255.0.10.1:65535;rport=4711;received=203.0.113.255",
+     .transport_text = "UDP",
+     .host = "255.0.10.1",
+     .port = 65535,
+     .params = ";rport=4711;received=203.0.113.255",
+     .rport = "4711",
+     .rport_param = ";rport=4711",
+     .received = "203.0.113.255",
+     .received_param = ";received=203.0.113.255",
+     .transport = SIP_TRANSPORT_UDP},
+    {.text = "SIP/2.0/UDP h;received=203.0.113.256",
+     .transport_text = "UDP",
+     .host = "h",
+     .params = ";received=203.0.113.256",
+     .received = "203.0.113.256",
+     .received_param = ";received=203.0.113.256",
+     .transport = SIP_TRANSPORT_UDP},
     {.text = "SIP/2.0/UDP h;x=\"a,b;c\\\"d\";branch=b",
      .transport_text = "UDP",
      .host = "h",
@@ -121,6 +138,15 @@ static const char *const bad[] = {
     "SIP/2.0/UDP h;branch=<a>",
 };
 
+/* The address that a text is, if it is one. */
+static void expect_ip(const char *text, struct sip_slice from, bool is_ip, const struct sip_ip *ip)
+{
+    struct sip_ip expected;
+
+    if ((sip_ip_parse(from, &expected) == 0) != is_ip || (is_ip && !sip_ip_equal(ip, &expected)))
+        fail_msg("%s: the address of %.*s", text, (int)from.length, from.at);
+}
+
 static void test_good(void **state)
 {
     for (size_t i = 0; i < COUNT(good); i++) {
@@ -138,6 +164,8 @@ static void test_good(void **state)
         expect_slice(c->text, via.branch, c->branch);
         expect_slice(c->text, via.received, c->received);
         expect_slice(c->text, via.received_param, c->received_param);
+        expect_ip(c->text, via.host, via.host_is_ip, &via.host_ip);
+        expect_ip(c->text, via.received, via.received_is_ip, &via.received_ip);
         expect_slice(c->text, via.rport, c->rport);
         expect_slice(c->text, via.rport_param, c->rport_param);
         assert_int_equal(via.port, c->port);
