@@ -266,6 +266,9 @@ int worker_run(void *worker)
         bool busy = turn(w);
 
         publish_quiescent(shared->publish, w->index);
+        /* Who brings the first snapshot may need this CPU, and nothing is forwarded before. */
+        if (w->current.view == NULL)
+            leave(w, true);
         keep_time(w, busy);
     }
     publish_offline(shared->publish, w->index);
