@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/io/ip_hash.h"
+
 enum { V4_LENGTH = 96, LENGTHS = 129, EMPTY = 255 };
 
 struct route {
@@ -42,16 +44,6 @@ struct io_fib {
     struct route *routes;
     struct neighbour *neighbours;
 };
-
-/* Two multiplications side by side and one behind them. */
-static uint32_t hash(const struct sip_ip *ip, uint8_t salt)
-{
-    uint64_t halves[2], mixed;
-
-    memcpy(halves, ip->bytes, sizeof(halves));
-    mixed = (halves[0] + salt) * 0xd6e8feb86659fd93ULL ^ halves[1] * 0x9e3779b97f4a7c15ULL;
-    return (uint32_t)((mixed ^ mixed >> 32) * 0xd6e8feb86659fd93ULL >> 32);
-}
 
 /* The first `bits` of eight bytes, as they lie in memory. */
 static uint64_t mask(uint32_t bits)
@@ -85,7 +77,7 @@ static struct sip_ip masked(const struct sip_ip *ip, const struct sip_ip *mask)
 static struct route *route_slot(const struct io_fib *fib, const struct sip_ip *prefix,
                                 uint8_t length)
 {
-    uint32_t at = hash(prefix, length) & fib->route_mask;
+    uint32_t at = io_ip_hash(prefix, length) & fib->route_mask;
 
     while (fib->routes[at].told.length != EMPTY &&
            (fib->routes[at].told.length != length ||
@@ -97,7 +89,7 @@ static struct route *route_slot(const struct io_fib *fib, const struct sip_ip *p
 /* Where the search for a neighbour begins. */
 static uint32_t neighbour_place(const struct io_fib *fib, uint8_t port, const struct sip_ip *ip)
 {
-    return hash(ip, port) & fib->neighbour_mask;
+    return io_ip_hash(ip, port) & fib->neighbour_mask;
 }
 
 /* The same of neighbours, from there. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "dataplane/io/ip_hash.h"
 #include "dataplane/io/netlink.h"
 
 enum {
@@ -27,6 +28,7 @@ void io_mirror_done(struct io_mirror *mirror)
     free(mirror->routes);
     free(mirror->neighbours);
     free(mirror->states);
+    free(mirror->places);
     *mirror = (struct io_mirror){0};
 }
 
@@ -38,6 +40,8 @@ void io_mirror_clear_routes(struct io_mirror *mirror)
 void io_mirror_clear_neighbours(struct io_mirror *mirror)
 {
     mirror->n_neighbours = 0;
+    if (mirror->places != NULL)
+        memset(mirror->places, 0, 2 * (size_t)mirror->neighbours_size * sizeof(*mirror->places));
 }
 
 static uint8_t port_of(const struct io_mirror *mirror, int ifindex)
@@ -187,31 +191,98 @@ int io_mirror_route(struct io_mirror *mirror, const struct nlmsghdr *message)
     return 0;
 }
 
-static uint32_t find(const struct io_mirror *mirror, uint8_t port, const struct sip_ip *ip)
-{
-    uint32_t i = 0;
+/* ---- Neighbours: an array, and a hash table of their numbers in it ---- */
 
-    while (i < mirror->n_neighbours &&
-           (mirror->neighbours[i].port != port || !sip_ip_equal(&mirror->neighbours[i].ip, ip)))
-        i++;
-    return i;
+/* Where the search for a neighbour begins. */
+static uint32_t home(const struct io_mirror *mirror, const struct io_fib_neighbour *neighbour)
+{
+    return io_ip_hash(&neighbour->ip, neighbour->port) & (2 * mirror->neighbours_size - 1);
+}
+
+static uint32_t next(const struct io_mirror *mirror, uint32_t place)
+{
+    return (place + 1) & (2 * mirror->neighbours_size - 1);
+}
+
+/* The place that holds a neighbour's number, or the empty one where it belongs. There is one, as at
+ * most half of them are taken. */
+static uint32_t find(const struct io_mirror *mirror, const struct io_fib_neighbour *neighbour)
+{
+    uint32_t place = home(mirror, neighbour);
+
+    for (; mirror->places[place] != 0; place = next(mirror, place)) {
+        const struct io_fib_neighbour *there = &mirror->neighbours[mirror->places[place] - 1];
+
+        if (there->port == neighbour->port && sip_ip_equal(&there->ip, &neighbour->ip))
+            break;
+    }
+    return place;
+}
+
+/* Makes room for one neighbour more. */
+static int grow_neighbours(struct io_mirror *mirror)
+{
+    uint32_t sizes[2] = {mirror->neighbours_size, mirror->neighbours_size};
+    uint32_t *places;
+
+    if (mirror->n_neighbours < mirror->neighbours_size)
+        return 0;
+    /* The arrays have one size: it counts only when all have grown. */
+    if (!grow((void **)&mirror->neighbours, &sizes[0], mirror->n_neighbours,
+              sizeof(*mirror->neighbours)) ||
+        !grow((void **)&mirror->states, &sizes[1], mirror->n_neighbours, sizeof(*mirror->states)))
+        return -ENOMEM;
+    places = calloc(2 * (size_t)sizes[0], sizeof(*places));
+    if (places == NULL)
+        return -ENOMEM;
+    free(mirror->places);
+    mirror->places = places;
+    mirror->neighbours_size = sizes[0];
+    for (uint32_t i = 0; i < mirror->n_neighbours; i++)
+        places[find(mirror, &mirror->neighbours[i])] = i + 1;
+    return 0;
 }
 
 static int append(struct io_mirror *mirror, const struct io_fib_neighbour *neighbour,
                   uint16_t state)
 {
-    uint32_t size = mirror->neighbours_size;
+    int error = grow_neighbours(mirror);
 
-    /* Both arrays have one size: it counts only when both have grown. */
-    if (!grow((void **)&mirror->neighbours, &size, mirror->n_neighbours, sizeof(*neighbour)))
-        return -ENOMEM;
-    size = mirror->neighbours_size;
-    if (!grow((void **)&mirror->states, &size, mirror->n_neighbours, sizeof(*mirror->states)))
-        return -ENOMEM;
-    mirror->neighbours_size = size;
+    if (error != 0)
+        return error;
+    mirror->places[find(mirror, neighbour)] = mirror->n_neighbours + 1;
     mirror->neighbours[mirror->n_neighbours] = *neighbour;
     mirror->states[mirror->n_neighbours++] = state;
     return 1;
+}
+
+/* Empties a place; whoever was pushed beyond it moves up, so that no search ends too early. */
+static void empty(struct io_mirror *mirror, uint32_t place)
+{
+    const uint32_t mask = 2 * mirror->neighbours_size - 1;
+
+    for (uint32_t i = next(mirror, place); mirror->places[i] != 0; i = next(mirror, i)) {
+        uint32_t from = home(mirror, &mirror->neighbours[mirror->places[i] - 1]);
+
+        if (((i - from) & mask) < ((i - place) & mask)) /* it belongs behind the place */
+            continue;
+        mirror->places[place] = mirror->places[i];
+        place = i;
+    }
+    mirror->places[place] = 0;
+}
+
+/* The last neighbour takes the number of the one that goes. */
+static void forget(struct io_mirror *mirror, uint32_t place)
+{
+    uint32_t at = mirror->places[place] - 1, last = mirror->n_neighbours - 1;
+
+    empty(mirror, place);
+    if (at != last)
+        mirror->places[find(mirror, &mirror->neighbours[last])] = at + 1;
+    mirror->neighbours[at] = mirror->neighbours[last];
+    mirror->states[at] = mirror->states[last];
+    mirror->n_neighbours = last;
 }
 
 static bool same(const struct io_fib_neighbour *a, const struct io_fib_neighbour *b)
@@ -223,17 +294,16 @@ static bool same(const struct io_fib_neighbour *a, const struct io_fib_neighbour
 static int set_neighbour(struct io_mirror *mirror, const struct io_fib_neighbour *neighbour,
                          uint16_t state, bool deleted)
 {
-    uint32_t at = find(mirror, neighbour->port, &neighbour->ip);
+    uint32_t place = mirror->places == NULL ? 0 : find(mirror, neighbour), at;
     bool known;
 
-    if (at == mirror->n_neighbours)
+    if (mirror->places == NULL || mirror->places[place] == 0)
         return deleted ? 0 : append(mirror, neighbour, state);
     if (deleted) {
-        mirror->n_neighbours--;
-        mirror->neighbours[at] = mirror->neighbours[mirror->n_neighbours];
-        mirror->states[at] = mirror->states[mirror->n_neighbours];
+        forget(mirror, place);
         return 1;
     }
+    at = mirror->places[place] - 1;
     known = same(&mirror->neighbours[at], neighbour);
     mirror->neighbours[at] = *neighbour;
     mirror->states[at] = state;
@@ -267,7 +337,8 @@ int io_mirror_neighbour(struct io_mirror *mirror, const struct nlmsghdr *message
 
 uint16_t io_mirror_state(const struct io_mirror *mirror, uint8_t port, const struct sip_ip *ip)
 {
-    uint32_t at = find(mirror, port, ip);
+    const struct io_fib_neighbour neighbour = {.ip = *ip, .port = port};
+    uint32_t number = mirror->places == NULL ? 0 : mirror->places[find(mirror, &neighbour)];
 
-    return at < mirror->n_neighbours ? mirror->states[at] : 0;
+    return number == 0 ? 0 : mirror->states[number - 1];
 }

@@ -20,6 +20,7 @@ struct io_mirror {
     uint16_t *states; /* NUD_*, by neighbour */
     uint32_t n_neighbours;
     uint32_t neighbours_size;
+    uint32_t *places; /* 2 * neighbours_size, a hash table: a neighbour's number + 1, or 0 */
 };
 
 void io_mirror_init(struct io_mirror *mirror, const int *ifindex, uint32_t n_ports);

@@ -165,8 +165,8 @@ static void takes_a_gateway_of_the_other_family(void **state)
     io_mirror_done(&mirror);
 }
 
-static int neighbour(struct io_mirror *mirror, uint16_t type, int interface, uint16_t nud,
-                     uint8_t mac)
+static int neighbour_at(struct io_mirror *mirror, uint16_t type, int interface, uint16_t nud,
+                        const char *ip_text, uint8_t mac)
 {
     const uint8_t address[6] = {2, 0, 0, 0, 0, mac};
     struct nlmsghdr *message;
@@ -179,10 +179,16 @@ static int neighbour(struct io_mirror *mirror, uint16_t type, int interface, uin
     header->ndm_family = AF_INET;
     header->ndm_ifindex = interface;
     header->ndm_state = nud;
-    put_ip(message, NDA_DST, "192.0.2.5");
+    put_ip(message, NDA_DST, ip_text);
     if (mac != 0)
         mnl_attr_put(message, NDA_LLADDR, sizeof(address), address);
     return io_mirror_neighbour(mirror, message);
+}
+
+static int neighbour(struct io_mirror *mirror, uint16_t type, int interface, uint16_t nud,
+                     uint8_t mac)
+{
+    return neighbour_at(mirror, type, interface, nud, "192.0.2.5", mac);
 }
 
 static void follows_a_neighbour(void **state)
@@ -230,6 +236,49 @@ static void follows_a_neighbour(void **state)
 }
 
 /* Every shorter length of a good message (netlink's unit is 4 bytes): nothing is made of a part. */
+/* Neighbours that come, go and change in any order are what was told last of each. */
+static void follows_many_neighbours(void **state)
+{
+    enum { ADDRESSES = 300, CHANGES = 20000 };
+    static uint16_t states[2][ADDRESSES]; /* by port; 0: unknown */
+    struct io_mirror mirror;
+    uint32_t random = 1, known = 0;
+
+    io_mirror_init(&mirror, ifindex, 2);
+    for (int i = 0; i < CHANGES; i++) {
+        char text[32];
+        uint32_t at, port;
+        bool deleted;
+        struct sip_ip address;
+
+        random = random * 1664525u + 1013904223u;
+        at = (random >> 8) % ADDRESSES;
+        port = random >> 30 & 1;
+        /* Now they become more, now fewer. */
+        deleted = (random >> 20 & 7) < (i / 2000 % 2 == 0 ? 2u : 6u);
+        snprintf(text, sizeof(text), "10.0.%u.%u", at / 100, at % 100);
+        known += (states[port][at] == 0 && !deleted) - (states[port][at] != 0 && deleted);
+        states[port][at] = deleted ? 0 : i % 2 == 0 ? NUD_STALE : NUD_REACHABLE;
+        assert_true(neighbour_at(&mirror, deleted ? RTM_DELNEIGH : RTM_NEWNEIGH, ifindex[port],
+                                 i % 2 == 0 ? NUD_STALE : NUD_REACHABLE, text, 5) >= 0);
+        assert_int_equal(mirror.n_neighbours, known);
+        if (i == CHANGES / 2) {
+            io_mirror_clear_neighbours(&mirror);
+            memset(states, 0, sizeof(states));
+            known = 0;
+        }
+        for (uint32_t j = 0; j < ADDRESSES; j += 7) {
+            at = (j + (uint32_t)i) % ADDRESSES;
+            snprintf(text, sizeof(text), "10.0.%u.%u", at / 100, at % 100);
+            address = ip(text);
+            for (uint8_t p = 0; p < 2; p++)
+                assert_int_equal(io_mirror_state(&mirror, p, &address), states[p][at]);
+        }
+    }
+    assert_in_range(known, 50, 2 * ADDRESSES - 50);
+    io_mirror_done(&mirror);
+}
+
 static void survives_cut_messages(void **state)
 {
     struct nlmsghdr *message = route_message(AF_INET, 8, RT_TABLE_MAIN, RTN_UNICAST);
@@ -259,6 +308,7 @@ int main(void)
         cmocka_unit_test(takes_the_first_hop_of_ours),
         cmocka_unit_test(takes_a_gateway_of_the_other_family),
         cmocka_unit_test(follows_a_neighbour),
+        cmocka_unit_test(follows_many_neighbours),
         cmocka_unit_test(survives_cut_messages),
     };
 
