@@ -290,6 +290,8 @@ static void rewrite(struct worker *w, uint8_t port)
 
 void worker_run_jobs(struct worker *w, uint8_t port)
 {
+    if (w->n_jobs == 0) /* as before the first snapshot */
+        return;
     parse(w, port);
     route(w);
     rewrite(w, port);
@@ -297,6 +299,8 @@ void worker_run_jobs(struct worker *w, uint8_t port)
 
 void worker_run_jobs_timed(struct worker *w, uint8_t port, uint64_t *at)
 {
+    if (w->n_jobs == 0)
+        return;
     worker_count(w, COUNTER_STAGE_MESSAGES, w->n_jobs);
     parse(w, port);
     worker_lap(w, COUNTER_STAGE_PARSE, at);
