@@ -44,9 +44,10 @@ static uint16_t port_of(const struct sip_via *via)
 
 void proxy_via_sent_by(const struct sip_via *via, struct proxy_next_via *ret)
 {
-    ret->sent_by_host = via->host;
     ret->sent_by_is_ip = via->host_is_ip;
     ret->sent_by_ip = via->host_ip;
+    if (!via->host_is_ip)
+        ret->sent_by_host = via->host;
     ret->sent_by_port = port_of(via);
 }
 

@@ -20,9 +20,9 @@ enum {
 
 /* What the sender's Via says after we filled in received and rport. */
 struct proxy_next_via {
-    struct sip_slice sent_by_host;
-    struct sip_ip sent_by_ip; /* of that host, when it is an address */
     bool sent_by_is_ip;
+    struct sip_ip sent_by_ip;      /* when it is an address */
+    struct sip_slice sent_by_host; /* when it is a name */
     uint16_t sent_by_port;  /* the transport's default when none is written */
     uint16_t rport;         /* 0: none */
     struct sip_ip received; /* all zero: no received */
