@@ -190,8 +190,8 @@ void proxy_prepare(const struct proxy_view *view, const struct proxy_input *cons
 {
     struct group g;
 
-    g.s = view->snapshot;
     for (uint32_t at = 0; at < n; at += LB_LANES) {
+        g.s = view->snapshot;
         g.in = inputs + at;
         g.ret = ret + at;
         g.n = n - at < LB_LANES ? n - at : LB_LANES;

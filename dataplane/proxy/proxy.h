@@ -138,7 +138,7 @@ void proxy_decide(const struct proxy_view *view, const struct proxy_input *input
 /*
  * Prepares n indexed datagrams for proxy_decide, for the same view: ret[i] for inputs[i]. Many cost
  * less than each alone: they are hashed side by side, and what is looked up of the call table is on
- * its way when the decisions begin. Any worker thread.
+ * its way when the decisions begin. Of no messages there need be no view. Any worker thread.
  */
 void proxy_prepare(const struct proxy_view *view, const struct proxy_input *const *inputs,
                    uint32_t n, struct proxy_prepared *const *ret);

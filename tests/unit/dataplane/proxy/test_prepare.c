@@ -160,6 +160,12 @@ static void test_together(void **state)
     stage_free(stage);
 }
 
+/* As a worker does that has no snapshot yet. */
+static void test_nothing(void **state)
+{
+    proxy_prepare(NULL, NULL, 0, NULL);
+}
+
 /* What was prepared is what the decision goes by, and not prepared again. */
 static void test_decision_uses_it(void **state)
 {
@@ -183,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_together),
+        cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_decision_uses_it),
     };
 
