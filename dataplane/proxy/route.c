@@ -12,6 +12,67 @@ static uint32_t end_offset(const struct proxy_work *w, struct sip_slice slice)
     return proxy_offset(w, slice.at) + slice.length;
 }
 
+/* host and port of our own address's text. */
+static void own_hostport(const struct snapshot_listener *listener, const char *at,
+                         struct sip_uri *ret)
+{
+    uint32_t host = listener->text_length;
+
+    while (host > 0 && listener->text[--host] != ':')
+        ;
+    ret->host = sip_slice(at, host);
+    ret->port = listener->addr.port;
+    ret->host_is_ip = true;
+    ret->ip = listener->addr.ip;
+}
+
+/*
+ * A value as we write it, `<sip:t1.…@ADDRESS;lr>` with the ingress listener's address, alone in its
+ * field: what the parsers say of it, without them. False: it is another.
+ */
+static bool read_own(const struct proxy_work *w, struct sip_slice value, struct proxy_route *ret)
+{
+    static const char front[] = "<sip:t1.", back[] = ";lr>";
+    const struct snapshot_listener *listener = &snapshot_listeners(w->s)[w->in->listener];
+    const uint32_t n_front = sizeof(front) - 1, n_back = sizeof(back) - 1, n_sip = 4;
+    uint32_t address = value.length - n_back - listener->text_length;
+    struct sip_slice user, uri;
+
+    if (value.length < n_front + 1 + listener->text_length + n_back ||
+        memcmp(value.at, front, n_front) != 0 || value.at[address - 1] != '@' ||
+        memcmp(value.at + address, listener->text, listener->text_length) != 0 ||
+        memcmp(value.at + value.length - n_back, back, n_back) != 0)
+        return false;
+    uri = sip_slice(value.at + 1, value.length - 2);
+    user = sip_slice(uri.at + n_sip, address - 2 - n_sip);
+    if (!sip_uri_is_user(user))
+        return false;
+    ret->addr.whole = value;
+    ret->addr.rest = sip_slice("", 0);
+    ret->addr.uri = uri;
+    ret->addr.params = sip_slice("", 0);
+    ret->addr.bracketed = true;
+    ret->is_uri = true;
+    ret->uri.whole = uri;
+    ret->uri.user = user;
+    ret->uri.params = sip_slice(uri.at + uri.length - (n_back - 1), n_back - 1);
+    ret->uri.headers = sip_slice("", 0);
+    ret->uri.scheme = SIP_SCHEME_SIP;
+    own_hostport(listener, value.at + address, &ret->uri);
+    return true;
+}
+
+/* The first value of `text`. */
+static bool read_route(const struct proxy_work *w, struct sip_slice text, struct proxy_route *ret)
+{
+    if (read_own(w, text, ret))
+        return true;
+    if (sip_nameaddr_parse(text, &ret->addr) != 0)
+        return false;
+    ret->is_uri = sip_uri_parse(ret->addr.uri, &ret->uri) == 0;
+    return true;
+}
+
 bool proxy_routes_read(struct proxy_work *w)
 {
     const struct sip_field *field = sip_msg_first(w->msg, SIP_ROUTE);
@@ -22,10 +83,9 @@ bool proxy_routes_read(struct proxy_work *w)
         while (rest.length > 0) {
             struct proxy_route *route = &w->routes[w->n_routes];
 
-            if (w->n_routes == PROXY_ROUTES_MAX || sip_nameaddr_parse(rest, &route->addr) != 0)
+            if (w->n_routes == PROXY_ROUTES_MAX || !read_route(w, rest, route))
                 return proxy_refuse(w, PROXY_REPLY_400_MALFORMED);
             route->field = field;
-            route->is_uri = sip_uri_parse(route->addr.uri, &route->uri) == 0;
             rest = route->addr.rest;
             w->n_routes++;
         }

@@ -107,27 +107,45 @@ static inline block not_uri(const char *at)
                    (bytes == '"'));
 }
 
-/* Whether a URI may have such characters behind its scheme. The last block overlaps the one before;
- * a text that is shorter than one goes byte by byte. */
-static bool only_uri(struct sip_slice text)
+/* Nor what ends a user. */
+static inline block not_user(const char *at)
 {
+    block bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return not_uri(at) | (block)((bytes == ':') | (bytes == '@'));
+}
+
+/* Whether no byte is wrong. The last block overlaps the one before; a text that is shorter than one
+ * is filled up. */
+static inline bool has_none(struct sip_slice text, block (*wrong_at)(const char *at))
+{
+    char copy[BLOCK];
     uint64_t halves[2];
     block wrong;
 
     if (text.length < BLOCK) {
-        for (uint32_t i = 0; i < text.length; i++) {
-            char c = text.at[i];
-
-            if (!sip_char_is(c, SIP_CHAR_VISIBLE) || c == '<' || c == '>' || c == '"')
-                return false;
-        }
-        return true;
+        memset(copy, 'x', sizeof(copy));
+        for (uint32_t i = 0; i < text.length; i++)
+            copy[i] = text.at[i];
+        text = sip_slice(copy, sizeof(copy));
     }
-    wrong = not_uri(text.at + text.length - BLOCK);
+    wrong = wrong_at(text.at + text.length - BLOCK);
     for (uint32_t i = 0; i + BLOCK < text.length; i += BLOCK)
-        wrong |= not_uri(text.at + i);
+        wrong |= wrong_at(text.at + i);
     memcpy(halves, &wrong, sizeof(halves));
     return (halves[0] | halves[1]) == 0;
+}
+
+/* Whether a URI may have such characters behind its scheme. */
+static bool only_uri(struct sip_slice text)
+{
+    return has_none(text, not_uri);
+}
+
+bool sip_uri_is_user(struct sip_slice text)
+{
+    return text.length > 0 && has_none(text, not_user);
 }
 
 /* The length of the scheme in front of a colon and more; 0: there is none. */

@@ -34,6 +34,11 @@ struct sip_uri {
  */
 int sip_uri_parse(struct sip_slice text, struct sip_uri *ret);
 
+/* Whether a text may be all that stands between a URI's scheme and its '@': a user without
+ * password.
+ */
+bool sip_uri_is_user(struct sip_slice text);
+
 /*
  * Undoes %HH (RFC 3261 §19.1.2); a '%' without two hex digits stays. Writes at most `size` bytes
  * to ret_text and returns how many the whole text takes.
