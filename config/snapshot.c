@@ -138,6 +138,13 @@ int32_t snapshot_find_service_backend(const struct snapshot *s,
     return find_backend(s, snapshot_at(s, service->pools.offset), service->pools.n, addr, any_port);
 }
 
+void snapshot_prefetch_address(const struct snapshot *s, const struct sip_ip *ip)
+{
+    const uint32_t *by_address = snapshot_at(s, s->by_address.offset);
+
+    __builtin_prefetch(&by_address[snapshot_address_home(&s->hash_key, ip, s->by_address.n)]);
+}
+
 bool snapshot_is_backend_address(const struct snapshot *s, const struct sip_ip *ip)
 {
     const uint32_t *by_address = snapshot_at(s, s->by_address.offset);

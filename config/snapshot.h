@@ -239,6 +239,9 @@ uint32_t snapshot_service_id(struct sip_slice service);
  * key will do: what lies there is the operator's, and nobody else can lengthen a probe. */
 uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n);
 
+/* Asks for the memory where that probe begins. */
+void snapshot_prefetch_address(const struct snapshot *s, const struct sip_ip *ip);
+
 /* Order of listeners: transport, then address bytes, then port. As memcmp. */
 int snapshot_listener_order(const struct snapshot_listener *a, const struct snapshot_listener *b);
 

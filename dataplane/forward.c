@@ -12,6 +12,8 @@
 #include "dataplane/stages.h"
 #include "dataplane/zone.h"
 
+enum { FEW_BACKENDS = 64 }; /* about 4 KB of them */
+
 /* ---- Parse ---- */
 
 /* Whether this frame may come from a backend. Where both sides share the port, routes are asked for
@@ -25,12 +27,32 @@ static bool is_inside(struct worker *w, uint8_t port, const struct io_frame *fra
            zone_believes(ports, port, w->current.fib, &frame->src.ip, frame->src_mac);
 }
 
+/* Whether backends are too many for what is known of them to stay in the caches: then it is asked for
+ * before it is needed. */
+static bool is_far(const struct worker *w)
+{
+    return w->current.view->snapshot->backends.n > FEW_BACKENDS;
+}
+
+static void ask_for_senders(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->n_jobs && is_far(w); i++)
+        snapshot_prefetch_address(w->current.view->snapshot, &w->jobs[i].frame.src.ip);
+}
+
+static void ask_for_backends(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->n_jobs && is_far(w); i++)
+        proxy_foresee(w->current.view, &w->jobs[i].input);
+}
+
 static void parse(struct worker *w, uint8_t port)
 {
     uint32_t now_s = atomic_load_explicit(&w->shared->now_s, memory_order_relaxed);
     const struct proxy_input *inputs[IO_BURST];
     struct proxy_prepared *prepared[IO_BURST];
 
+    ask_for_senders(w);
     for (uint32_t i = 0; i < w->n_jobs; i++) {
         struct job *job = &w->jobs[i];
 
@@ -43,6 +65,7 @@ static void parse(struct worker *w, uint8_t port)
         inputs[i] = &job->input;
     }
     proxy_prepare(w->current.view, inputs, w->n_jobs, prepared);
+    ask_for_backends(w);
 }
 
 /* ---- Route ---- */

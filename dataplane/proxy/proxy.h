@@ -144,6 +144,13 @@ void proxy_prepare(const struct proxy_view *view, const struct proxy_input *cons
                    uint32_t n, struct proxy_prepared *const *ret);
 
 /*
+ * The backend that a prepared message is probably of, by the call table or the table of its pool;
+ * LB_NO_BACKEND where they do not say. Asks for its memory, so that proxy_decide need not wait for
+ * it, once others of the burst were foreseen, too. Any worker thread.
+ */
+int32_t proxy_foresee(const struct proxy_view *view, const struct proxy_input *input);
+
+/*
  * Writes the local reply that proxy_decide asked for: all Vias (received and rport filled in),
  * From, To with a To-tag that retransmissions repeat, Call-ID, CSeq, what the status needs
  * (Retry-After, Unsupported, Accept; a proxy's 200 to OPTIONS has no Allow: RFC 3261 §11.2), and

@@ -185,12 +185,52 @@ static void test_decision_uses_it(void **state)
     stage_free(stage);
 }
 
+static int32_t foresee(const struct stage *stage, const struct message *m)
+{
+    struct proxy_prepared prepared, *at_prepared = &prepared;
+    struct proxy_input input = m->input;
+    const struct proxy_input *at_input = &input;
+
+    input.calls = stage->calls;
+    proxy_prepare(&stage->view, &at_input, 1, &at_prepared);
+    input.prepared = &prepared;
+    return proxy_foresee(&stage->view, &input);
+}
+
+/* By the call table when it knows the call, by the pool's table otherwise; never of what is broken. */
+static void test_foreseen(void **state)
+{
+    struct stage_conf conf = {0};
+    struct stage *stage = stage_new(&conf), *other = stage_new(&conf);
+    struct message *m = &messages[0];
+    uint32_t seen = 0;
+
+    for (int i = 0; i < 30; i++) {
+        send_request(stage, i, "192.0.2.10:5060");
+        keep(stage, m, stage->in, stage->in_length);
+        assert_int_equal(foresee(other, m), stage->output.backend);
+        assert_int_equal(foresee(stage, m), stage->output.backend);
+        seen |= 1u << stage->output.backend;
+    }
+    assert_true((seen & (seen - 1)) != 0); /* more than one */
+    conf.admin[stage->output.backend] = LB_DRAINING; /* the table knows it no more */
+    stage_reload(stage, &conf);
+    stage_reload(other, &conf);
+    assert_int_equal(foresee(stage, m), stage->output.backend);
+    assert_int_not_equal(foresee(other, m), stage->output.backend);
+    sip_msg_index(m->text, 20, &m->msg);
+    assert_int_equal(foresee(stage, m), LB_NO_BACKEND);
+    stage_free(other);
+    stage_free(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_together),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_decision_uses_it),
+        cmocka_unit_test(test_foreseen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
