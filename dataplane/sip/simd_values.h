@@ -86,30 +86,33 @@ static inline bool decode_number(struct sip_scan *scan, enum sip_field_id id, ui
 
 /*
  * What stands in front of the parameters of a From, To or Contact: [ quoted-string / text ] "<" URI
- * ">".
+ * ">". Whether there is a quoted-string differs, and nothing branches on it.
  */
 static inline bool read_address(const struct value *value, struct sip_slice *ret_uri)
 {
-    uint64_t marks = block_in(value_block(value, value->at), &display_end);
-    uint32_t first = first_bit(marks), second = first_bit(_blsr_u64(marks));
-    uint32_t third = first_bit(_blsr_u64(_blsr_u64(marks)));
-    struct block block;
-    const char *open;
-    uint32_t close;
-    bool quoted;
+    struct block block = value_block(value, value->at);
+    uint64_t marks = block_in(block, &display_end), second = _blsr_u64(marks);
+    uint64_t quotes = block_equal(block, '"'), opens = block_equal(block, '<'), closes;
+    bool quoted = (quotes & _blsi_u64(marks)) != 0;
+    uint64_t rest = quoted ? _blsr_u64(second) : marks;
+    uint32_t open = first_bit(rest), length;
+    const char *uri = value->at + open + 1;
 
-    if (value->at + first >= value->end)
+    if ((opens & _blsi_u64(rest)) == 0 || (quoted & ((quotes & _blsi_u64(second)) == 0)))
         return false;
-    quoted = value->at[first] == '"';
-    open = value->at + (quoted ? third : first);
-    if (open >= value->end || *open != '<' || (quoted && value->at[second] != '"'))
+    opens &= ~_blsmsk_u64(rest);
+    closes = block_equal(block, '>') & ~below_bit(open);
+    length = first_bit(closes) - open - 1;
+    if (closes == 0) { /* it ends in the next block */
+        block = value_block(value, uri);
+        opens = block_equal(block, '<');
+        closes = block_equal(block, '>');
+        length = first_bit(closes);
+    }
+    if (closes == 0 || length < 2 || (opens & (_blsi_u64(closes) - 1)) != 0 ||
+        (uint8_t)uri[0] <= ' ' || (uint8_t)uri[length - 1] <= ' ')
         return false;
-    block = value_block(value, open + 1);
-    close = first_bit(block_equal(block, '>'));
-    if (close < 2 || close == 64 || (uint8_t)open[1] <= ' ' || (uint8_t)open[close] <= ' ' ||
-        (block_equal(block, '<') & below_bit(close)) != 0)
-        return false;
-    *ret_uri = sip_slice(open + 1, close);
+    *ret_uri = sip_slice(uri, length);
     return true;
 }
 
@@ -308,9 +311,10 @@ static inline bool note_param(const struct value *via_value, struct sip_via *via
     return true;
 }
 
-/* Reads parameters from `at` on. Returns where they end, NULL when one is of another kind. */
-static inline const char *read_via_params(const struct value *value, const char *at,
-                                          struct sip_via *via)
+/* Reads parameters one by one, however long they are, from `at` on. Returns where they end, NULL
+ * when one is of another kind. */
+static inline const char *read_long_params(const struct value *value, const char *at,
+                                           struct sip_via *via)
 {
     uint32_t name;
 
@@ -322,6 +326,35 @@ static inline const char *read_via_params(const struct value *value, const char 
             return NULL;
     }
     return at;
+}
+
+/*
+ * Reads parameters from `at` on. Returns where they end, NULL when one is of another kind. As a
+ * rule all of them fit a block: then only those that begin with the letter of one that counts are
+ * looked at, since how many others there are, and in which order, differs.
+ */
+static inline const char *read_via_params(const struct value *value, const char *at,
+                                          struct sip_via *via)
+{
+    struct block block = value_block(value, at), lower = block_lower(block);
+    uint64_t ends = block_in(block, &bare_end), separators = block_equal(block, ';');
+    uint64_t name_ends = ends | block_equal(block, '='), stops = ends ^ separators, names;
+
+    if (stops == 0)
+        return read_long_params(value, at, via);
+    names = (separators & (_blsi_u64(stops) - 1)) << 1;
+    if ((ends & 1) == 0 || (names & name_ends) != 0)
+        return NULL;
+    for (names &= block_equal(lower, 'b') | block_equal(lower, 'r'); names != 0;
+         names = _blsr_u64(names)) {
+        uint64_t behind = ~_blsmsk_u64(names);
+        uint32_t start = first_bit(names);
+
+        if (!note_param(value, via, at + start - 1, at + first_bit(ends & behind),
+                        first_bit(name_ends & behind) - start))
+            return NULL;
+    }
+    return at + first_bit(stops);
 }
 
 static inline uint32_t usual_transport(uint32_t text)
