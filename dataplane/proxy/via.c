@@ -203,11 +203,14 @@ void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct s
 static bool last_parameter(const struct sip_via *via, struct sip_slice *ret_value)
 {
     static const char front[] = ";branch=", name[] = ";tdm=";
-    const char *at = via->branch.at + via->branch.length;
-    const char *end = via->params.at + via->params.length;
     struct sip_slice value;
+    const char *at, *end;
 
-    if (via->branch.length == 0 || via->branch.at != via->params.at + strlen(front) ||
+    if (via->branch.length == 0)
+        return false;
+    at = via->branch.at + via->branch.length;
+    end = via->params.at + via->params.length;
+    if (via->branch.at != via->params.at + strlen(front) ||
         memcmp(via->params.at, front, strlen(front)) != 0 || end - at <= (ptrdiff_t)strlen(name) ||
         memcmp(at, name, strlen(name)) != 0)
         return false;

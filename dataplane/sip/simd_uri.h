@@ -106,7 +106,7 @@ static inline bool read_uri_end(const char *at, const char *end, struct uri_host
  */
 static inline bool parse_uri(struct sip_slice text, struct sip_uri *ret)
 {
-    const char *end = text.at + text.length, *host;
+    const char *end, *host;
     struct sip_slice user = {0};
     struct uri_host h = {0};
     struct block block;
@@ -119,6 +119,7 @@ static inline bool parse_uri(struct sip_slice text, struct sip_uri *ret)
     from = read_scheme(text.at, text.length, &scheme);
     if (from == 0)
         return false;
+    end = text.at + text.length;
     host = text.at + from;
     block = block_load(text.at, end, end);
     ats = block_equal(block, '@') & ~below_bit(from);
