@@ -87,15 +87,11 @@ static inline enum sip_error index_message(const char *buf, size_t size, struct 
 static inline bool parse_via(struct sip_slice text, struct sip_via *ret)
 {
     struct value value = {.at = text.at};
-    struct sip_via via;
 
     if (text.length == 0)
         return false;
     value.end = value.limit = text.at + text.length;
-    if (!read_via(&value, &via))
-        return false;
-    *ret = via;
-    return true;
+    return read_via(&value, ret);
 }
 
 #endif

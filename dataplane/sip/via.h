@@ -26,8 +26,8 @@ struct sip_via {
  * Parses the first via-parm of a Via value. Accepts LWS where the grammar has it (around '/', ':',
  * ';', '='), folds included, any transport token, quoted parameter values. Refuses empty
  * parameters (`;;`), empty list elements, versions other than SIP/2.0, ports above 65535, a
- * repeated branch, received or rport, a branch without a value. Returns 0 or -EINVAL, *ret
- * untouched then. No allocation.
+ * repeated branch, received or rport, a branch without a value. Returns 0, or -EINVAL and *ret then
+ * means nothing (filled in place: a copy of it takes a tenth of the time). No allocation.
  */
 int sip_via_parse(struct sip_slice value, struct sip_via *ret);
 
