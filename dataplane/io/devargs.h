@@ -20,7 +20,7 @@ enum {
 /* Buffers of one port. */
 struct io_devargs_sizes {
     uint32_t data_room;   /* bytes of an mbuf after its header, headroom included */
-    uint32_t mbufs;       /* of the port's pool */
+    uint32_t mbufs;       /* of the port's pool, or its part of one that ports share */
     uint32_t frame_bytes; /* af_packet: framesz; else 0 */
     uint32_t frame_count; /* af_packet: frames of one ring; else 0 */
 };

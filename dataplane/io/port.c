@@ -67,9 +67,30 @@ static int find_devices(const struct opening *opening)
     return 0;
 }
 
+/* AF_XDP's driver sends a buffer of its port's pool as it is, and copies one of another pool: all its
+ * ports have one together. That of those before this one, or NULL. */
+static struct rte_mempool *pool_of_others(const struct opening *opening)
+{
+    for (const struct io_port *p = opening->port - opening->index; p < opening->port; p++)
+        if (p->cfg->driver == CFG_AF_XDP)
+            return p->pool;
+    return NULL;
+}
+
+static uint32_t count_ports(const struct cfg_dataplane *cfg, enum cfg_driver driver)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < cfg->n_ports; i++)
+        n += cfg->ports[i].driver == driver;
+    return n;
+}
+
 static int make_pool(struct opening *opening)
 {
     struct io_port *port = opening->port;
+    bool packed = port->cfg->driver == CFG_AF_XDP;
+    uint32_t n_ports = packed ? count_ports(opening->cfg, CFG_AF_XDP) : 1;
     char name[RTE_MEMPOOL_NAMESIZE];
     int error;
 
@@ -77,9 +98,12 @@ static int make_pool(struct opening *opening)
                              opening->reason, opening->reason_size);
     if (error != 0)
         return error;
+    port->pool = packed ? pool_of_others(opening) : NULL;
+    port->borrows = port->pool != NULL;
+    if (port->borrows)
+        return 0;
     snprintf(name, sizeof(name), "port%u", opening->index);
-    port->pool = io_pool_new(name, opening->sizes.mbufs, opening->sizes.data_room,
-                             port->cfg->driver == CFG_AF_XDP);
+    port->pool = io_pool_new(name, opening->sizes.mbufs * n_ports, opening->sizes.data_room, packed);
     return port->pool != NULL ? 0 : refuse(opening, -rte_errno, "pool of buffers");
 }
 
@@ -300,10 +324,13 @@ void io_ports_close(struct io_port *ports, uint32_t n)
         close_device(ports[i].tap_port_id);
         for (uint32_t j = 0; j < ports[i].n_queues; j++)
             close_device(ports[i].queues[j].port_id); /* the second time it is not valid */
-        rte_mempool_free(ports[i].pool);
-        ports[i].pool = NULL;
         ports[i].tap_port_id = IO_NO_PORT_ID;
         ports[i].n_queues = 0;
+    }
+    for (uint32_t i = 0; i < n; i++) { /* no device has a buffer any more */
+        if (!ports[i].borrows)
+            rte_mempool_free(ports[i].pool);
+        ports[i].pool = NULL;
     }
 }
 
@@ -330,7 +357,7 @@ int io_ports_remove_taps(const struct cfg_dataplane *cfg)
 
 uint32_t io_port_buffers_used(const struct io_port *port)
 {
-    return rte_mempool_in_use_count(port->pool);
+    return port->borrows ? 0 : rte_mempool_in_use_count(port->pool);
 }
 
 int io_port_tap_fd(const struct io_port *port)

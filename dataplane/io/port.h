@@ -8,6 +8,7 @@
 #define TANDEM_IO_PORT_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct io_port {
     struct io_queue queues[IO_WORKERS_MAX]; /* by worker; worker w touches queues[w] alone */
     struct rte_mempool *pool;               /* mbufs that its drivers receive into; also the room
                                                a reply or an outgoing message has */
+    bool borrows;                           /* the pool is that of a port before this one */
     uint8_t mac[6];                         /* of the device, and of the TAP */
     uint16_t mtu;                           /* IP bytes of a frame */
     uint16_t tap_port_id;                   /* DPDK's; IO_NO_PORT_ID: none. Main alone uses it */
@@ -59,7 +61,7 @@ void io_ports_close(struct io_port *ports, uint32_t n);
 /* `tandem-dataplane --remove-taps`: deletes the TAPs of a configuration. 0 or a negative errno. */
 int io_ports_remove_taps(const struct cfg_dataplane *cfg);
 
-/* Buffers of its pool that are not free. Not exact while workers take and return some. */
+/* Buffers of its own pool that are not free. Not exact while workers take and return some. */
 uint32_t io_port_buffers_used(const struct io_port *port);
 
 /* A descriptor that becomes readable when the TAP has frames, for epoll; -1: none. Main only. */
