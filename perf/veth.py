@@ -17,6 +17,7 @@ LATENCY_TARGET = at_most(1 / 3)
 TURN_SECONDS = 1.0
 PACED_WINDOW = 4096        # at half load nothing waits for a window
 LOST_MAX = 0.05            # of a round
+HUGE_MIB = 320             # Tandem's `memory`, and what EAL adds
 
 
 def sound(side, told):
@@ -24,7 +25,8 @@ def sound(side, told):
     wrong = {word: told[word] for word in ("doubled", "misrouted", "corrupted", "foreign")
              if told[word]}
     machine.need(not wrong and told["received"] > 100 and told["lost"] <= LOST_MAX * told["sent"],
-                 f"{side.name}: of {told['sent']:.0f} messages {told['lost']:.0f} lost, {wrong}")
+                 f"{side.name}: of {told['sent']:.0f} messages {told['lost']:.0f} lost, {wrong}; "
+                 f"it dropped {side.dropped or 'none that it knows of'}")
     return told
 
 
@@ -84,5 +86,6 @@ def measure(bench, ours, peer):
 
 def run(bench):
     for driver in TARGETS:
-        with veth_sides.Kamailio(bench) as peer, veth_sides.Tandem(bench, driver) as ours:
+        with machine.hugepages(HUGE_MIB), veth_sides.Kamailio(bench) as peer, \
+                veth_sides.Tandem(bench, driver) as ours:
             measure(bench, ours, peer)

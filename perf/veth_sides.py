@@ -8,8 +8,9 @@ Balancers between two wires, and a burst generator (perf/burst) at the other end
 
 Each side of a comparison has namespaces, a generator and wires of its own, and is at work only in
 its turns. Where CPU time is counted the kernel is steered: what it does for the generator's
-interfaces is done on the first CPU, what it does for the balancer's on the last one: by RPS, or,
-where XDP takes the frames, by threads of the kernel's (threaded NAPI), which are pinned there.
+interfaces is done on the first CPU, what it does for the balancer's on the last one: by threads of
+the kernel's (threaded NAPI), which are pinned there, or, where the balancer's frames do not go that
+way, by RPS.
 """
 import os
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import machine
 import tandem
+import xdp
 from lab import Lab
 from lab.base import wait_for
 from lab.net import namespace_pids
@@ -53,8 +55,9 @@ class Side(Lab):
                          tandem=with_tandem, workers=[machine.measured_cpu()])
         self.bench, self.generator = bench, None
         self.pcap = self.dir / "mix.pcap"
-        self.config = tandem.configuration(self.dir, ports=self._ports(), hugepages="off")
+        self.config = tandem.configuration(self.dir, ports=self._ports())
         self.counted = []  # kernel threads that work for it
+        self.dropped = {}  # in its last turn, by the names of its counters, if it has some
         self.write_config()
 
     @property
@@ -87,9 +90,31 @@ class Side(Lab):
 
     def steer(self, on):
         """Says on which CPU the kernel works for whom; off: it is left to the kernel."""
-        for namespace, device, cpu in (("generator", "gen", machine.service_cpu()),
-                                       ("appliance", "port", machine.measured_cpu())):
-            self._set(namespace, device, "queues/rx-0/rps_cpus", f"{1 << cpu if on else 0:x}")
+        if on:
+            self._set_gro("on")
+        self._thread("generator", "gen", machine.service_cpu(), on)
+        if not on:
+            self._set_gro("off")
+        self._set("appliance", "port", "queues/rx-0/rps_cpus",
+                  f"{1 << machine.measured_cpu() if on else 0:x}")
+
+    def _set_gro(self, word):
+        """With it a veth without XDP has NAPIs; there is nothing in UDP that it would merge."""
+        for number in range(2):
+            self.net.shell("generator", f"ethtool -K gen{number} gro {word}")
+
+    def _thread(self, namespace, device, cpu, on):
+        """Has the NAPIs of both devices of a kind done by threads on a CPU. {pid}: those that came
+        or went."""
+        before = set(kernel_threads(f"napi/{device}"))
+        self._set(namespace, device, "threaded", int(on))
+        after = set(kernel_threads(f"napi/{device}"))
+        machine.need(len(before ^ after) == 2, "the kernel made, or ended, no threads for NAPI")
+        for pid in after - before:
+            os.sched_setaffinity(pid, {cpu})
+            # As a softirq does: at once, not when the time slice of whoever runs is over.
+            os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+        return before ^ after
 
     def _introduce(self, outside, inside):
         """Tells the balancer's kernel everybody's MAC address: nobody's, so that the generator's
@@ -170,21 +195,9 @@ class Tandem(Side):
 
     def steer(self, on):
         super().steer(on)
-        if self.driver == "af_xdp":
-            self._thread(on)
-
-    def _thread(self, on):
-        """RPS does not see what XDP takes: threads of the kernel's do that work instead."""
-        before = set(kernel_threads("napi/port"))
-        self._set("appliance", "port", "threaded", int(on))
-        after = set(kernel_threads("napi/port"))
-        machine.need(len(before ^ after) == 2, "the kernel made, or ended, no threads for NAPI")
-        for pid in after - before:
-            os.sched_setaffinity(pid, {machine.measured_cpu()})
-            # As a softirq does: at once, not when the worker's time slice is over.
-            os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
-        self.counted = [pid for pid in self.counted if pid not in before - after]
-        self.counted += sorted(after - before)
+        if self.driver == "af_xdp":    # RPS does not see what XDP takes
+            threads = self._thread("appliance", "port", machine.measured_cpu(), on)
+            self.counted = sorted(threads ^ set(self.counted))
 
     def _state(self):
         return Path(f"/proc/{self.dataplane.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -196,16 +209,31 @@ class Tandem(Side):
     def pids(self):
         return [self.dataplane.pid]
 
+    def _drops(self):
+        """What it, and the kernel of its sockets, dropped until now: {counter's name: number}."""
+        drops = {name: number for name, number in self.stats()["counters"].items()
+                 if "drop" in name or name in tandem.LOST}
+        return {**drops, **(xdp.losses(self.dataplane.pid) if self.driver == "af_xdp" else {})}
+
     def turn(self, seconds, window, rate):
-        before = self.stats()["counters"]
+        drops = self._drops()
         self._signal(signal.SIGCONT, "RS")
+        before = self._busy()
         try:
             told = super().turn(seconds, window, rate)
         finally:
+            after = self._busy()
             self._signal(signal.SIGSTOP, "T")
-        after = self.stats()["counters"]
-        cycles, busy = (after[name] - before[name] for name in ("cycles", "busy_cycles"))
+        self.dropped = {name: number - drops[name] for name, number in self._drops().items()
+                        if number != drops[name]}
+        cycles, busy = (now - then for now, then in zip(after, before))
         return {**told, "polled": 1 - busy / cycles}
+
+    def _busy(self):
+        """Cycles, and those with work: while it runs, since a worker takes the time in which it is
+        stopped for idle, or busy."""
+        counters = self.stats()["counters"]
+        return counters["cycles"], counters["busy_cycles"]
 
     def stop(self):
         if self.dataplane and self.dataplane.running():
