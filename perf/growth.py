@@ -115,7 +115,7 @@ def workers(bench):
                 for workers in ([cpus[-1]], [cpus[0], cpus[-1]])]
         same_secret(labs)
         labs[0].make_messages(MESSAGES)
-        with labs[0], labs[1]:
+        with machine.no_autogroups(), labs[0], labs[1]:
             one, two = take_turns(bench.rounds, labs, TURN_SECONDS)
     # A worker's CPU time a message: with two of them each second has two of it.
     bench.rows("2 workers", [2e3 / time for time in two], "messages/µs", against="1 worker",

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -81,7 +82,7 @@ def main():
     for name in options.benches or BENCHES:
         try:
             Bench(name, options, rows).run()
-        except (LabError, OSError) as error:
+        except (LabError, OSError, subprocess.SubprocessError) as error:
             print(f"perf/run: {name}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
     print(rows.table())
