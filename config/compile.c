@@ -37,7 +37,8 @@ static uint32_t table_size(const struct compile_build *b, uint32_t pool)
     return lb_maglev_size(n);
 }
 
-static uint32_t address_entries(uint32_t n_backends)
+/* Of a table that is probed: at most half full. */
+static uint32_t probed_entries(uint32_t n_backends)
 {
     uint32_t n = 2;
 
@@ -52,15 +53,15 @@ static int allocate(struct compile_build *b)
 {
     const struct cfg *cfg = b->input->cfg;
     struct snapshot head = {.magic = SNAPSHOT_MAGIC, .version = SNAPSHOT_VERSION};
-    uint64_t at = sizeof(head), n_entries = 0;
+    uint64_t at = compile_align(sizeof(head)), n_entries = 0;
 
     for (uint32_t i = 0; i < cfg->n_pools; i++)
         n_entries += table_size(b, i);
     compile_place_services(b, &head, &at);
     head.pools = compile_place(&at, cfg->n_pools, sizeof(struct lb_pool));
     head.backends = compile_place(&at, b->n_backends, sizeof(struct lb_backend));
-    head.by_address = compile_place(&at, address_entries(b->n_backends), sizeof(uint32_t));
-    head.by_id = compile_place(&at, b->n_backends, sizeof(uint32_t));
+    head.by_address = compile_place(&at, probed_entries(b->n_backends), sizeof(uint32_t));
+    head.by_id = compile_place(&at, probed_entries(b->n_backends), sizeof(uint32_t));
     head.tables = compile_place(&at, n_entries, sizeof(uint16_t));
     head.names = compile_place(&at, b->n_names, sizeof(struct snapshot_name));
     head.targets = compile_place(&at, b->n_targets, sizeof(struct snapshot_target));

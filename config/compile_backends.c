@@ -152,38 +152,26 @@ static void fill_backend(struct compile_build *b, const struct compile_chosen *f
     to->name = compile_text(b, from->cfg->name);
 }
 
-static int by_id(const void *left, const void *right, void *context)
+/* Puts a backend into a table that is probed, from its home on. */
+static void put_probed(struct compile_build *b, struct snapshot_array table, uint32_t home,
+                       uint32_t backend)
 {
-    const struct lb_backend *backends = context;
-    uint32_t a = backends[*(const uint32_t *)left].id, b = backends[*(const uint32_t *)right].id;
+    uint32_t *entries = compile_array(b, table), mask = table.n - 1, at = home & mask;
 
-    return (a > b) - (a < b);
-}
-
-static void fill_by_id(struct compile_build *b)
-{
-    struct lb_backend *backends = compile_array(b, b->snapshot->backends);
-    uint32_t *indices = compile_array(b, b->snapshot->by_id);
-
-    for (uint32_t i = 0; i < b->n_backends; i++)
-        indices[i] = i;
-    qsort_r(indices, b->n_backends, sizeof(*indices), by_id, backends);
+    while (entries[at] != 0)
+        at = (at + 1) & mask;
+    entries[at] = backend + 1;
 }
 
 void compile_fill_backends(struct compile_build *b)
 {
     struct lb_backend *backends = compile_array(b, b->snapshot->backends);
-    uint32_t *by_address = compile_array(b, b->snapshot->by_address);
-    uint32_t mask = b->snapshot->by_address.n - 1;
+    const struct snapshot *s = b->snapshot;
 
     for (uint32_t i = 0; i < b->n_backends; i++) {
-        uint32_t at;
-
         fill_backend(b, &b->chosen[i], &backends[i]);
-        at = snapshot_address_home(&b->snapshot->hash_key, &backends[i].ip, mask + 1);
-        while (by_address[at] != 0)
-            at = (at + 1) & mask;
-        by_address[at] = i + 1;
+        put_probed(b, s->by_address,
+                   snapshot_address_home(&s->hash_key, &backends[i].ip, s->by_address.n), i);
+        put_probed(b, s->by_id, backends[i].id, i);
     }
-    fill_by_id(b);
 }

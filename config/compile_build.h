@@ -10,7 +10,12 @@
 
 #include "config/compile.h"
 
-enum { COMPILE_ALIGN = 8 }; /* of every array in the block */
+enum { COMPILE_ALIGN = 64 }; /* of every array in the block: a line of the cache */
+
+static inline uint64_t compile_align(uint64_t at)
+{
+    return (at + COMPILE_ALIGN - 1) / COMPILE_ALIGN * COMPILE_ALIGN;
+}
 
 /* A backend that goes into the snapshot, in its place there. */
 struct compile_chosen {
@@ -47,7 +52,7 @@ static inline struct snapshot_array compile_place(uint64_t *at, uint64_t n, uint
 {
     struct snapshot_array array = {.offset = (uint32_t)*at, .n = (uint32_t)n};
 
-    *at = (*at + n * bytes + COMPILE_ALIGN - 1) / COMPILE_ALIGN * COMPILE_ALIGN;
+    *at = compile_align(*at + n * bytes);
     return array;
 }
 

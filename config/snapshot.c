@@ -163,18 +163,11 @@ int32_t snapshot_backend_by_id(const struct snapshot *s, uint32_t id)
 {
     const uint32_t *by_id = snapshot_at(s, s->by_id.offset);
     const struct lb_backend *backends = snapshot_backends(s);
-    uint32_t low = 0, high = s->by_id.n;
+    uint32_t mask = s->by_id.n - 1;
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        uint32_t found = backends[by_id[middle]].id;
-
-        if (found == id)
-            return (int32_t)by_id[middle];
-        if (id < found)
-            high = middle;
-        else
-            low = middle + 1;
+    for (uint32_t at = id & mask; by_id[at] != 0; at = (at + 1) & mask) {
+        if (backends[by_id[at] - 1].id == id)
+            return (int32_t)(by_id[at] - 1);
     }
     return LB_NO_BACKEND;
 }

@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 6,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 7,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -140,8 +140,9 @@ struct snapshot {
     struct snapshot_array listeners;    /* struct snapshot_listener, sorted by snapshot_listener_order */
     struct snapshot_array pools;        /* struct lb_pool */
     struct snapshot_array backends;     /* struct lb_backend */
-    struct snapshot_array by_address;   /* uint32_t */
-    struct snapshot_array by_id;        /* uint32_t backend indices, sorted by id */
+    /* uint32_t: tables of a power of two entries, 1 + index of a backend or 0, that are probed. */
+    struct snapshot_array by_address;   /* from snapshot_address_home on */
+    struct snapshot_array by_id;        /* from the id's low bits on: it is a hash */
     struct snapshot_array tables;       /* uint16_t: the pools' Maglev tables, one after another */
     struct snapshot_array names;        /* struct snapshot_name, by hash ascending */
     struct snapshot_array targets;      /* struct snapshot_target of all names */

@@ -15,7 +15,7 @@ static_assert(sizeof(struct snapshot_listener) == 72, "crosses a process");
 static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
 static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
 static_assert(sizeof(struct snapshot_service) == 116, "crosses a process");
-static_assert(sizeof(struct lb_backend) == 60, "crosses a process");
+static_assert(sizeof(struct lb_backend) == 64, "crosses a process");
 static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
 static_assert(sizeof(struct snapshot_target) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_name) == 32, "crosses a process");
@@ -316,40 +316,57 @@ static const char *check_backends(const struct snapshot *s)
     return NULL;
 }
 
-/* Strictly rising ids of as many entries as there are backends: each is there once. */
-static const char *check_by_id(const struct snapshot *s)
-{
-    const uint32_t *by_id = snapshot_at(s, s->by_id.offset);
-    const struct lb_backend *backends = snapshot_backends(s);
+enum probe_fault { PROBE_SIZE, PROBE_ENTRY, PROBE_COUNT, PROBE_FAULTS };
 
-    if (s->by_id.n != s->backends.n)
-        return "by_id has not one entry a backend";
-    for (uint32_t i = 0; i < s->by_id.n; i++) {
-        if (by_id[i] >= s->backends.n)
-            return "by_id is out of range";
-        if (i > 0 && backends[by_id[i - 1]].id >= backends[by_id[i]].id)
-            return "by_id is not sorted";
+/* A table of backends that is probed: at most half full, so that every probe ends. */
+static const char *check_probed(const struct snapshot *s, struct snapshot_array table,
+                                const char *const reasons[PROBE_FAULTS])
+{
+    const uint32_t *entries = snapshot_at(s, table.offset);
+    uint32_t used = 0;
+
+    if (table.n < 2 || (table.n & (table.n - 1)) != 0 || table.n / 2 < s->backends.n)
+        return reasons[PROBE_SIZE];
+    for (uint32_t i = 0; i < table.n; i++) {
+        if (entries[i] > s->backends.n)
+            return reasons[PROBE_ENTRY];
+        used += entries[i] != 0;
     }
-    return NULL;
+    return used != s->backends.n ? reasons[PROBE_COUNT] : NULL;
 }
 
-/* At most half full, so every probe ends; and each backend is found by the probe for its address.
- */
+/* Each backend is found by its id, and so no two have the same. */
+static const char *check_by_id(const struct snapshot *s)
+{
+    static const char *const reasons[] = {
+        [PROBE_SIZE] = "by_id is not a power of two, at most half full",
+        [PROBE_ENTRY] = "by_id is out of range",
+        [PROBE_COUNT] = "by_id has not one entry a backend",
+    };
+    const char *reason = check_probed(s, s->by_id, reasons);
+
+    for (uint32_t i = 0; reason == NULL && i < s->backends.n; i++) {
+        if (snapshot_backend_by_id(s, snapshot_backends(s)[i].id) != (int32_t)i)
+            reason = "a backend is not found by its id";
+    }
+    return reason;
+}
+
+/* Each backend is found by the probe for its address. */
 static const char *check_by_address(const struct snapshot *s)
 {
+    static const char *const reasons[] = {
+        [PROBE_SIZE] = "by_address is not a power of two, at most half full",
+        [PROBE_ENTRY] = "by_address is out of range",
+        [PROBE_COUNT] = "by_address has not one entry a backend",
+    };
     const uint32_t *by_address = snapshot_at(s, s->by_address.offset);
     const struct lb_backend *backends = snapshot_backends(s);
-    uint32_t n = s->by_address.n, used = 0;
+    const char *reason = check_probed(s, s->by_address, reasons);
+    uint32_t n = s->by_address.n;
 
-    if (n < 2 || (n & (n - 1)) != 0 || n / 2 < s->backends.n)
-        return "by_address is not a power of two, at most half full";
-    for (uint32_t i = 0; i < n; i++) {
-        if (by_address[i] > s->backends.n)
-            return "by_address is out of range";
-        used += by_address[i] != 0;
-    }
-    if (used != s->backends.n)
-        return "by_address has not one entry a backend";
+    if (reason != NULL)
+        return reason;
     for (uint32_t i = 0; i < s->backends.n; i++) {
         uint32_t at = snapshot_address_home(&s->hash_key, &backends[i].ip, n);
 

@@ -47,6 +47,7 @@ struct lb_backend {
     uint16_t ports[LB_PORTS_MAX]; /* `ports:`, others it is also known by; host order */
     uint32_t weight;
     struct lb_text name;
+    uint8_t unused[4]; /* 64 bytes: a line of the cache, which a message may wait for */
 };
 
 struct lb_pool {

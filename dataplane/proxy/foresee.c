@@ -18,10 +18,7 @@ int32_t proxy_foresee(const struct proxy_view *view, const struct proxy_input *i
     else if (in->msg->kind == SIP_REQUEST)
         backend = snapshot_table_lookup(s, in->prepared->pool, in->prepared->call_hash);
     if (backend >= 0) {
-        const struct lb_backend *found = &snapshot_backends(s)[backend];
-
-        __builtin_prefetch(found);
-        __builtin_prefetch(found + 1); /* what of it lies in the next line */
+        __builtin_prefetch(&snapshot_backends(s)[backend]);
         __builtin_prefetch(&view->slot_of[backend]);
     }
     return backend;

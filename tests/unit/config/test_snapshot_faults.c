@@ -31,7 +31,7 @@ static const char *const faults[] = {
     "backend's id, port",
     "backend's state",
     "backend's name",
-    "by_id is not sorted",
+    "by_id has not one entry",
     "by_id is out of range",
     "by_address is out of range",
     "not found by its address",
@@ -90,6 +90,9 @@ static const char *const faults[] = {
     "stages",
     "listener's text",
     "listener's text",
+    "not found by its id",
+    "not found by its id",
+    "by_id is not a power of two",
 };
 
 static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
@@ -98,6 +101,16 @@ static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
 
     *a = *b;
     *b = was;
+}
+
+/* One of a probed table's entries that is used. */
+static uint32_t *any_entry(struct snapshot *s, struct snapshot_array table)
+{
+    uint32_t *entry = (void *)((char *)s + table.offset);
+
+    while (*entry == 0)
+        entry++;
+    return entry;
 }
 
 /* The sample's name with that many targets. */
@@ -158,8 +171,8 @@ static void make_fault(struct snapshot *s, size_t which)
     case 24: backend[0].n_ports = LB_PORTS_MAX + 1; break;
     case 25: backend[0].state = LB_STATE_COUNT; break;
     case 26: backend[0].name.offset = UINT32_MAX; break;
-    case 27: by_id[1] = by_id[0]; break;
-    case 28: by_id[0] = s->backends.n; break;
+    case 27: *any_entry(s, s->by_id) = 0; break;
+    case 28: by_id[0] = s->backends.n + 1; break;
     case 29: by_address[0] = s->backends.n + 1; break;
     case 30: backend[0].ip.bytes[15] ^= 1; s->hash_key.k0 ^= 1; break;
     case 31: s->by_address.n--; break;
@@ -217,6 +230,9 @@ static void make_fault(struct snapshot *s, size_t which)
     case 83: s->stages = 2; break;
     case 84: listener[0].text_length++; break;
     case 85: listener[1].text[0]++; break;
+    case 86: backend[0].id ^= s->by_id.n / 2; break;
+    case 87: backend[1].id = backend[0].id; break;
+    case 88: s->by_id.n--; break;
     default: fail();
     }
 }
