@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "config/compile.h"
 
-enum { TABLE_ALIGNMENT = 128 };
+enum { TABLE_ALIGNMENT = 2 << 20 }; /* huge pages, as the data plane's lies in where there are some */
 
 /* Compiles as control does at its first start. NULL, and a line on stderr. */
 static struct snapshot *compile(const char *config_file, const char *secret_file)
@@ -62,6 +63,7 @@ static bool make_calls(struct world *world, uint64_t entries)
     world->calls_memory = aligned_alloc(TABLE_ALIGNMENT, bytes);
     if (world->calls_memory == NULL)
         return false;
+    madvise(world->calls_memory, bytes, MADV_HUGEPAGE);
     memset(world->calls_memory, 0, bytes);
     world->calls = lb_call_table_init(world->calls_memory, entries);
     return world->calls != NULL;
