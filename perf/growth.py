@@ -11,6 +11,7 @@ import machine
 import plot
 import tandem
 from index import Contender
+from lab.base import no_autogroups
 from loaded import Loaded
 from rows import at_least, at_most
 from turns import Testpmd, take_turns
@@ -115,7 +116,7 @@ def workers(bench):
                 for workers in ([cpus[-1]], [cpus[0], cpus[-1]])]
         same_secret(labs)
         labs[0].make_messages(MESSAGES)
-        with machine.no_autogroups(), labs[0], labs[1]:
+        with no_autogroups(), labs[0], labs[1]:
             one, two = take_turns(bench.rounds, labs, TURN_SECONDS)
     # A worker's CPU time a message: with two of them each second has two of it.
     bench.rows("2 workers", [2e3 / time for time in two], "messages/µs", against="1 worker",

@@ -126,21 +126,6 @@ def need(condition, reason):
 
 
 @contextlib.contextmanager
-def no_autogroups():
-    """Tasks share CPUs as tasks, not as sessions. With a worker on each CPU the session of everybody
-    else got nothing for minutes (seen with Linux 6.18)."""
-    setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
-    before = setting.read_text() if setting.exists() else None
-    try:
-        if before is not None:
-            setting.write_text("0")
-        yield
-    finally:
-        if before is not None:
-            setting.write_text(before)
-
-
-@contextlib.contextmanager
 def neighbours(number):
     """Has the kernel keep so many neighbours (all namespaces together); puts its limits back."""
     limits = {path: path.read_text() for path in

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every part of the laboratory uses: its error, waiting for events, and child processes."""
+import contextlib
 import os
 import re
 import signal
@@ -27,6 +28,21 @@ def wait_for(condition, timeout, what):
         if time.monotonic() > deadline:
             raise LabError(f"waited {timeout:g} s in vain for {what}")
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def no_autogroups():
+    """Tasks share CPUs as tasks, by their nice values, and not as sessions. With these, where polling
+    workers left no CPU free, the sessions of others got nothing for minutes (Linux 6.18)."""
+    setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    before = setting.read_text() if setting.exists() else None
+    try:
+        if before is not None:
+            setting.write_text("0")
+        yield
+    finally:
+        if before is not None:
+            setting.write_text(before)
 
 
 def run(*argv, check=True, timeout=60, **more):

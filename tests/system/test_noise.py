@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 import laws                                                       # noqa: E402
 import noise                                                      # noqa: E402
 from harness import CORPUS, LabError, SystemTest, main, wait_for  # noqa: E402
+from lab.base import no_autogroups                               # noqa: E402
 from netns import mac, udp_socket                                 # noqa: E402
 from sip import Message, Peer, response                           # noqa: E402
 
@@ -162,7 +163,7 @@ class Noise(SystemTest):
     def test_1_noise(self):
         """30 s of it over 20 calls/s."""
         begun = self.make()
-        with self.nobody_listens():
+        with no_autogroups(), self.nobody_listens():
             self.blow(WARM_S).wait(20)           # rings and memory are then as under load
             level = self.resting()
             runs = self.real_calls()
