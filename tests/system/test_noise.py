@@ -172,13 +172,13 @@ class Noise(SystemTest):
             sender.wait(NOISE_S + 30)
             said = json.loads(sender.log())
             moved = laws.settled(self.lab).since(before)
+            self.say(f"{said['sent'] / said['seconds']:.0f} frames/s for {said['seconds']:.0f} s; of "
+                     f"{said['sent']} came {moved['rx_frames']}: {moved['messages']} messages, "
+                     f"{moved['fragments']} fragments, {moved['to_tap']} for the kernel")
+            self.say(", ".join(f"{name} {number}" for name, number in sorted(moved.items())
+                               if name.startswith(("verdict_", "drop_", "reassembled", "held"))))
             for calls in runs:
                 calls.finish()
-        self.say(f"{said['sent'] / said['seconds']:.0f} frames/s for {said['seconds']:.0f} s; of "
-                 f"{said['sent']} came {moved['rx_frames']}: {moved['messages']} messages, "
-                 f"{moved['fragments']} fragments, {moved['to_tap']} for the kernel")
-        self.say(", ".join(f"{name} {number}" for name, number in sorted(moved.items())
-                           if name.startswith(("verdict_", "drop_", "reassembled", "held"))))
         after = self.resting(level)
         self.say(f"before {level}; after {after}")
         for calls in runs:
