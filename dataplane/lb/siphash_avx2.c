@@ -41,12 +41,6 @@ static inline vector gather(some which, vector addresses)
                                                which, 1);
 }
 
-/* By 64 bits or more: 0. */
-static inline vector shift_right(vector v, vector bits)
-{
-    return (vector)_mm256_srlv_epi64((__m256i)v, (__m256i)bits);
-}
-
 #include "dataplane/lb/siphash_lanes.h"
 
 void siphash_avx2(const struct lb_lanes *lanes, uint32_t first, unsigned c, uint64_t *ret)

@@ -40,12 +40,6 @@ static inline vector gather(some which, vector addresses)
                                                NULL, 1);
 }
 
-/* By 64 bits or more: 0. */
-static inline vector shift_right(vector v, vector bits)
-{
-    return (vector)_mm512_srlv_epi64((__m512i)v, (__m512i)bits);
-}
-
 #include "dataplane/lb/siphash_lanes.h"
 
 void siphash_avx512(const struct lb_lanes *lanes, uint32_t first, unsigned c, uint64_t *ret)

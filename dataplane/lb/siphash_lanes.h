@@ -6,8 +6,8 @@
  *
  *   WIDTH, vector            how many 64-bit numbers a vector has, and its type
  *   some                     which lanes: what more_than(), first_ones() return
- *   load(), gather()         words side by side, or each at an address; 0 in lanes that are not
- * meant choose(), shift_right()  lane by lane
+ *   load(), gather()         words side by side, or each at an address; 0 in lanes not meant
+ *   choose()                 lane by lane
  */
 #ifndef TANDEM_LB_SIPHASH_LANES_H
 #define TANDEM_LB_SIPHASH_LANES_H
@@ -53,7 +53,8 @@ static inline __attribute__((always_inline)) struct state compress_texts(struct 
                                                                          vector length, unsigned c)
 {
     vector whole = length >> 3, rest = length & 7, at = end - length;
-    vector tail = shift_right(gather(more_than(rest, 0), end - 8), 64 - 8 * rest);
+    /* By 64 bits at most, in two shifts: one alone must be by less. */
+    vector tail = gather(more_than(rest, 0), end - 8) >> 1 >> (63 - 8 * rest);
 
     for (uint64_t i = 0; are_any(more_than(whole, i)); i++) {
         some which = more_than(whole, i);
