@@ -23,40 +23,6 @@ static inline uint32_t read_scheme(const char *at, uint32_t length, uint8_t *ret
     return sips ? 5 : word == WORD32('s', 'i', 'p', ':') ? 4 : 0;
 }
 
-/*
- * The bytes of an IPv4 address whose dots are `dots`, none of them first and no two side by side.
- * Three bytes before it are read.
- */
-static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret)
-{
-    const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
-    const __m128i last = _mm_setr_epi32(-1, -1, -1, 0 | 4 << 8 | 8 << 16 | 12 << 24);
-    const __m128i mapped = _mm_setr_epi32(0, 0, (int)0xffff0000, 0);
-    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots));
-    uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
-    __m128i digits, words, numbers, bad;
-
-    if (_mm_popcnt_u64(dots) != 3)
-        return false;
-    /* Each group is the end of its word; what is before it there is shifted out. */
-    digits = _mm_setr_epi32((int)a, (int)(b - a - 1), (int)(c - b - 1), (int)(length - c - 1));
-    words = _mm_setr_epi32((int)load32(host + a - 4), (int)load32(host + b - 4),
-                           (int)load32(host + c - 4), (int)load32(host + length - 4));
-    words =
-        _mm_and_si128(_mm_sub_epi8(words, _mm_set1_epi8('0')),
-                      _mm_sllv_epi32(_mm_set1_epi32(-1),
-                                     _mm_sub_epi32(_mm_set1_epi32(32), _mm_slli_epi32(digits, 3))));
-    numbers = _mm_madd_epi16(_mm_maddubs_epi16(words, weights), _mm_set1_epi16(1));
-    bad = _mm_or_si128(_mm_cmpgt_epi32(numbers, _mm_set1_epi32(255)),
-                       _mm_or_si128(_mm_cmpgt_epi32(digits, _mm_set1_epi32(3)),
-                                    _mm_cmpeq_epi32(digits, _mm_setzero_si128())));
-    if (_mm_movemask_epi8(bad) != 0)
-        return false;
-    /* At once: what is written in parts is slow to be read as a whole. */
-    _mm_storeu_si128((__m128i *)ret->bytes, _mm_or_si128(_mm_shuffle_epi8(numbers, last), mapped));
-    return true;
-}
-
 /* What of a URI follows its user. */
 struct uri_host {
     uint32_t length, end; /* of the host; where its port ends, and parameters begin */
@@ -70,14 +36,10 @@ struct uri_host {
 static inline bool read_uri_host(const char *at, struct block block, struct uri_host *ret)
 {
     uint32_t length = first_bit(~block_in(block, &host_char)), digits = ret->end - length - 1;
-    uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
 
     ret->length = length;
     ret->port = 0;
-    ret->is_ip = (block_in(block, &dotted) & inside) == inside;
-    if (length == 0 || length > ret->end || (dots & (dots << 1 | 1)) != 0)
-        return false;
-    if (ret->is_ip && !read_ipv4(at, length, dots, &ret->ip))
+    if (length > ret->end || !read_host(at, block, length, &ret->is_ip, &ret->ip))
         return false;
     if (length == ret->end)
         return true;

@@ -227,34 +227,64 @@ static inline bool read_rest(const struct value *value, const char *at, struct s
 
 /* ---- The top Via ---- */
 
-static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret);
-
-/* Whether a block begins with a host that is no IPv6 address; *ret_length is where it ends, before
- * the block does. At least three bytes are in front of it. */
-static inline bool read_host(const char *host, struct block block, uint32_t *ret_length,
-                             struct sip_via *via)
+/*
+ * The bytes of an IPv4 address whose dots are `dots`, none of them first and no two side by side.
+ * Three bytes before it are read.
+ */
+static inline bool read_ipv4(const char *host, uint32_t length, uint64_t dots, struct sip_ip *ret)
 {
-    uint32_t length = first_bit(~block_in(block, &host_char));
+    const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
+    const __m128i last = _mm_setr_epi32(-1, -1, -1, 0 | 4 << 8 | 8 << 16 | 12 << 24);
+    const __m128i mapped = _mm_setr_epi32(0, 0, (int)0xffff0000, 0);
+    uint32_t a = first_bit(dots), b = first_bit(_blsr_u64(dots));
+    uint32_t c = first_bit(_blsr_u64(_blsr_u64(dots)));
+    __m128i digits, words, numbers, bad;
+
+    if (_mm_popcnt_u64(dots) != 3)
+        return false;
+    /* Each group is the end of its word; what is before it there is shifted out. */
+    digits = _mm_setr_epi32((int)a, (int)(b - a - 1), (int)(c - b - 1), (int)(length - c - 1));
+    words = _mm_setr_epi32((int)load32(host + a - 4), (int)load32(host + b - 4),
+                           (int)load32(host + c - 4), (int)load32(host + length - 4));
+    words =
+        _mm_and_si128(_mm_sub_epi8(words, _mm_set1_epi8('0')),
+                      _mm_sllv_epi32(_mm_set1_epi32(-1),
+                                     _mm_sub_epi32(_mm_set1_epi32(32), _mm_slli_epi32(digits, 3))));
+    numbers = _mm_madd_epi16(_mm_maddubs_epi16(words, weights), _mm_set1_epi16(1));
+    bad = _mm_or_si128(_mm_cmpgt_epi32(numbers, _mm_set1_epi32(255)),
+                       _mm_or_si128(_mm_cmpgt_epi32(digits, _mm_set1_epi32(3)),
+                                    _mm_cmpeq_epi32(digits, _mm_setzero_si128())));
+    if (_mm_movemask_epi8(bad) != 0)
+        return false;
+    /* At once: what is written in parts is slow to be read as a whole. */
+    _mm_storeu_si128((__m128i *)ret->bytes, _mm_or_si128(_mm_shuffle_epi8(numbers, last), mapped));
+    return true;
+}
+
+/*
+ * Whether the first `length` bytes of a block, letters, digits, '-', '_' and '.', are a host: no
+ * dot is first or behind another, and digits and dots alone are an IPv4 address (sip_host_valid).
+ * At least three bytes are in front of it.
+ */
+static inline bool read_host(const char *host, struct block block, uint32_t length, bool *ret_is_ip,
+                             struct sip_ip *ret_ip)
+{
     uint64_t inside = below_bit(length), dots = block_equal(block, '.') & inside;
 
-    *ret_length = length;
-    if (length == 64 || length == 0 || (dots & (dots << 1 | 1)) != 0)
+    *ret_is_ip = (block_in(block, &dotted) & inside) == inside;
+    if (length == 0 || (dots & (dots << 1 | 1)) != 0)
         return false;
-    /* Digits and dots alone are an IPv4 address (sip_host_valid). */
-    via->host_is_ip = (block_in(block, &dotted) & inside) == inside;
-    return !via->host_is_ip || read_ipv4(host, length, dots, &via->host_ip);
+    return !*ret_is_ip || read_ipv4(host, length, dots, ret_ip);
 }
 
 /* The value of received=: false when it is no IPv4 address. */
 static inline bool read_received(const struct value *value, struct sip_slice text,
                                  struct sip_ip *ret)
 {
-    struct block block = value_block(value, text.at);
-    uint64_t inside = below_bit(text.length < 64 ? text.length : 63);
-    uint64_t dots = block_equal(block, '.') & inside;
+    bool is_ip;
 
-    return text.length < 64 && (block_in(block, &dotted) & inside) == inside &&
-           (dots & (dots << 1 | 1)) == 0 && read_ipv4(text.at, text.length, dots, ret);
+    return text.length < 64 &&
+           read_host(text.at, value_block(value, text.at), text.length, &is_ip, ret) && is_ip;
 }
 
 /* host [":" port] at *at, which is moved past it. */
@@ -265,7 +295,8 @@ static inline bool read_sent_by(const struct value *value, const char **at, stru
     uint64_t digits;
     uint32_t length, end, port;
 
-    if (!read_host(host, block, &length, via))
+    length = first_bit(~block_in(block, &host_char));
+    if (length == 64 || !read_host(host, block, length, &via->host_is_ip, &via->host_ip))
         return false;
     via->host = sip_slice(host, length);
     *at = host + length;
