@@ -11,7 +11,7 @@
 
 static int32_t backend_of_slot(const struct proxy_work *w, uint16_t slot)
 {
-    int32_t backend = slot < w->view->n_slots ? w->view->backend_of[slot] : LB_NO_BACKEND;
+    int32_t backend = proxy_backend_of_slot(w->view, slot);
 
     if (backend < 0 || w->backends[backend].pool != w->pool_index)
         return LB_NO_BACKEND;

@@ -147,8 +147,8 @@ static int32_t backend_of_call(const struct proxy_work *w, uint32_t pool, struct
     int32_t backend = LB_NO_BACKEND;
     struct lb_call call;
 
-    if (lb_call_find(w->in->calls, hash, w->in->now_s, &call) && call.slot < w->view->n_slots)
-        backend = w->view->backend_of[call.slot];
+    if (lb_call_find(w->in->calls, hash, w->in->now_s, &call))
+        backend = proxy_backend_of_slot(w->view, call.slot);
     return backend >= 0 && w->backends[backend].pool == pool && serves_dialogs(w, backend)
                ? backend
                : LB_NO_BACKEND;

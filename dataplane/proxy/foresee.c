@@ -14,7 +14,7 @@ int32_t proxy_foresee(const struct proxy_view *view, const struct proxy_input *i
     if (in->msg->error != SIP_OK)
         return LB_NO_BACKEND;
     if (lb_call_find(in->calls, in->prepared->call_hash, in->now_s, &call))
-        backend = call.slot < view->n_slots ? view->backend_of[call.slot] : LB_NO_BACKEND;
+        backend = proxy_backend_of_slot(view, call.slot);
     else if (in->msg->kind == SIP_REQUEST)
         backend = snapshot_table_lookup(s, in->prepared->pool, in->prepared->call_hash);
     if (backend >= 0) {

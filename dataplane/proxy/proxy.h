@@ -81,6 +81,12 @@ struct proxy_view {
     uint32_t n_slots;
 };
 
+/* The backend of a slot of the call table; LB_NO_BACKEND: it is gone. */
+static inline int32_t proxy_backend_of_slot(const struct proxy_view *view, uint16_t slot)
+{
+    return slot < view->n_slots ? view->backend_of[slot] : LB_NO_BACKEND;
+}
+
 /* What was found out about a message ahead of the decision, by hashing above all. */
 struct proxy_prepared {
     int32_t sender;             /* backend index of the sender, or LB_NO_BACKEND: outside */

@@ -2,26 +2,19 @@
 /* A request's way through the rules, and the door that every message comes in by. */
 #include <assert.h>
 
+#include "dataplane/proxy/seal.h"
 #include "dataplane/proxy/stun.h"
 #include "dataplane/proxy/work.h"
-
-/* Whether a tag may be one of ours: hex digits, as few others are. */
-static bool is_hex(struct sip_slice tag)
-{
-    for (uint32_t i = 0; i < tag.length; i++) {
-        if (!sip_char_is(tag.at[i], SIP_CHAR_DIGIT) && (tag.at[i] < 'a' || tag.at[i] > 'f'))
-            return false;
-    }
-    return true;
-}
 
 /* The ACK to a reply of our own bears the tag that we gave. */
 bool proxy_acknowledges_us(const struct proxy_work *w)
 {
     char tag[PROXY_TAG_LENGTH];
+    uint64_t number;
 
+    /* Hex digits, as few others are. */
     if (w->msg->method != SIP_ACK || w->msg->to_tag.length != PROXY_TAG_LENGTH ||
-        !is_hex(w->msg->to_tag))
+        proxy_seal_read_hex(w->msg->to_tag.at, &number) != 0)
         return false;
     proxy_reply_tag(w->s, w->msg, tag);
     return memcmp(tag, w->msg->to_tag.at, PROXY_TAG_LENGTH) == 0;

@@ -33,8 +33,8 @@ void proxy_why(const struct proxy_view *view, uint32_t pool, struct sip_slice ca
         ret->table_backend = snapshot_table_lookup(s, pool, ret->hash);
     }
     ret->in_table = calls != NULL && lb_call_find(calls, ret->hash, now_s, &ret->call);
-    if (ret->in_table && ret->call.slot < view->n_slots)
-        ret->call_backend = view->backend_of[ret->call.slot];
+    if (ret->in_table)
+        ret->call_backend = proxy_backend_of_slot(view, ret->call.slot);
     /* A registration says nothing of the next request (proxy_rule_4_call). */
     if (keeps(s, pool, ret->call_backend) && ret->call.state != LB_CALL_REGISTRATION) {
         ret->rule = PROXY_RULE_CALL;
