@@ -102,10 +102,10 @@ void worker_give_kernel(struct worker *worker, uint8_t port, struct rte_mbuf **m
  * how many there were. */
 uint32_t worker_join(struct worker *worker);
 
-/* Whether an operator wants copies of messages. With jobs only is there surely a snapshot. */
+/* Whether an operator wants copies of messages. Only while there are jobs, and so a snapshot. */
 static inline bool worker_captures(const struct worker *w)
 {
-    return w->n_jobs > 0 && w->current.view->snapshot->capture.on &&
+    return w->current.view->snapshot->capture.on &&
            atomic_load_explicit(&w->shared->control_connected, memory_order_relaxed);
 }
 
