@@ -84,6 +84,7 @@ static void fill_head(struct compile_build *b)
     s->generation = input->generation;
     s->draining = input->node_draining;
     s->hash_key = b->hash_key;
+    s->node_id = snapshot_node_id(sip_slice_of(input->cfg->node));
     if (input->cfg->has_node_address)
         s->node_ip = input->cfg->node_address;
     if (input->live != NULL) {

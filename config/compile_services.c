@@ -144,6 +144,8 @@ void compile_fill_listeners(struct compile_build *b)
 
             listeners[n].addr = from->addr;
             listeners[n].transport = (uint8_t)from->transport;
+            listeners[n].plane = from->transport == SIP_TRANSPORT_UDP ? SNAPSHOT_PLANE_DATA
+                                                                      : SNAPSHOT_PLANE_CONTROL;
             listeners[n].text_length = (uint8_t)sip_addr_print(&from->addr, listeners[n].text);
             listeners[n++].service = i;
         }

@@ -208,6 +208,11 @@ uint32_t snapshot_service_id(struct sip_slice service)
     return fold_id(lb_siphash24(&ID_KEY, service.at, service.length));
 }
 
+uint32_t snapshot_node_id(struct sip_slice node)
+{
+    return fold_id(lb_siphash24(&ID_KEY, node.at, node.length));
+}
+
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;

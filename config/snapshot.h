@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 7,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 8,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -48,10 +48,16 @@ struct snapshot_mac_key {
     struct lb_key key;
 };
 
+/* Who receives what comes to a listener: streams and, from a node's own address, their backends'
+ * datagrams are control's. */
+enum snapshot_plane { SNAPSHOT_PLANE_DATA, SNAPSHOT_PLANE_CONTROL };
+
 struct snapshot_listener {
     struct sip_addr addr;
     uint8_t transport;             /* enum sip_transport */
     uint8_t text_length;
+    uint8_t plane;                 /* enum snapshot_plane */
+    uint8_t pad[3];
     uint32_t service;              /* index */
     char text[SIP_ADDR_TEXT_ROOM];      /* of the address, as sip_addr_print writes it, then 0s */
 };
@@ -134,6 +140,7 @@ struct snapshot {
     struct snapshot_mac_key mac[SNAPSHOT_MAC_KEYS];   /* next, current (signs), previous */
     uint32_t draining;             /* bool: this node answers OPTIONS with 503 */
     uint32_t stages;               /* bool: workers count the cycles of each of their stages */
+    uint32_t node_id;              /* of this node's name: in flows of streams */
     struct sip_ip node_ip;         /* this node's own address, the source of tunnels; 0: none */
     struct snapshot_capture capture;
     struct snapshot_array services;     /* struct snapshot_service */
@@ -231,10 +238,11 @@ uint64_t snapshot_call_hash(const struct lb_key *hash_key, struct sip_slice call
 bool snapshot_captures(const struct snapshot *s, struct sip_slice call_id);
 
 /* The id of a backend: a hash of pool and name under a fixed key; of a pool or a service: of its
- * name. Never 0. */
+ * name; of a node: of its name. Never 0. */
 uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
 uint32_t snapshot_pool_id(struct sip_slice pool);
 uint32_t snapshot_service_id(struct sip_slice service);
+uint32_t snapshot_node_id(struct sip_slice node);
 
 /* Where the probe for an address begins in a by_address of n entries. One multiplication under the
  * key will do: what lies there is the operator's, and nobody else can lengthen a probe. */

@@ -11,7 +11,7 @@
 #include "dataplane/lb/maglev.h"
 
 static_assert(sizeof(struct snapshot_mac_key) == 24, "crosses a process");
-static_assert(sizeof(struct snapshot_listener) == 72, "crosses a process");
+static_assert(sizeof(struct snapshot_listener) == 76, "crosses a process");
 static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
 static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
 static_assert(sizeof(struct snapshot_service) == 116, "crosses a process");
@@ -19,7 +19,7 @@ static_assert(sizeof(struct lb_backend) == 64, "crosses a process");
 static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
 static_assert(sizeof(struct snapshot_target) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_name) == 32, "crosses a process");
-static_assert(sizeof(struct snapshot) == 304, "crosses a process");
+static_assert(sizeof(struct snapshot) == 312, "crosses a process");
 
 /* Whether an array of structs of `bytes` with `align` lies in the block, behind its head. */
 static bool array_fits(const struct snapshot *s, struct snapshot_array array, uint64_t bytes,
@@ -246,6 +246,10 @@ static const char *check_listeners(const struct snapshot *s)
         if (listeners[i].transport == SIP_TRANSPORT_NONE ||
             listeners[i].transport >= SIP_TRANSPORT_COUNT || listeners[i].addr.port == 0)
             return "a listener's transport or port is out of range";
+        if (listeners[i].plane > SNAPSHOT_PLANE_CONTROL ||
+            (listeners[i].transport != SIP_TRANSPORT_UDP &&
+             listeners[i].plane != SNAPSHOT_PLANE_CONTROL))
+            return "a listener's plane is out of range";
         if (!listener_has_its_text(&listeners[i]))
             return "a listener's text is not its address's";
         if (i > 0 && snapshot_listener_order(&listeners[i - 1], &listeners[i]) >= 0)

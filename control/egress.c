@@ -155,7 +155,7 @@ enum egress_result egress_decide(struct egress *e, const struct snapshot *snapsh
 
     if (listener < 0 || !follow_backends(e, snapshot))
         return EGRESS_DROPPED_LISTENER;
-    view = (struct proxy_view){snapshot, e->slot_of, e->backend_of, e->n_backends};
+    view = (struct proxy_view){snapshot, e->slot_of, e->backend_of, e->n_backends, false};
     counts = (struct lb_call_counts){{e->counts}, {e->counts + e->n_backends}, e->n_backends};
     sip_msg_index(text, punt->length, &e->msg);
     return decide(e, &view, &input, ret_name);

@@ -232,7 +232,7 @@ static int assign_slots(struct publish *p, struct view *view, const char **ret_r
         __atomic_store_n(&slot_ids[view->slot_of[i]], ids[i], __ATOMIC_RELAXED);
     }
     services_assign(p->services, s, view->service_slots);
-    view->proxy = (struct proxy_view){s, view->slot_of, view->backend_of, COUNTERS_SLOTS};
+    view->proxy = (struct proxy_view){s, view->slot_of, view->backend_of, COUNTERS_SLOTS, false};
 out:
     free(ids);
     return error;

@@ -48,6 +48,7 @@ enum proxy_reason {
     PROXY_DROP_NO_BACKEND,    /* a response in mode direct, and no backend lives */
     PROXY_DROP_TOO_MANY_EDITS, /* edits do not fit the edit list */
     PROXY_PUNT_NAME, /* next hop is a name that the snapshot does not know: control resolves it */
+    PROXY_PUNT_STREAM, /* it leaves by a stream, which the caller has none of */
     PROXY_REASON_COUNT,
 };
 
@@ -79,6 +80,7 @@ struct proxy_view {
     const int32_t
         *backend_of; /* [n_slots] index in the snapshot of a slot's id, or LB_NO_BACKEND */
     uint32_t n_slots;
+    bool has_streams; /* the caller can send by one: control */
 };
 
 /* The backend of a slot of the call table; LB_NO_BACKEND: it is gone. */

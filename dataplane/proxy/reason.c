@@ -36,6 +36,7 @@ static const struct {
     [PROXY_DROP_NO_BACKEND] = {"drop_no_backend", 0},
     [PROXY_DROP_TOO_MANY_EDITS] = {"drop_too_many_edits", 0},
     [PROXY_PUNT_NAME] = {"punt_name", 0},
+    [PROXY_PUNT_STREAM] = {"punt_stream", 0},
 };
 
 static const char *const rules[PROXY_RULE_COUNT] = {

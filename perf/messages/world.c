@@ -50,7 +50,7 @@ static bool make_view(struct world *world)
         world->slot_of[i] = (uint16_t)i;
         world->backend_of[i] = (int32_t)i;
     }
-    world->view = (struct proxy_view){world->snapshot, world->slot_of, world->backend_of, n};
+    world->view = (struct proxy_view){world->snapshot, world->slot_of, world->backend_of, n, false};
     world->counts.n_slots = n;
     return true;
 }

@@ -203,7 +203,7 @@ static void decide_all(const struct snapshot *s)
     uint16_t *slot_of = calloc(s->backends.n + 1, sizeof(*slot_of));
     int32_t backend_of[SLOTS];
     struct lb_call_counts counts = {{started}, {ended}, SLOTS};
-    struct proxy_view view = {s, slot_of, backend_of, SLOTS};
+    struct proxy_view view = {s, slot_of, backend_of, SLOTS, false};
 
     must(slot_of != NULL);
     for (uint32_t i = 0; i < SLOTS; i++)

@@ -206,7 +206,7 @@ void stage_reload(struct stage *stage, const struct stage_conf *conf)
         stage->backend_of[i + 3] = (int32_t)i;
     }
     stage->view =
-        (struct proxy_view){stage->snapshot, stage->slot_of, stage->backend_of, STAGE_SLOTS};
+        (struct proxy_view){stage->snapshot, stage->slot_of, stage->backend_of, STAGE_SLOTS, false};
 }
 
 struct stage *stage_new(const struct stage_conf *conf)
