@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS for control's streams: what the configuration says of certificates and of who may connect, as
+ * OpenSSL contexts, and the SSL of each connection. One struct tls is one configuration, never
+ * changed once it is made: a reload makes another, and connections keep the one that they began with.
+ * It must not know sockets, buffers or SIP.
+ *
+ * All of them: TLS 1.2 and 1.3, forward secret AEAD ciphers alone, no compression, no early data; who asks
+ * for a renegotiation gets an alert and nothing else; buffers are given back while a connection is
+ * idle.
+ *
+ * Which certificate: the ones that bear the name that the client asks for (SNI), first as it is, then
+ * by a wildcard for its first label; for a name that none bears, or without one, those of the first
+ * certificate's names. Of several for one name an ECDSA key goes before an RSA key where the client
+ * can verify it; of one kind the first that is configured.
+ *
+ * Tickets: sealed by keys that derive from the cluster's secret and the day, so that every node and
+ * a restarted control take them, for a day at least and two at most. They are good where the same is
+ * asked of clients as where they were given: other CAs or another CRL mean a full handshake. Keys
+ * that were rotated away (tandemctl rotate-secret) end their tickets.
+ *
+ * ALPN: a tls listener answers `sip/2` (IANA) or `sip`, wss `http/1.1`; a client that offers
+ * protocols, but not these, is refused (RFC 7301 §3.2); one that offers none is welcome.
+ *
+ * Any thread may call everything here.
+ */
+#ifndef TANDEM_CONTROL_STREAM_TLS_H
+#define TANDEM_CONTROL_STREAM_TLS_H
+
+#include <openssl/types.h>
+
+#include "config/compile.h"
+
+struct tls;
+
+/*
+ * Reads the files of all tls and wss listeners. Returns what tls_free gives back, also for a
+ * configuration without such listeners; or NULL and *ret_error: file, line and key of the
+ * configuration and the reason, which quotes nothing of a key. What is refused: a file that cannot
+ * be read or is not what it should be; a key that is encrypted, that everybody may read, or that is
+ * not the certificate's; a CA list or CRL without an entry. What is only logged as a warning, since
+ * it must hinder neither a restart nor the renewal of another: a certificate or CRL that is expired
+ * or not yet valid, an OCSP response that is too old or of another certificate.
+ */
+struct tls *tls_new(const struct cfg *cfg, const struct compile_secret *secret,
+                    struct cfg_error *ret_error);
+
+/* What tls_new would say: 0, or -EINVAL and *ret_error. */
+int tls_check(const struct cfg *cfg, struct cfg_error *ret_error);
+
+/* One more, one less who holds it. Each SSL holds its own until SSL_free. */
+struct tls *tls_keep(struct tls *tls);
+void tls_free(struct tls *tls);
+
+/* The server's side of a connection that a listener of this address accepted, for SSL_free. NULL: no
+ * TLS is configured there (any more), or no memory. */
+SSL *tls_accept(struct tls *tls, const struct sip_addr *listener);
+
+/*
+ * The client's side of a connection from the service that has a TLS listener at this address: shows
+ * that listener's first certificate, trusts its client_ca, or without one the system's CAs, and asks
+ * for the name. The peer must be the name: a SIP domain by RFC 5922 §7 (the one that was resolved,
+ * not what DNS made of it), or an IP address's text, which must be among its certificate's addresses.
+ */
+SSL *tls_connect(struct tls *tls, const struct sip_addr *listener, const char *name);
+
+enum { TLS_NAME_MAX = 256, TLS_NAMES_MAX = 1024 };
+
+/* What is known of a connection whose handshake is over. Texts are printable ASCII, cut at their end
+ * where they are too long, empty where there is nothing to tell. */
+struct tls_facts {
+    const char *version;          /* TLSv1.2, TLSv1.3 */
+    const char *cipher;           /* OpenSSL's name; like the version it is there for ever */
+    bool resumed;                 /* by a ticket */
+    char sni[TLS_NAME_MAX];       /* what the client asked for */
+    char alpn[16];                /* what was agreed upon */
+    char subject[TLS_NAME_MAX];   /* of the peer's certificate; empty: it showed none */
+    char names[TLS_NAMES_MAX];    /* its SIP domains (RFC 5922 §7.1), blanks between them */
+};
+
+void tls_describe(const SSL *ssl, struct tls_facts *ret);
+
+/* Whether the peer showed a certificate that was verified and that is the domain's (RFC 5922 §7.2):
+ * 0, -ENOENT (it showed none) or -EACCES (it is another's). */
+int tls_verify_peer(const SSL *ssl, const char *domain);
+
+/* Why a handshake or a connection failed. */
+enum tls_failure {
+    TLS_FAILURE_CLOSED,           /* the peer left, or reset the connection, without a word */
+    TLS_FAILURE_PLAIN_TEXT,       /* what came is not TLS */
+    TLS_FAILURE_VERSION,          /* no version in common */
+    TLS_FAILURE_CIPHER,           /* no cipher, group or signature in common */
+    TLS_FAILURE_ALPN,             /* no protocol in common */
+    TLS_FAILURE_NO_CERTIFICATE,   /* the peer's is required */
+    TLS_FAILURE_UNKNOWN_CA,       /* the peer's: nobody signed it whom we trust */
+    TLS_FAILURE_EXPIRED,          /* the peer's: not valid now */
+    TLS_FAILURE_REVOKED,          /* the peer's: the CRL names it */
+    TLS_FAILURE_CRL,              /* the peer's: its CA has no CRL that is valid now */
+    TLS_FAILURE_NAME,             /* the peer's: of a domain that is not asked for */
+    TLS_FAILURE_BAD_CERTIFICATE,  /* the peer's: wrong otherwise */
+    TLS_FAILURE_DISTRUSTED,       /* the peer's alert: it does not trust our certificate */
+    TLS_FAILURE_ALERT,            /* another of the peer's alerts */
+    TLS_FAILURE_PROTOCOL,         /* what came breaks the rules of TLS: truncated, forged, out of turn */
+    TLS_FAILURE_INTERNAL,         /* no memory, and what should not be */
+    TLS_FAILURE_COUNT,
+};
+
+/*
+ * The failure of a connection, from the first error that OpenSSL told (ERR_get_error, or libevent's
+ * bufferevent_get_openssl_error); 0: none, the transport ended.
+ */
+enum tls_failure tls_failure(const SSL *ssl, unsigned long error);
+
+/* As counters name it: closed_early, plain_text, protocol_version… */
+const char *tls_failure_name(enum tls_failure failure);
+
+#endif
