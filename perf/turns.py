@@ -44,8 +44,9 @@ class Testpmd:
         self.child.stdin.write(words + "\n")
         self.child.stdin.flush()
 
-    def turn(self, sleep):
-        """Nanoseconds of CPU a message."""
+    def turn(self, sleep, mode="io"):
+        """Nanoseconds of CPU a message, in one of its forward modes."""
+        self.say(f"set fwd {mode}")
         began = machine.cpu_seconds(self.child.pid)
         self.say("start")
         sleep()
