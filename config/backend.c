@@ -28,16 +28,14 @@ static int no_memory(struct cfg_error *error)
 static char *lookup_of(const char *text)
 {
     size_t length = strlen(text);
-    struct sip_ip ip;
     char *name = strdup(text);
 
     if (name == NULL)
         return NULL;
     if (length > 1 && name[length - 1] == '.')
         name[--length] = '\0';
-    for (size_t i = 0; i < length; i++)
-        name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
-    if (sip_ip_parse(sip_slice_of(name), &ip) == 0 || !value_is_host(name)) {
+    value_lower(name);
+    if (!value_is_host_name(name)) {
         free(name);
         return NULL;
     }

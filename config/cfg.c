@@ -13,6 +13,7 @@
 #include "config/convert.h"
 #include "config/document.h"
 #include "config/health_convert.h"
+#include "config/listen.h"
 #include "config/schema.h"
 
 /* What libcyaml said while it loaded: one message, then a backtrace from the inside out. */
@@ -278,6 +279,8 @@ static void free_service(struct cfg_service *service)
     free(service->sources);
     free(service->name);
     free(service->pool);
+    for (uint32_t i = 0; i < service->n_listen; i++)
+        listen_done(&service->listen[i]);
     free(service->listen);
     free_texts(service->domains, service->n_domains);
     free_texts(service->proxy_require, service->n_proxy_require);
@@ -302,6 +305,13 @@ void cfg_free(struct cfg *cfg)
     free(cfg->node);
     free(cfg->file);
     free(cfg);
+}
+
+const struct sip_ip *cfg_node_ip(const struct cfg *cfg, bool v4)
+{
+    if (cfg->has_node_address && sip_ip_is_v4(&cfg->node_address) == v4)
+        return &cfg->node_address;
+    return cfg->has_node_address6 && !v4 ? &cfg->node_address6 : NULL;
 }
 
 static bool same_text(const char *a, const char *b)

@@ -15,9 +15,35 @@
 #include "dataplane/lb/backend.h"
 #include "dataplane/sip/ip.h"
 
+/* Names of files, relative ones made from the configuration file's folder. Nobody has read them:
+ * whether they hold what they should is not for config/ to say. */
+struct cfg_certificate {
+    char *cert;                   /* PEM, the certificate and then those that lead to its CA's */
+    char *key;                    /* PEM */
+    char *ocsp;                   /* a response to staple, DER; NULL: none */
+};
+
+enum cfg_clients {                /* `client_certificates:` */
+    CFG_CLIENTS_NONE,             /* none is asked for */
+    CFG_CLIENTS_OPTIONAL,         /* one that is sent must be good */
+    CFG_CLIENTS_REQUIRED,
+};
+
 struct cfg_listener {
     enum sip_transport transport;
     struct sip_addr addr;
+    /* Of tls and wss: */
+    struct cfg_certificate *certificates;   /* at least one; the first where SNI names none */
+    uint32_t n_certificates;
+    enum cfg_clients clients;
+    char *client_ca;              /* PEM; NULL with CFG_CLIENTS_NONE alone */
+    char *client_crl;             /* PEM; NULL: none is revoked */
+    char **client_names;          /* names of hosts, lower case (RFC 5922 §7); none: any name */
+    uint32_t n_client_names;
+    /* Of ws and wss: */
+    char *path;                   /* of the upgrade's URI, compared byte by byte; default: / */
+    char **origins;               /* as browsers write them, lower case; none: any, or no Origin */
+    uint32_t n_origins;
 };
 
 /* Requests that fit all of what is given go to the pool. */
@@ -34,6 +60,7 @@ struct cfg_service {
     char *pool;
     struct cfg_listener *listen;
     uint32_t n_listen;
+    uint16_t stream_port;         /* of control's UDP listeners; 0: no listener is a stream's */
     bool record_route;
     uint8_t path;                 /* enum snapshot_path */
     uint8_t nat;                  /* enum snapshot_nat */
@@ -74,11 +101,25 @@ struct cfg_pool {
     struct cfg_health health;
 };
 
+/* `control: streams:`: what bounds the connections that control holds. */
+struct cfg_streams {
+    uint32_t threads;
+    uint32_t connections;         /* at most, in all threads */
+    uint32_t connections_per_source;   /* at most, of one address; not above `connections` */
+    uint32_t idle_timeout_ms;     /* without a byte from the peer, until it is closed */
+    uint32_t handshake_timeout_ms;     /* from accept to the end of TLS's and WebSocket's handshake */
+    uint32_t message_timeout_ms;  /* from a message's first byte to its last */
+    uint32_t header_limit;        /* bytes of a message's start-line and header fields */
+    uint32_t body_limit;          /* bytes */
+    uint32_t write_limit;         /* bytes that wait for a slow reader; at least one message's */
+};
+
 struct cfg {
     char *file;                   /* its name, for messages */
     char *node;
-    bool has_node_address;
-    struct sip_ip node_address;
+    bool has_node_address, has_node_address6;
+    struct sip_ip node_address;   /* of either family; IPv4 where there is a node_address6 */
+    struct sip_ip node_address6;
     uint64_t token_lifetime_ms;
     uint64_t linger_ms;
     char *secret_file;
@@ -94,6 +135,7 @@ struct cfg {
         struct sip_addr metrics;  /* where HTTP is listened to; port 0: nowhere */
         struct sip_addr *dns;     /* servers; none: the system's */
         uint32_t n_dns;
+        struct cfg_streams streams;
     } control;
 };
 
@@ -120,6 +162,9 @@ struct cfg *cfg_load_dataplane(const char *file, struct cfg_error *ret_error);
 uint32_t cfg_line(const char *file, const char *key);
 
 void cfg_free(struct cfg *cfg);
+
+/* This node's own address of a family, or NULL when none was given. */
+const struct sip_ip *cfg_node_ip(const struct cfg *cfg, bool v4);
 
 /* Whether `dataplane:` says the same in both (a reload may not change it). Names the first key
  * that differs in *ret_key, which must take 160 bytes. */

@@ -12,6 +12,7 @@
 
 #include "config/backend.h"
 #include "config/direct.h"
+#include "config/listen.h"
 #include "config/schema.h"
 #include "config/snapshot.h"
 #include "config/trunk.h"
@@ -199,84 +200,6 @@ int check_dataplane(const struct cfg_dataplane *dataplane, struct cfg_error *ret
     return ret == 0 ? check_zones(dataplane, ret_error) : ret;
 }
 
-/* Whether a listen address is one of a port, where any port has addresses. */
-static bool is_port_address(const struct cfg_dataplane *dataplane, const struct sip_ip *ip)
-{
-    bool any = false;
-
-    for (uint32_t i = 0; i < dataplane->n_ports; i++) {
-        const struct cfg_port *port = &dataplane->ports[i];
-
-        for (uint32_t j = 0; j < port->n_addresses; j++) {
-            any = true;
-            if (sip_ip_equal(&port->addresses[j].ip, ip))
-                return true;
-        }
-    }
-    return !any;
-}
-
-/* Where something of the file is, so that sorted copies can name it. */
-struct place {
-    const void *what;
-    uint32_t outer, inner; /* service and listener; pool and backend */
-};
-
-static int order_of_places(const struct place *a, const struct place *b)
-{
-    if (a->outer != b->outer)
-        return a->outer < b->outer ? -1 : 1;
-    return (a->inner > b->inner) - (a->inner < b->inner);
-}
-
-static int by_listener(const void *left, const void *right)
-{
-    const struct place *a = left, *b = right;
-    const struct cfg_listener *la = a->what, *lb = b->what;
-    struct snapshot_listener sa = {.addr = la->addr, .transport = (uint8_t)la->transport};
-    struct snapshot_listener sb = {.addr = lb->addr, .transport = (uint8_t)lb->transport};
-    int order = snapshot_listener_order(&sa, &sb);
-
-    return order != 0 ? order : order_of_places(a, b);
-}
-
-static int check_listeners(const struct cfg *cfg, struct cfg_error *error)
-{
-    char base[BASE_MAX], text[SIP_IP_TEXT_MAX + 1];
-    struct place *places;
-    uint32_t n = 0;
-    int ret = 0;
-
-    places = calloc((size_t)cfg->n_services * SCHEMA_LISTEN_MAX, sizeof(*places));
-    if (places == NULL)
-        return check_refuse(error, "services", "", "out of memory");
-    for (uint32_t i = 0; i < cfg->n_services; i++) {
-        for (uint32_t j = 0; j < cfg->services[i].n_listen; j++)
-            places[n++] = (struct place){&cfg->services[i].listen[j], i, j};
-    }
-    for (uint32_t i = 0; ret == 0 && i < n; i++) {
-        const struct cfg_listener *listener = places[i].what;
-
-        snprintf(base, sizeof(base), "services[%u].listen[%u]", places[i].outer, places[i].inner);
-        if (!is_port_address(&cfg->dataplane, &listener->addr.ip))
-            ret = check_refuse(error, base, "address", "%s is not among any port's addresses",
-                               ip_text(&listener->addr.ip, text));
-    }
-    qsort(places, n, sizeof(*places), by_listener);
-    for (uint32_t i = 1; ret == 0 && i < n; i++) {
-        const struct cfg_listener *a = places[i - 1].what, *b = places[i].what;
-
-        if (a->transport != b->transport || !sip_addr_equal(&a->addr, &b->addr))
-            continue;
-        snprintf(base, sizeof(base), "services[%u].listen[%u]", places[i].outer, places[i].inner);
-        ret = check_refuse(error, base, "",
-                           "service %s listens on this transport, address and port already",
-                           cfg->services[places[i - 1].outer].name);
-    }
-    free(places);
-    return ret;
-}
-
 static int check_service_names(const struct cfg *cfg, struct cfg_error *error)
 {
     char base[BASE_MAX];
@@ -344,7 +267,7 @@ int check_services(const struct cfg *cfg, struct cfg_error *ret_error)
     if (ret == 0)
         ret = trunk_check(cfg, ret_error);
     if (ret == 0)
-        ret = check_listeners(cfg, ret_error);
+        ret = listen_check(cfg, ret_error);
     if (ret == 0)
         ret = direct_check(cfg, ret_error);
     return ret != 0 ? ret : backend_check(cfg, ret_error);

@@ -13,7 +13,9 @@
 #include "config/check.h"
 #include "config/direct.h"
 #include "config/health_convert.h"
+#include "config/listen.h"
 #include "config/snapshot.h"
+#include "config/streams.h"
 #include "config/trunk.h"
 #include "config/value.h"
 
@@ -65,46 +67,55 @@ int convert_number(uint64_t number, uint64_t min, uint64_t max, const char *base
                         (unsigned long long)max);
 }
 
-static int take_ip(const char *text, struct sip_ip *ret, const char *base, const char *name,
-                   struct cfg_error *error)
+int convert_ip(const char *text, struct sip_ip *ret, const char *base, const char *name,
+               struct cfg_error *error)
 {
     if (value_ip(text, ret) == 0)
         return 0;
     return check_refuse(error, base, name, "`%.60s` is not the IP address of a host", text);
 }
 
-static int take_duration(const char *text, uint64_t min_ms, uint64_t *ret_ms, const char *name,
-                         struct cfg_error *error)
+int convert_duration(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *ret_ms,
+                     const char *base, const char *name, struct cfg_error *error)
 {
-    int ret = value_duration(text, ret_ms);
+    char min[VALUE_UNIT_ROOM], max[VALUE_UNIT_ROOM];
+    uint64_t ms;
+    int ret = value_duration(text, &ms);
 
     if (ret == -ENODATA)
-        return check_refuse(error, "", name, "`%.40s` needs a unit: " VALUE_DURATION_UNITS, text);
+        return check_refuse(error, base, name, "`%.40s` needs a unit: " VALUE_DURATION_UNITS, text);
     if (ret == -EINVAL)
-        return check_refuse(error, "", name,
+        return check_refuse(error, base, name,
                             "`%.40s` is no duration: a whole number and " VALUE_DURATION_UNITS,
                             text);
-    if (ret != 0 || *ret_ms < min_ms || *ret_ms > SCHEMA_DURATION_MAX)
-        return check_refuse(error, "", name, "%.40s is out of range: %llus to %llud", text,
-                            (unsigned long long)min_ms / 1000,
-                            (unsigned long long)SCHEMA_DURATION_MAX / 86400000);
-    return 0;
+    if (ret == 0 && ms >= min_ms && ms <= max_ms) {
+        *ret_ms = ms;
+        return 0;
+    }
+    value_duration_print(min_ms, min);
+    value_duration_print(max_ms, max);
+    return check_refuse(error, base, name, "%.40s is out of range: %s to %s", text, min, max);
 }
 
-static int take_memory(const char *text, uint64_t *ret_bytes, struct cfg_error *error)
+int convert_size(const char *text, uint64_t min_bytes, uint64_t max_bytes, uint64_t *ret_bytes,
+                 const char *base, const char *name, struct cfg_error *error)
 {
-    int ret = value_size(text, ret_bytes);
+    char min[VALUE_UNIT_ROOM], max[VALUE_UNIT_ROOM];
+    uint64_t bytes;
+    int ret = value_size(text, &bytes);
 
     if (ret == -ENODATA)
-        return check_refuse(error, "dataplane", "memory", "`%.40s` needs a unit: " VALUE_SIZE_UNITS,
-                            text);
+        return check_refuse(error, base, name, "`%.40s` needs a unit: " VALUE_SIZE_UNITS, text);
     if (ret == -EINVAL)
-        return check_refuse(error, "dataplane", "memory",
+        return check_refuse(error, base, name,
                             "`%.40s` is no size: a whole number and " VALUE_SIZE_UNITS, text);
-    if (ret != 0 || *ret_bytes < SCHEMA_MEMORY_MIN || *ret_bytes > SCHEMA_MEMORY_MAX)
-        return check_refuse(error, "dataplane", "memory", "%.40s is out of range: 64MiB to 1024GiB",
-                            text);
-    return 0;
+    if (ret == 0 && bytes >= min_bytes && bytes <= max_bytes) {
+        *ret_bytes = bytes;
+        return 0;
+    }
+    value_size_print(min_bytes, min);
+    value_size_print(max_bytes, max);
+    return check_refuse(error, base, name, "%.40s is out of range: %s to %s", text, min, max);
 }
 
 /* `gateway:` may be a value or a list. */
@@ -133,7 +144,7 @@ static int take_gateways(const struct document *document, struct cfg_port *port,
         item = node->type == YAML_SEQUENCE_NODE ? document_item(document, node, i) : node;
         if (item->type != YAML_SCALAR_NODE)
             return check_refuse(error, key, "", "must be an address or a list of addresses");
-        ret = take_ip((const char *)item->data.scalar.value, &port->gateways[i], key, "", error);
+        ret = convert_ip((const char *)item->data.scalar.value, &port->gateways[i], key, "", error);
         if (ret != 0)
             return ret;
         port->n_gateways = i + 1;
@@ -214,8 +225,8 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
     int ret = take_workers(raw, cfg, ret_error);
 
     if (ret == 0)
-        ret = take_memory(raw->memory == NULL ? SCHEMA_MEMORY : raw->memory, &cfg->memory_bytes,
-                          ret_error);
+        ret = convert_size(raw->memory == NULL ? SCHEMA_MEMORY : raw->memory, SCHEMA_MEMORY_MIN,
+                           SCHEMA_MEMORY_MAX, &cfg->memory_bytes, "dataplane", "memory", ret_error);
     if (ret != 0)
         return ret;
     cfg->hugepages =
@@ -243,27 +254,9 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
     return ret;
 }
 
-static int convert_listen(const struct schema_listen *raw, struct cfg_listener *listener,
-                          const char *base, struct cfg_error *error)
-{
-    uint32_t port = raw->port == NULL ? SCHEMA_SIP_PORT : *raw->port;
-    int ret;
-
-    listener->transport = (enum sip_transport)raw->transport;
-    if (listener->transport != SIP_TRANSPORT_UDP)
-        return check_refuse(error, base, "transport", "%s is not supported yet by this version",
-                            sip_transport_name(listener->transport));
-    ret = take_ip(raw->address, &listener->addr.ip, base, "address", error);
-    if (ret == 0)
-        ret = convert_number(port, 1, UINT16_MAX, base, "port", error);
-    listener->addr.port = (uint16_t)port;
-    return ret;
-}
-
-/* The texts of `domains:` or `proxy_require:`. */
-static int copy_texts(char *const *raw, uint32_t n, bool (*is_valid)(const char *),
-                      const char *what, char ***ret, uint32_t *ret_n, const char *base,
-                      const char *name, struct cfg_error *error)
+int convert_texts(char *const *raw, uint32_t n, bool (*is_valid)(const char *), const char *what,
+                  char ***ret, uint32_t *ret_n, const char *base, const char *name,
+                  struct cfg_error *error)
 {
     int failed = 0;
 
@@ -286,7 +279,8 @@ static int copy_texts(char *const *raw, uint32_t n, bool (*is_valid)(const char 
 }
 
 static int convert_service(const struct schema_service *raw, const struct document *document,
-                           struct cfg_service *service, const char *base, struct cfg_error *error)
+                           const char *file, struct cfg_service *service, const char *base,
+                           struct cfg_error *error)
 {
     static char privacy[] = SCHEMA_PROXY_REQUIRE;
     char *const default_tags[] = {privacy};
@@ -301,29 +295,20 @@ static int convert_service(const struct schema_service *raw, const struct docume
     service->record_route = raw->record_route == NULL || *raw->record_route != 0;
     service->path = raw->path == NULL ? SNAPSHOT_PATH_ALWAYS : (uint8_t)*raw->path;
     service->nat = raw->nat == NULL ? SNAPSHOT_NAT_RPORT : (uint8_t)*raw->nat;
-    ret = copy_texts(raw->domains, raw->n_domains, value_is_host, "host", &service->domains,
-                     &service->n_domains, base, "domains", error);
+    ret = convert_texts(raw->domains, raw->n_domains, value_is_host, "host", &service->domains,
+                        &service->n_domains, base, "domains", error);
     snprintf(key, sizeof(key), "%s.proxy_require", base);
     given = document_find(document, key) != NULL;
     if (ret == 0)
-        ret =
-            copy_texts(given ? raw->proxy_require : default_tags, given ? raw->n_proxy_require : 1,
-                       value_is_token, "option tag", &service->proxy_require,
-                       &service->n_proxy_require, base, "proxy_require", error);
+        ret = convert_texts(given ? raw->proxy_require : default_tags,
+                            given ? raw->n_proxy_require : 1, value_is_token, "option tag",
+                            &service->proxy_require, &service->n_proxy_require, base,
+                            "proxy_require", error);
     if (ret == 0)
         ret = direct_convert(raw, document, service, base, error);
     if (ret == 0)
         ret = trunk_convert(raw, service, base, error);
-    if (ret != 0)
-        return ret;
-    if (!NEW_ARRAY(service->listen, raw->n_listen))
-        return no_memory(error);
-    service->n_listen = raw->n_listen;
-    for (uint32_t i = 0; ret == 0 && i < raw->n_listen; i++) {
-        snprintf(key, sizeof(key), "%s.listen[%u]", base, i);
-        ret = convert_listen(&raw->listen[i], &service->listen[i], key, error);
-    }
-    return ret;
+    return ret != 0 ? ret : listen_convert(raw, file, service, base, error);
 }
 
 /* A `key:` or one of `method_keys:`; header:NAME sets the pool's one name. */
@@ -468,7 +453,7 @@ static int convert_control(const struct schema_control *raw, struct cfg *cfg,
         ret = take_metrics(raw, cfg, error);
     if (ret == 0)
         ret = take_dns(raw, cfg, error);
-    return ret;
+    return ret != 0 ? ret : streams_convert(raw->streams, &cfg->control.streams, error);
 }
 
 static int convert_head(const struct schema_file *raw, struct cfg *cfg, struct cfg_error *error)
@@ -477,15 +462,20 @@ static int convert_head(const struct schema_file *raw, struct cfg *cfg, struct c
 
     if (ret == 0 && raw->node_address != NULL) {
         cfg->has_node_address = true;
-        ret = take_ip(raw->node_address, &cfg->node_address, "", "node_address", error);
+        ret = convert_ip(raw->node_address, &cfg->node_address, "", "node_address", error);
+    }
+    if (ret == 0 && raw->node_address6 != NULL) {
+        cfg->has_node_address6 = true;
+        ret = convert_ip(raw->node_address6, &cfg->node_address6, "", "node_address6", error);
     }
     if (ret == 0)
-        ret = take_duration(
-            raw->token_lifetime == NULL ? SCHEMA_TOKEN_LIFETIME : raw->token_lifetime,
-            SCHEMA_TOKEN_LIFETIME_MIN, &cfg->token_lifetime_ms, "token_lifetime", error);
+        ret = convert_duration(raw->token_lifetime == NULL ? SCHEMA_TOKEN_LIFETIME
+                                                           : raw->token_lifetime,
+                               SCHEMA_TOKEN_LIFETIME_MIN, SCHEMA_DURATION_MAX,
+                               &cfg->token_lifetime_ms, "", "token_lifetime", error);
     if (ret == 0)
-        ret = take_duration(raw->linger == NULL ? SCHEMA_LINGER : raw->linger, SCHEMA_LINGER_MIN,
-                            &cfg->linger_ms, "linger", error);
+        ret = convert_duration(raw->linger == NULL ? SCHEMA_LINGER : raw->linger, SCHEMA_LINGER_MIN,
+                               SCHEMA_DURATION_MAX, &cfg->linger_ms, "", "linger", error);
     if (ret == 0)
         ret = copy_path(raw->secret_file == NULL ? SCHEMA_SECRET_FILE : raw->secret_file,
                         SCHEMA_TEXT_MAX, &cfg->secret_file, "", "secret_file", error);
@@ -508,7 +498,10 @@ int convert_file(const struct schema_file *raw, const struct document *document,
     for (uint32_t i = 0; ret == 0 && i < raw->n_services; i++) {
         snprintf(base, sizeof(base), "services[%u]", i);
         cfg->n_services = i + 1;
-        ret = convert_service(&raw->services[i], document, &cfg->services[i], base, ret_error);
+        ret = convert_service(&raw->services[i], document, cfg->file, &cfg->services[i], base,
+                              ret_error);
+        if (ret == 0)
+            ret = listen_stream_port(&raw->services[i], i, &cfg->services[i], base, ret_error);
     }
     for (uint32_t i = 0; ret == 0 && i < raw->n_pools; i++) {
         snprintf(base, sizeof(base), "pools[%u]", i);

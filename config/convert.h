@@ -20,10 +20,23 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
 int convert_file(const struct schema_file *raw, const struct document *document, struct cfg *cfg,
                  struct cfg_error *ret_error);
 
-/* Values that other rooms of the file have, too: a name for commands, copied; a number within its
- * bounds. Return 0, or a negative errno with BASE.name, or BASE.NAME, and reason in *ret_error. */
+/* Values that other rooms of the file have, too: a name for commands, copied; a number, a duration,
+ * a size within its bounds; the address of a host. Outputs are untouched on failure. Return 0, or
+ * a negative errno with BASE.name, or BASE.NAME, and reason in *ret_error. */
 int convert_name(const char *text, char **ret, const char *base, struct cfg_error *ret_error);
 int convert_number(uint64_t number, uint64_t min, uint64_t max, const char *base, const char *name,
                    struct cfg_error *ret_error);
+int convert_duration(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *ret_ms,
+                     const char *base, const char *name, struct cfg_error *ret_error);
+int convert_size(const char *text, uint64_t min_bytes, uint64_t max_bytes, uint64_t *ret_bytes,
+                 const char *base, const char *name, struct cfg_error *ret_error);
+int convert_ip(const char *text, struct sip_ip *ret, const char *base, const char *name,
+               struct cfg_error *ret_error);
+
+/* A list of texts, copied, of which none is there twice in any case of its letters and each
+ * `is_valid`; else it is no `what`. On failure *ret may be half filled, *ret_n texts of it. */
+int convert_texts(char *const *raw, uint32_t n, bool (*is_valid)(const char *), const char *what,
+                  char ***ret, uint32_t *ret_n, const char *base, const char *name,
+                  struct cfg_error *ret_error);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "config/check.h"
+#include "config/convert.h"
 #include "config/health_convert.h"
 #include "config/value.h"
 #include "dataplane/sip/uri.h"
@@ -18,20 +19,12 @@ static int take_duration(const char *text, const char *otherwise, uint64_t min_m
                          uint32_t *ret_ms, const char *base, const char *name,
                          struct cfg_error *error)
 {
-    uint64_t ms;
-    int ret = value_duration(text == NULL ? otherwise : text, &ms);
+    uint64_t ms = 0;
+    int ret =
+        convert_duration(text == NULL ? otherwise : text, min_ms, max_ms, &ms, base, name, error);
 
-    if (ret == -ENODATA)
-        return check_refuse(error, base, name, "`%.40s` needs a unit: " VALUE_DURATION_UNITS, text);
-    if (ret == -EINVAL)
-        return check_refuse(error, base, name,
-                            "`%.40s` is no duration: a whole number and " VALUE_DURATION_UNITS,
-                            text);
-    if (ret != 0 || ms < min_ms || ms > max_ms)
-        return check_refuse(error, base, name, "%.40s is out of range: %llums to %llus", text,
-                            (unsigned long long)min_ms, (unsigned long long)max_ms / 1000);
     *ret_ms = (uint32_t)ms;
-    return 0;
+    return ret;
 }
 
 static int take_number(const uint32_t *number, uint32_t otherwise, uint32_t min, uint32_t max,

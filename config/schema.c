@@ -7,8 +7,7 @@
 
 #include <assert.h>
 
-#include "config/dataplane.h"
-#include "config/health.h"
+#include "config/cfg.h"
 #include "config/snapshot.h"
 
 #define REQUIRED CYAML_FLAG_DEFAULT
@@ -44,6 +43,9 @@ static const cyaml_strval_t transports[] = {
     {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS},
     {"ws", SIP_TRANSPORT_WS},   {"wss", SIP_TRANSPORT_WSS},
 };
+static const cyaml_strval_t clients[] = {{"none", CFG_CLIENTS_NONE},
+                                         {"optional", CFG_CLIENTS_OPTIONAL},
+                                         {"required", CFG_CLIENTS_REQUIRED}};
 static const cyaml_strval_t modes[] = {{"proxy", SNAPSHOT_MODE_PROXY},
                                        {"direct", SNAPSHOT_MODE_DIRECT}};
 static const cyaml_strval_t encapsulations[] = {{"none", 0}, {"ipip", 1}};
@@ -92,10 +94,33 @@ static const cyaml_schema_field_t dataplane_fields[] = {
     CYAML_FIELD_END,
 };
 
+#define CERTIFICATE_TEXT(member, flags) \
+    CYAML_FIELD_STRING_PTR(#member, flags, struct schema_certificate, member, 1, SCHEMA_TEXT_MAX)
+static const cyaml_schema_field_t certificate_fields[] = {
+    CERTIFICATE_TEXT(cert, REQUIRED),
+    CERTIFICATE_TEXT(key, REQUIRED),
+    CERTIFICATE_TEXT(ocsp, OPTIONAL),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t certificate_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_certificate, certificate_fields)};
+
 static const cyaml_schema_field_t listen_fields[] = {
     WORD("transport", struct schema_listen, transport, transports),
     CYAML_FIELD_STRING_PTR("address", REQUIRED, struct schema_listen, address, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_listen, port),
+    CYAML_FIELD_SEQUENCE_COUNT("certificates", LIST_OPTIONAL, struct schema_listen, certificates,
+                               n_certificates, &certificate_value, 1, SCHEMA_CERTIFICATES_MAX),
+    WORD_OPTIONAL("client_certificates", struct schema_listen, client_certificates, clients),
+    CYAML_FIELD_STRING_PTR("client_ca", OPTIONAL, struct schema_listen, client_ca, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("client_crl", OPTIONAL, struct schema_listen, client_crl, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("client_names", LIST_OPTIONAL, struct schema_listen, client_names,
+                               n_client_names, &text_value, 1, SCHEMA_CLIENT_NAMES_MAX),
+    CYAML_FIELD_STRING_PTR("path", OPTIONAL, struct schema_listen, path, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_SEQUENCE_COUNT("origins", LIST_OPTIONAL, struct schema_listen, origins, n_origins,
+                               &text_value, 1, SCHEMA_ORIGINS_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t listen_value = {
@@ -118,6 +143,7 @@ static const cyaml_schema_field_t service_fields[] = {
     CYAML_FIELD_STRING_PTR("pool", REQUIRED, struct schema_service, pool, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("listen", LIST_REQUIRED, struct schema_service, listen, n_listen,
                                &listen_value, 1, SCHEMA_LISTEN_MAX),
+    CYAML_FIELD_UINT_PTR("stream_port", OPTIONAL, struct schema_service, stream_port),
     WORD_OPTIONAL("record_route", struct schema_service, record_route, bools),
     WORD_OPTIONAL("path", struct schema_service, path, paths),
     WORD_OPTIONAL("nat", struct schema_service, nat, nats),
@@ -226,6 +252,23 @@ static const cyaml_schema_field_t pool_fields[] = {
 static const cyaml_schema_value_t pool_value = {
     CYAML_VALUE_MAPPING(REQUIRED, struct schema_pool, pool_fields)};
 
+#define STREAMS_TEXT(member) \
+    CYAML_FIELD_STRING_PTR(#member, OPTIONAL, struct schema_streams, member, 1, SCHEMA_TEXT_MAX)
+#define STREAMS_NUMBER(member) \
+    CYAML_FIELD_UINT_PTR(#member, OPTIONAL, struct schema_streams, member)
+static const cyaml_schema_field_t streams_fields[] = {
+    STREAMS_NUMBER(threads),
+    STREAMS_NUMBER(connections),
+    STREAMS_NUMBER(connections_per_source),
+    STREAMS_TEXT(idle_timeout),
+    STREAMS_TEXT(handshake_timeout),
+    STREAMS_TEXT(message_timeout),
+    STREAMS_TEXT(header_limit),
+    STREAMS_TEXT(body_limit),
+    STREAMS_TEXT(write_limit),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_control, socket, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("socket_group", OPTIONAL, struct schema_control, socket_group, 1,
@@ -235,6 +278,7 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_STRING_PTR("metrics", OPTIONAL, struct schema_control, metrics, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("dns", LIST_OPTIONAL, struct schema_control, dns, n_dns, &text_value,
                                1, SCHEMA_DNS_MAX),
+    CYAML_FIELD_MAPPING_PTR("streams", OPTIONAL, struct schema_control, streams, streams_fields),
     CYAML_FIELD_END,
 };
 
@@ -244,6 +288,8 @@ static const cyaml_schema_field_t control_fields[] = {
 static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_STRING_PTR("node", OPTIONAL, struct schema_file, node, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_STRING_PTR("node_address", OPTIONAL, struct schema_file, node_address, 1,
+                           SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("node_address6", OPTIONAL, struct schema_file, node_address6, 1,
                            SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("token_lifetime", OPTIONAL, struct schema_file, token_lifetime, 1,
                            SCHEMA_TEXT_MAX),

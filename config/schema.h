@@ -23,6 +23,9 @@ enum {
     SCHEMA_ADDRESSES_MAX = 64,         /* of a port */
     SCHEMA_SERVICES_MAX = 1024,
     SCHEMA_LISTEN_MAX = 64,            /* of a service */
+    SCHEMA_CERTIFICATES_MAX = 1024,    /* of a listener, and the next two */
+    SCHEMA_CLIENT_NAMES_MAX = 1024,
+    SCHEMA_ORIGINS_MAX = 1024,
     SCHEMA_DOMAINS_MAX = 1024,         /* of a service */
     SCHEMA_PROXY_REQUIRE_MAX = 8,      /* of a service */
     SCHEMA_SOURCES_MAX = 1024,         /* of a service; looked through for every request */
@@ -60,8 +63,37 @@ enum {
     SCHEMA_CALL_TABLE = 1000000,
     SCHEMA_FRAME_SIZE = 32768,
     SCHEMA_WEIGHT = 100,
-    SCHEMA_SIP_PORT = 5060,
+    SCHEMA_SIP_PORT = 5060,            /* udp and tcp */
+    SCHEMA_TLS_PORT = 5061,
+    SCHEMA_WS_PORT = 80,
+    SCHEMA_WSS_PORT = 443,
+    SCHEMA_STREAM_PORT = 5070,         /* plus the service's index */
     SCHEMA_DNS_PORT = 53,
+};
+#define SCHEMA_WS_PATH "/"
+
+/* Of `control: streams:`. Durations are bounded in ms, sizes in bytes. */
+#define SCHEMA_STREAMS_IDLE_TIMEOUT "10m"      /* RFC 5626 §4.4.1: clients send within 2 minutes */
+#define SCHEMA_STREAMS_HANDSHAKE_TIMEOUT "10s"
+#define SCHEMA_STREAMS_MESSAGE_TIMEOUT "10s"
+#define SCHEMA_STREAMS_HEADER_LIMIT "16KiB"
+#define SCHEMA_STREAMS_BODY_LIMIT "256KiB"
+#define SCHEMA_STREAMS_WRITE_LIMIT "1MiB"
+enum {
+    SCHEMA_STREAMS_THREADS = 1,
+    SCHEMA_STREAMS_THREADS_MAX = 32,
+    SCHEMA_STREAMS_CONNECTIONS = 100000,
+    SCHEMA_STREAMS_CONNECTIONS_MAX = 1000000,
+    SCHEMA_STREAMS_PER_SOURCE = 1000,          /* or `connections`, when that is fewer */
+    SCHEMA_STREAMS_TIMEOUT_MIN = 100,
+    SCHEMA_STREAMS_IDLE_TIMEOUT_MAX = 86400000,
+    SCHEMA_STREAMS_TIMEOUT_MAX = 600000,       /* of handshakes and messages */
+    SCHEMA_STREAMS_HEADER_MIN = 1 << 10,
+    SCHEMA_STREAMS_HEADER_MAX = 63 << 10,      /* the core reads SIP_MSG_MAX bytes of a header section */
+    SCHEMA_STREAMS_BODY_MIN = 1 << 10,
+    SCHEMA_STREAMS_BODY_MAX = 16 << 20,
+    SCHEMA_STREAMS_WRITE_MIN = 16 << 10,
+    SCHEMA_STREAMS_WRITE_MAX = 256 << 20,
 };
 
 /* Of `health:`. Durations are bounded in ms. */
@@ -131,10 +163,23 @@ struct schema_dataplane {
     uint32_t n_ports;
 };
 
+struct schema_certificate {
+    char *cert, *key, *ocsp;
+};
+
 struct schema_listen {
     int transport;                     /* enum sip_transport */
     char *address;
     uint32_t *port;
+    struct schema_certificate *certificates;
+    uint32_t n_certificates;
+    int *client_certificates;          /* enum cfg_clients */
+    char *client_ca, *client_crl;
+    char **client_names;
+    uint32_t n_client_names;
+    char *path;
+    char **origins;
+    uint32_t n_origins;
 };
 
 struct schema_match {
@@ -147,6 +192,7 @@ struct schema_service {
     int *encapsulation;                /* bool: IP-in-IP */
     struct schema_listen *listen;
     uint32_t n_listen;
+    uint32_t *stream_port;
     int *record_route;                 /* 0 or 1 */
     int *path;                         /* enum snapshot_path */
     int *nat;                          /* enum snapshot_nat */
@@ -199,14 +245,21 @@ struct schema_pool {
     int *share;                        /* enum lb_share */
 };
 
+struct schema_streams {
+    uint32_t *threads, *connections, *connections_per_source;
+    char *idle_timeout, *handshake_timeout, *message_timeout;
+    char *header_limit, *body_limit, *write_limit;
+};
+
 struct schema_control {
     char *socket, *socket_group, *state_dir, *metrics;
     char **dns;
     uint32_t n_dns;
+    struct schema_streams *streams;
 };
 
 struct schema_file {
-    char *node, *node_address, *token_lifetime, *linger, *secret_file;
+    char *node, *node_address, *node_address6, *token_lifetime, *linger, *secret_file;
     struct schema_dataplane *dataplane;
     struct schema_service *services;
     uint32_t n_services;

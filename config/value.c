@@ -5,6 +5,8 @@
 #include "config/value.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 struct unit {
     const char *name;
@@ -34,20 +36,42 @@ static int number_and_unit(const char *text, const struct unit *units, uint64_t 
     return 0;
 }
 
+static void print_with_unit(uint64_t number, const struct unit *units,
+                            char ret_text[VALUE_UNIT_ROOM])
+{
+    struct unit unit = {"", 1};
+
+    if (number == 0)
+        unit = *units;
+    for (; number != 0 && units->name != NULL && number % units->factor == 0; units++)
+        unit = *units;
+    snprintf(ret_text, VALUE_UNIT_ROOM, "%" PRIu64 "%s", number / unit.factor, unit.name);
+}
+
+/* Each unit is a multiple of the one before. */
+static const struct unit DURATIONS[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit SIZES[] = {
+    {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+
 int value_duration(const char *text, uint64_t *ret_ms)
 {
-    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
-                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-
-    return number_and_unit(text, units, ret_ms);
+    return number_and_unit(text, DURATIONS, ret_ms);
 }
 
 int value_size(const char *text, uint64_t *ret_bytes)
 {
-    static const struct unit units[] = {
-        {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+    return number_and_unit(text, SIZES, ret_bytes);
+}
 
-    return number_and_unit(text, units, ret_bytes);
+void value_duration_print(uint64_t ms, char ret_text[VALUE_UNIT_ROOM])
+{
+    print_with_unit(ms, DURATIONS, ret_text);
+}
+
+void value_size_print(uint64_t bytes, char ret_text[VALUE_UNIT_ROOM])
+{
+    print_with_unit(bytes, SIZES, ret_text);
 }
 
 static bool is_all(const struct sip_ip *ip, size_t first, uint8_t byte)
@@ -224,4 +248,62 @@ bool value_is_host(const char *text)
         if (*label == '\0')
             return true;
     }
+}
+
+bool value_is_host_name(const char *text)
+{
+    struct sip_ip ip;
+
+    return value_is_host(text) && sip_ip_parse(sip_slice_of(text), &ip) != 0;
+}
+
+/* HOST or HOST:PORT, an IPv6 address in brackets. */
+static bool is_host_and_port(const char *text)
+{
+    enum { HOST_MAX = 255 };
+    const char *bracket = strrchr(text, ']');
+    const char *colon = strchr(bracket == NULL ? text : bracket, ':');
+    size_t length = colon == NULL ? strlen(text) : (size_t)(colon - text);
+    char host[HOST_MAX + 1];
+    uint64_t port;
+
+    if (length > HOST_MAX)
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    return value_is_host(host) &&
+           (colon == NULL ||
+            (sip_slice_number(sip_slice_of(colon + 1), UINT16_MAX, &port) == 0 && port != 0));
+}
+
+bool value_is_origin(const char *text)
+{
+    static const char separator[] = "://";
+    size_t scheme = strcspn(text, ":");
+
+    if (strcmp(text, "null") == 0 || strcmp(text, "file://") == 0)
+        return true;
+    for (size_t i = 0; i < scheme; i++) {
+        if (strchr(LETTERS_DIGITS, text[i]) == NULL && strchr("+-.", text[i]) == NULL)
+            return false;
+    }
+    return scheme > 0 && strncmp(text + scheme, separator, strlen(separator)) == 0 &&
+           is_host_and_port(text + scheme + strlen(separator));
+}
+
+bool value_is_path(const char *text)
+{
+    if (*text != '/')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (strchr(LETTERS_DIGITS, *text) == NULL && strchr("/-._~!$&'()*+,;=:@%", *text) == NULL)
+            return false;
+    }
+    return true;
+}
+
+void value_lower(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = (char)(*text >= 'A' && *text <= 'Z' ? *text + 32 : *text);
 }

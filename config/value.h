@@ -18,6 +18,11 @@
 int value_duration(const char *text, uint64_t *ret_ms);
 int value_size(const char *text, uint64_t *ret_bytes);
 
+/* Writes them in the greatest unit that says them whole, without a unit where none does, and a NUL. */
+enum { VALUE_UNIT_ROOM = 24 };
+void value_duration_print(uint64_t ms, char ret_text[VALUE_UNIT_ROOM]);
+void value_size_print(uint64_t bytes, char ret_text[VALUE_UNIT_ROOM]);
+
 /* `192.0.2.10`, `2001:db8::1`: an address that one host can have (not unspecified, multicast or
  * broadcast). 0, or -EINVAL. */
 int value_ip(const char *text, struct sip_ip *ret);
@@ -50,5 +55,18 @@ bool value_is_token(const char *text);
 
 /* A host of a Request-URI: a name of labels, or an address. */
 bool value_is_host(const char *text);
+
+/* A host that is a name, not an address: what certificates are made for. */
+bool value_is_host_name(const char *text);
+
+/* An Origin (RFC 6454 §6.2): SCHEME://HOST or SCHEME://HOST:PORT, or `null` and `file://`, which
+ * pages without a server have. */
+bool value_is_origin(const char *text);
+
+/* An absolute path of a URI without a query (RFC 3986 §3.3). */
+bool value_is_path(const char *text);
+
+/* Makes ASCII letters lower case. */
+void value_lower(char *text);
 
 #endif

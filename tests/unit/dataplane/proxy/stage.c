@@ -50,12 +50,17 @@ static void fill_secret(struct compile_secret *secret, const struct stage_conf *
 
 enum { SERVICES = 4, POOLS = 6 };
 
+static struct cfg_listener udp(const char *text)
+{
+    return (struct cfg_listener){.transport = SIP_TRANSPORT_UDP, .addr = address(text)};
+}
+
 static void fill_direct(struct cfg_service services[2], const struct stage_conf *conf)
 {
     static struct cfg_listener near[1], far[1];
 
-    near[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.30:5060")};
-    far[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.40:5060")};
+    near[0] = udp("192.0.2.30:5060");
+    far[0] = udp("192.0.2.40:5060");
     services[0] = (struct cfg_service){.name = "near", .pool = "near", .listen = near};
     services[1] = (struct cfg_service){.name = "far", .pool = "far", .listen = far};
     services[0].sources = conf->near_sources;
@@ -72,10 +77,10 @@ static void fill_services(struct cfg_service services[SERVICES], const struct st
     static struct cfg_listener listen[3], other_listen[1];
     static char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
 
-    listen[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.10:5060")};
-    listen[1] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.10:5070")};
-    listen[2] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("[2001:db8:5::10]:5060")};
-    other_listen[0] = (struct cfg_listener){SIP_TRANSPORT_UDP, address("192.0.2.20:5060")};
+    listen[0] = udp("192.0.2.10:5060");
+    listen[1] = udp("192.0.2.10:5070");
+    listen[2] = udp("[2001:db8:5::10]:5060");
+    other_listen[0] = udp("192.0.2.20:5060");
     services[0] = (struct cfg_service){.name = "calls", .pool = "proxies", .listen = listen};
     services[0].n_listen = 3;
     services[0].record_route = !conf->no_record_route;
