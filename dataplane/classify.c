@@ -11,13 +11,13 @@
 
 enum { VLAN_ID = 0x0fff };
 
-/* Whether any listener has the address: fragments bear no port. They are few. */
+/* Whether any listener of ours has the address: fragments bear no port. They are few. */
 static bool listens_on(const struct snapshot *s, const struct sip_ip *ip)
 {
     const struct snapshot_listener *listeners = snapshot_listeners(s);
 
     for (uint32_t i = 0; i < s->listeners.n; i++) {
-        if (listeners[i].transport == SIP_TRANSPORT_UDP && sip_ip_equal(&listeners[i].addr.ip, ip))
+        if (listeners[i].plane == SNAPSHOT_PLANE_DATA && sip_ip_equal(&listeners[i].addr.ip, ip))
             return true;
     }
     return false;
@@ -37,6 +37,14 @@ static bool checksum_good(const struct rte_mbuf *mbuf, const struct io_frame *fr
     return io_frame_udp_good(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame);
 }
 
+/* Control's listeners are not ours: what comes to them is the kernel's, who gives it to control. */
+static int32_t find_own_listener(const struct snapshot *s, const struct sip_addr *dst)
+{
+    int32_t found = snapshot_find_listener(s, SIP_TRANSPORT_UDP, dst);
+
+    return found >= 0 && snapshot_listeners(s)[found].plane == SNAPSHOT_PLANE_DATA ? found : -1;
+}
+
 int32_t worker_find_listener(struct worker *w, const struct sip_addr *dst)
 {
     if (w->listener >= 0 && sip_addr_equal(&w->listens, dst))
@@ -44,7 +52,7 @@ int32_t worker_find_listener(struct worker *w, const struct sip_addr *dst)
     if (w->current.view == NULL)
         return -1;
     w->listens = *dst;
-    w->listener = snapshot_find_listener(w->current.view->snapshot, SIP_TRANSPORT_UDP, dst);
+    w->listener = find_own_listener(w->current.view->snapshot, dst);
     return w->listener;
 }
 

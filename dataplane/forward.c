@@ -234,9 +234,7 @@ static bool may_leave(const struct job *job)
 
     if (job->output.verdict != PROXY_FORWARD && job->output.verdict != PROXY_REPLY)
         return false;
-    /* A peer on a stream is not reached by a datagram: no route until streams have a sender. */
-    return (means != PROXY_REWRITTEN || to->transport == SIP_TRANSPORT_UDP) &&
-           (means == PROXY_BY_MAC || sip_ip_is_v4(&to->local.ip) == sip_ip_is_v4(&to->peer.ip));
+    return means == PROXY_BY_MAC || sip_ip_is_v4(&to->local.ip) == sip_ip_is_v4(&to->peer.ip);
 }
 
 /* Where all jobs' frames leave. */

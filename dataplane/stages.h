@@ -80,8 +80,8 @@ static inline uint16_t worker_ip_id(struct worker *w)
  * theirs. Takes over the frames that a port received. */
 void worker_classify(struct worker *worker, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
 
-/* The listener of a datagram's destination in the snapshot that this turn uses, or -1; -1 also
- * before the first snapshot. */
+/* The listener of ours of a datagram's destination in the snapshot that this turn uses, or -1; -1
+ * also before the first snapshot. */
 int32_t worker_find_listener(struct worker *worker, const struct sip_addr *dst);
 
 /* The place of the next job, which worker_add_job makes one. */

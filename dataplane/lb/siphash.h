@@ -46,7 +46,7 @@ static inline void lb_siphash_add_field(struct lb_siphash *h, const void *data, 
 /* It is ended once. */
 uint64_t lb_siphash_end(struct lb_siphash *h);
 
-enum { LB_LANES = 16, LB_LANE_WORDS = 10, LB_LANE_TEXTS = 2 };
+enum { LB_LANES = 16, LB_LANE_WORDS = 11, LB_LANE_TEXTS = 2 };
 
 /*
  * Several hashes side by side, a lane each, in columns: a vector of the machine holds the same word

@@ -239,6 +239,28 @@ void proxy_calls_outward(struct proxy_work *w)
         touch(w);
 }
 
+/*
+ * What begins by a stream is learnt of where its answers come past, and that is not here: an entry
+ * of ours would never end. One that we have lives on, and a transaction that goes to a backend must
+ * go to the same one when it comes again.
+ */
+void proxy_calls_punted(struct proxy_work *w)
+{
+    if (w->out->rule <= PROXY_RULE_TABLE)
+        proxy_calls_inward(w);
+    else if (w->known)
+        touch(w);
+}
+
+void proxy_calls_gone(struct proxy_work *w)
+{
+    bool inward = w->out->rule <= PROXY_RULE_TABLE;
+
+    proxy_enter_pool(w, w->backends[inward ? w->out->backend : w->out->sender].pool);
+    if (w->known && is_last_word(w))
+        end_call(w);
+}
+
 static bool is_challenge(uint16_t status)
 {
     return status == 401 || status == 407;

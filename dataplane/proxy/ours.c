@@ -66,10 +66,13 @@ bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri)
     return proxy_uri_is_listener(w, uri) || proxy_uri_is_domain(w, uri);
 }
 
-static bool fits(const struct snapshot_listener *listener, uint32_t service,
+/* Whether what came to one listener may leave from another: a datagram from the same plane, since
+ * the answer to it comes to that one. */
+static bool fits(const struct snapshot_listener *listener, const struct snapshot_listener *ingress,
                  enum sip_transport transport, const struct sip_ip *peer)
 {
-    return listener->service == service && listener->transport == transport &&
+    return listener->service == ingress->service && listener->transport == transport &&
+           (listener->plane == ingress->plane || transport != SIP_TRANSPORT_UDP) &&
            sip_ip_is_v4(&listener->addr.ip) == sip_ip_is_v4(peer);
 }
 
@@ -79,12 +82,12 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
     const struct snapshot_listener *listeners = snapshot_listeners(w->s);
     const struct snapshot_listener *ingress = &listeners[w->in->listener];
 
-    if (fits(ingress, ingress->service, transport, peer)) {
+    if (fits(ingress, ingress, transport, peer)) {
         *ret_local = w->in->from.local;
         return true;
     }
     for (uint32_t i = 0; i < w->s->listeners.n; i++) {
-        if (fits(&listeners[i], ingress->service, transport, peer)) {
+        if (fits(&listeners[i], ingress, transport, peer)) {
             *ret_local = listeners[i].addr;
             return true;
         }

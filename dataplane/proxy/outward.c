@@ -16,7 +16,8 @@ static bool to_flow(struct proxy_work *w)
 {
     const struct proxy_flow *flow = &w->token.flow;
 
-    if (snapshot_find_listener(w->s, flow->transport, &flow->local) < 0)
+    if (snapshot_find_listener(w->s, flow->transport, &flow->local) < 0 ||
+        !proxy_stream_reaches(w, flow))
         return proxy_refuse(w, PROXY_REPLY_430_FLOW);
     w->out->to = *flow;
     w->out->rule = PROXY_RULE_FLOW;

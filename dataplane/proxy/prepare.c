@@ -91,6 +91,8 @@ static void read_request(const struct snapshot *s, const struct snapshot_service
     p->seal.key = proxy_seal_signing_key(s);
     p->seal.local = in->from.local;
     p->seal.transport = (uint8_t)in->from.transport;
+    p->seal.node = in->from.node;
+    p->seal.connection = in->from.connection;
     p->sealed = service->mode == SNAPSHOT_MODE_PROXY;
 }
 

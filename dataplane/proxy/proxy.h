@@ -46,9 +46,10 @@ enum proxy_reason {
     PROXY_DROP_VIA_NONE_LEFT, /* response with nobody behind us */
     PROXY_DROP_UNANSWERABLE,  /* malformed beyond an answer */
     PROXY_DROP_NO_BACKEND,    /* a response in mode direct, and no backend lives */
+    PROXY_DROP_FLOW,          /* a response whose stream is gone, or another node's */
     PROXY_DROP_TOO_MANY_EDITS, /* edits do not fit the edit list */
     PROXY_PUNT_NAME, /* next hop is a name that the snapshot does not know: control resolves it */
-    PROXY_PUNT_STREAM, /* it leaves by a stream, which the caller has none of */
+    PROXY_PUNT_STREAM, /* it leaves by a stream, of which the caller has none: control decides */
     PROXY_REASON_COUNT,
 };
 
@@ -142,6 +143,14 @@ struct proxy_output {
  */
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,
                   struct proxy_output *ret);
+
+/*
+ * In the place of a forward by a stream that turns out to be gone: *ret, as proxy_decide filled it
+ * for the same input, becomes 430 to the sender of a request, but for an ACK, and a drop of a
+ * response. The call table learns of it. For who has streams.
+ */
+void proxy_flow_gone(const struct proxy_view *view, const struct proxy_input *input,
+                     struct proxy_output *ret);
 
 /*
  * Prepares n indexed datagrams for proxy_decide, for the same view: ret[i] for inputs[i]. Many cost

@@ -34,6 +34,7 @@ static const struct {
     [PROXY_DROP_VIA_NONE_LEFT] = {"drop_via_none_left", 0},
     [PROXY_DROP_UNANSWERABLE] = {"drop_unanswerable", 0},
     [PROXY_DROP_NO_BACKEND] = {"drop_no_backend", 0},
+    [PROXY_DROP_FLOW] = {"drop_flow", 0},
     [PROXY_DROP_TOO_MANY_EDITS] = {"drop_too_many_edits", 0},
     [PROXY_PUNT_NAME] = {"punt_name", 0},
     [PROXY_PUNT_STREAM] = {"punt_stream", 0},

@@ -70,7 +70,7 @@ void proxy_request(struct proxy_work *w)
         return;
     }
     if (!proxy_check(w) || !proxy_routes_read(w) || !proxy_repair_strict(w) ||
-        !proxy_rule_1_pop(w) || !choose(w) || !proxy_rewrite(w))
+        !proxy_rule_1_pop(w) || !choose(w) || !proxy_stream_check(w) || !proxy_rewrite(w))
         return;
     w->out->verdict = PROXY_FORWARD;
     w->out->reason = PROXY_FORWARDED_REQUEST;
@@ -157,6 +157,23 @@ static void end_headers(struct proxy_work *w)
 {
     sip_edit_splice(&w->out->edit, w->msg->body, 0);
     sip_edit_put_text(&w->out->edit, "\r\n");
+}
+
+void proxy_flow_gone(const struct proxy_view *view, const struct proxy_input *input,
+                     struct proxy_output *ret)
+{
+    struct proxy_prepared own, *at_own = &own;
+    struct proxy_work w;
+
+    assert(ret->verdict == PROXY_FORWARD);
+    proxy_prepare(view, &input, 1, &at_own);
+    init(&w, view, input, &own, ret);
+    if (input->msg->kind == SIP_RESPONSE) {
+        proxy_drop(&w, PROXY_DROP_FLOW);
+        return;
+    }
+    proxy_calls_gone(&w);
+    proxy_refuse(&w, PROXY_REPLY_430_FLOW);
 }
 
 void proxy_decide(const struct proxy_view *view, const struct proxy_input *input,

@@ -32,6 +32,8 @@ void proxy_response(struct proxy_work *w)
     }
     to->transport = prepared->seal.transport;
     to->local = prepared->seal.local;
+    to->node = prepared->seal.node;
+    to->connection = prepared->seal.connection;
     /* A listener that went with a reload: its address may be another's by now. */
     if (snapshot_find_listener(w->s, to->transport, &to->local) < 0) {
         proxy_drop(w, PROXY_DROP_VIA_NOT_OURS);
@@ -42,6 +44,12 @@ void proxy_response(struct proxy_work *w)
         return;
     }
     to->peer = prepared->peer;
+    if (!proxy_stream_reaches(w, to)) {
+        proxy_drop(w, PROXY_DROP_FLOW);
+        return;
+    }
+    if (!proxy_stream_check(w))
+        return;
     pop_via(w);
     w->out->verdict = PROXY_FORWARD;
     w->out->reason = PROXY_FORWARDED_RESPONSE;

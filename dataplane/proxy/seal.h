@@ -15,6 +15,7 @@ enum {
     PROXY_SEAL_BYTES_MAX = 64,
     PROXY_SEAL_TEXT_MAX = 96, /* their digits, a multiple of 16 */
     PROXY_MAC_BYTES = 8,
+    PROXY_SEAL_STREAM_BYTES = 12, /* a node and its connection */
 };
 
 struct proxy_seal {
@@ -64,6 +65,21 @@ static inline uint64_t proxy_seal_get(struct proxy_seal *seal, uint32_t bytes)
 }
 
 struct sip_ip proxy_seal_get_ip(struct proxy_seal *seal, bool v4);
+
+/* Whose connection a stream is, and which: PROXY_SEAL_STREAM_BYTES. */
+static inline void proxy_seal_put_stream(struct proxy_seal *seal, uint32_t node,
+                                         uint64_t connection)
+{
+    proxy_seal_put(seal, node, 4);
+    proxy_seal_put(seal, connection, 8);
+}
+
+static inline void proxy_seal_get_stream(struct proxy_seal *seal, uint32_t *ret_node,
+                                         uint64_t *ret_connection)
+{
+    *ret_node = (uint32_t)proxy_seal_get(seal, 4);
+    *ret_connection = proxy_seal_get(seal, 8);
+}
 
 /* Returns the length of the text, (length × 4 + 2) / 3; writes up to a multiple of 16 digits. */
 uint32_t proxy_seal_print(struct proxy_seal *seal, char *ret_text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tokens as text: `t1.` and, in base64url, flags, key id, local and peer address, backend id and
- * port, and a MAC over all that comes before it.
+ * port, of a flow by a stream its node and connection, and a MAC over all that comes before it.
  */
 #include "dataplane/proxy/token.h"
 
@@ -64,6 +64,8 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
     put_addr(&seal, &token->flow.peer);
     proxy_seal_put(&seal, token->backend, 4);
     proxy_seal_put(&seal, token->backend_port, 2);
+    if (token->flow.transport != SIP_TRANSPORT_UDP)
+        proxy_seal_put_stream(&seal, token->flow.node, token->flow.connection);
     proxy_seal_put(&seal, token_mac(key, seal.bytes, seal.length), PROXY_MAC_BYTES);
     static_assert((int)PREFIX_LENGTH + (int)PROXY_SEAL_TEXT_MAX <= (int)PROXY_TOKEN_TEXT_MAX,
                   "the record is printed in steps");
@@ -71,11 +73,17 @@ uint32_t proxy_token_print(const struct snapshot *s, const struct proxy_token *t
     return PREFIX_LENGTH + proxy_seal_print(&seal, ret_text + PREFIX_LENGTH);
 }
 
+static uint8_t transport_of(uint32_t flags)
+{
+    return flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
+}
+
 static uint32_t token_length(uint8_t flags)
 {
     uint32_t addr = (flags & FLAG_V6 ? 16 : 4) + 2;
+    uint32_t stream = transport_of(flags) != SIP_TRANSPORT_UDP ? PROXY_SEAL_STREAM_BYTES : 0;
 
-    return 2 + 2 * addr + 4 + 2 + PROXY_MAC_BYTES;
+    return 2 + 2 * addr + 4 + 2 + stream + PROXY_MAC_BYTES;
 }
 
 static bool token_verifies(const struct snapshot *s, struct proxy_seal *seal)
@@ -122,12 +130,14 @@ int proxy_token_parse(const struct snapshot *s, struct sip_slice text, struct pr
     seal.at = 0;
     flags = (uint32_t)proxy_seal_get(&seal, 1);
     (void)proxy_seal_get(&seal, 1);
-    token.flow.transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
+    token.flow.transport = transport_of(flags);
     token.pair = flags >> PAIR_SHIFT & PAIR_MASK;
     token.flow.local = get_addr(&seal, !(flags & FLAG_V6));
     token.flow.peer = get_addr(&seal, !(flags & FLAG_V6));
     token.backend = (uint32_t)proxy_seal_get(&seal, 4);
     token.backend_port = (uint16_t)proxy_seal_get(&seal, 2);
+    if (token.flow.transport != SIP_TRANSPORT_UDP)
+        proxy_seal_get_stream(&seal, &token.flow.node, &token.flow.connection);
     if ((flags & ~(uint32_t)FLAGS_USED) != 0 || token.flow.transport >= SIP_TRANSPORT_COUNT)
         return -EACCES;
     *ret = token;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Our Via: `SIP/2.0/UDP ADDRESS;branch=z9hG4bK…;tdm=…`, where tdm holds in base64url flags, key
- * id, the ingress address, and a MAC over branch, ingress, Call-ID, CSeq number and the parsed next
- * Via.
+ * id, the ingress address, of a stream its node and connection, and a MAC over branch, ingress,
+ * Call-ID, CSeq number and the parsed next Via.
  *
  * Branch and MAC are hashes of words, of which the first says what the others are. A Call-ID and
  * texts that are seldom there (a sent-by that is a name, the Request-URI of RFC 2543's branches)
@@ -125,9 +125,14 @@ static uint32_t flags_of(const struct proxy_via_seal *seal)
                                                                << TRANSPORT_SHIFT;
 }
 
+static bool is_stream(const struct proxy_via_seal *seal)
+{
+    return seal->transport != SIP_TRANSPORT_UDP;
+}
+
 /*
- * Five words where all addresses are IPv4's, else ten; none of them says the key's id, since the
- * key itself does. Addresses as they are meant: an IPv6 address has several texts, and backends
+ * Five words where all addresses are IPv4's, else ten, of a stream eleven; none of them says the
+ * key's id, since the key itself does. Addresses as they are meant: an IPv6 address has several texts, and backends
  * re-serialise what we wrote.
  */
 void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
@@ -136,9 +141,9 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uin
     static const struct sip_ip none;
     const struct lb_key *key = &seal->key->key;
     bool received = !sip_ip_equal(&next->received, &none);
-    bool v4 = next->sent_by_is_ip && sip_ip_is_v4(&next->sent_by_ip) &&
+    bool v4 = next->sent_by_is_ip && sip_ip_is_v4(&next->sent_by_ip) && !is_stream(seal) &&
               sip_ip_is_v4(&seal->local.ip) && (!received || sip_ip_is_v4(&next->received));
-    uint32_t lane = lb_lanes_add(lanes, key, v4 ? 5 : 10);
+    uint32_t lane = lb_lanes_add(lanes, key, v4 ? 5 : is_stream(seal) ? 11 : 10);
     uint64_t front = SEAL_LABEL | (uint64_t)seal->transport << 8 | (uint64_t)seal->local.port << 16;
     uint64_t host[2];
 
@@ -152,13 +157,16 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uin
         return;
     }
     long_sent_by(key, next, host);
-    lanes->words[0][lane] = front | (next->sent_by_is_ip ? 0 : FORM_NAME << 8);
+    lanes->words[0][lane] =
+        front | (next->sent_by_is_ip ? 0 : FORM_NAME << 8) | (uint64_t)seal->node << 32;
     lanes->words[4][lane] = host[0];
     lanes->words[5][lane] = host[1];
     lanes->words[6][lane] = half_of(&next->received, 0);
     lanes->words[7][lane] = half_of(&next->received, 1);
     lanes->words[8][lane] = half_of(&seal->local.ip, 0);
     lanes->words[9][lane] = half_of(&seal->local.ip, 1);
+    if (is_stream(seal))
+        lanes->words[10][lane] = seal->connection;
 }
 
 /* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
@@ -172,6 +180,8 @@ static void put_parameter(const struct proxy_via_seal *seal, struct proxy_seal *
     proxy_seal_put(ret, seal->key->id, 1);
     proxy_seal_put_ip(ret, &seal->local.ip);
     proxy_seal_put(ret, seal->local.port, 2);
+    if (is_stream(seal))
+        proxy_seal_put_stream(ret, seal->node, seal->connection);
     proxy_seal_put(ret, seal->mac, PROXY_MAC_BYTES);
 }
 
@@ -259,7 +269,7 @@ int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct prox
 {
     const struct snapshot_mac_key *key;
     struct proxy_seal bytes;
-    uint32_t flags;
+    uint32_t flags, stream;
     bool v4;
 
     if (proxy_seal_parse(value, &bytes) != 0 || bytes.length < 2)
@@ -267,15 +277,20 @@ int proxy_via_read(const struct snapshot *s, struct sip_slice value, struct prox
     flags = (uint32_t)proxy_seal_get(&bytes, 1);
     key = proxy_seal_key(s, (uint8_t)proxy_seal_get(&bytes, 1));
     v4 = !(flags & FLAG_V6);
+    ret->transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
+    stream = is_stream(ret) ? PROXY_SEAL_STREAM_BYTES : 0;
     if ((flags & ~FLAGS_USED) != 0 || key == NULL ||
-        bytes.length != 2 + (v4 ? 4 : 16) + 2 + PROXY_MAC_BYTES)
+        bytes.length != 2 + (v4 ? 4 : 16) + 2 + stream + PROXY_MAC_BYTES)
         return -EACCES;
     ret->local.ip = proxy_seal_get_ip(&bytes, v4);
     if (sip_ip_is_v4(&ret->local.ip) != v4)
         return -EACCES; /* one text for each seal */
     ret->key = key;
-    ret->transport = flags >> TRANSPORT_SHIFT & TRANSPORT_MASK;
     ret->local.port = (uint16_t)proxy_seal_get(&bytes, 2);
+    ret->node = 0;
+    ret->connection = 0;
+    if (is_stream(ret))
+        proxy_seal_get_stream(&bytes, &ret->node, &ret->connection);
     ret->mac = proxy_seal_get(&bytes, PROXY_MAC_BYTES);
     return 0;
 }

@@ -34,6 +34,8 @@ struct proxy_via_seal {
     uint64_t mac;
     struct sip_addr local; /* ours, to which it came */
     uint8_t transport;     /* enum sip_transport */
+    uint32_t node;         /* of a stream, as in a proxy_flow; else 0 */
+    uint64_t connection;
 };
 
 /* Whether a branch identifies its transaction alone (RFC 3261 §17.2.3); else it is RFC 2543's. */

@@ -117,6 +117,12 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
 /* The backend of the service's pools with that address, any port; LB_NO_BACKEND. */
 int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr);
 
+/* stream.c */
+/* Whether a flow may be ours to send by: one by a stream is its node's alone. */
+bool proxy_stream_reaches(const struct proxy_work *w, const struct proxy_flow *flow);
+/* False: what goes to out->to leaves by a stream, the caller has none, and out says so. */
+bool proxy_stream_check(struct proxy_work *w);
+
 /* key.c */
 /*
  * A keyed hash as one pool has it. Another pool has another for the same text, one to one: what
@@ -170,6 +176,10 @@ void proxy_calls_outward(struct proxy_work *w);
 void proxy_calls_response(struct proxy_work *w);
 /* A request that no backend gets: the caller is told so, which may be the end of a call. */
 void proxy_calls_refused(struct proxy_work *w);
+/* A request that who has streams decides about anew. */
+void proxy_calls_punted(struct proxy_work *w);
+/* A request that was decided, and whose stream is gone: its sender is told so. */
+void proxy_calls_gone(struct proxy_work *w);
 /* Mode direct, which sees what comes from outside only. The pool is entered. */
 void proxy_calls_direct_request(struct proxy_work *w);
 void proxy_calls_direct_response(struct proxy_work *w);
