@@ -15,7 +15,7 @@ enum frame_result {
     FRAME_MORE,    /* no message yet */
     FRAME_MESSAGE, /* the first bytes are one message: header section and body */
     FRAME_PING,    /* CRLFCRLF: keep-alive, to be answered with one CRLF */
-    FRAME_SKIP,    /* a CRLF or NULs between messages: nothing */
+    FRAME_SKIP,    /* line ends or NULs between messages: nothing */
     FRAME_REFUSED, /* where the next message begins cannot be known: the stream ends */
 };
 
@@ -39,8 +39,8 @@ struct frame_limits {
 /* How far the message in front was read. All zero on a new stream, then frame_next's alone. */
 struct frame {
     uint32_t scanned; /* bytes that were looked at and hold no whole header section */
+    uint32_t line;    /* of them, bytes of the start-line; 0: not whole yet */
     uint32_t length;  /* of the whole message; 0: not known yet */
-    bool begun;       /* its start-line is SIP's */
     bool crlf;        /* a CRLF was skipped right before: with another one it is a ping */
 };
 
