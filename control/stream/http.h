@@ -40,13 +40,13 @@ struct http_upgrade {
  * Reads the n bytes that wait, of which the first upgrade->scanned were seen before. Returns 0 when
  * the first upgrade->length are a good request, to be answered by http_accept_print; -EAGAIN when
  * more are needed; or the status (4xx, 505) of http_refuse_print's answer, after which the
- * connection ends. A bad request line, and bytes that are no text of HTTP's, are refused without
- * waiting for the rest. Results do not depend on how the bytes were split. Any thread.
+ * connection ends. What cannot be HTTP is refused at its first byte or line. Results do not depend
+ * on how the bytes were split. Any thread.
  *
- * 400: grammar (bare CR or LF, folded fields, blanks before a colon), a body or its announcement,
- * a field missing, doubled or wrong; 403 origin, 404 path, 405 method, 414 and 431 more than
- * HTTP_HEADER_MAX bytes, 426 another version of WebSocket than 13, 505 another one of HTTP than 1.1.
- * A target is a path: no absolute URI, which only proxies are sent.
+ * 400: grammar (bare CR or LF, folded fields, blanks before a colon, more than one in the request
+ * line), a body announced, a field missing, doubled or wrong; 403 origin; 404 path; 405 method;
+ * 414, 431: more than HTTP_HEADER_MAX bytes; 426: another version of WebSocket than 13; 505: of
+ * HTTP than 1.1. A target is a path: absolute URIs are for proxies.
  */
 int http_upgrade_read(struct http_upgrade *upgrade, const struct http_rules *rules,
                       const char *bytes, uint32_t n);

@@ -24,8 +24,8 @@ static const struct frame_limits limits = {.header_max = 1024, .body_max = 4096}
 #define VIA "Via: SIP/2.0/TCP client.example.net;branch=z9hG4bK1\r\n"
 #define REST VIA "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n"
 #define INVITE START REST "Content-Length: 4\r\n\r\nbody"
-#define RINGING                                                                                    \
-    "SIP/2.0 180 Ringing\r\n" VIA                                                                  \
+#define RINGING                   \
+    "SIP/2.0 180 Ringing\r\n" VIA \
     "f: <sip:a@x>;tag=1\r\nt: <sip:b@x>\r\ni: 1\r\nCSeq: 1 INVITE\r\nl: 0\r\n\r\n"
 
 /*
@@ -39,8 +39,8 @@ struct tale {
 
 static void tell(struct tale *tale, const char *what, uint32_t number)
 {
-    tale->length += (size_t)snprintf(tale->text + tale->length, TALE_MAX - tale->length, "%s%u ",
-                                     what, number);
+    tale->length +=
+        (size_t)snprintf(tale->text + tale->length, TALE_MAX - tale->length, "%s%u ", what, number);
     assert_true(tale->length < TALE_MAX);
 }
 
@@ -195,8 +195,8 @@ static void content_length_is_read_as_the_grammar_has_it(void **context)
 
     (void)context;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        uint32_t n = (uint32_t)snprintf(text, sizeof(text), "%s%s%s\r\nbody", START, REST,
-                                        rows[i].field);
+        uint32_t n =
+            (uint32_t)snprintf(text, sizeof(text), "%s%s%s\r\nbody", START, REST, rows[i].field);
 
         snprintf(tale, sizeof(tale), "%s%u ", rows[i].tale, n - (rows[i].tale[0] == 'M' ? 0 : 4));
         check_tale(text, n, tale);
