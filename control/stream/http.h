@@ -18,9 +18,9 @@ enum {
 
 /* What a listener allows. */
 struct http_rules {
-    const char *path;           /* as "/sip"; what follows a '?' is the client's */
-    const char *const *origins; /* as "https://phone.example.net"; any case */
-    uint32_t n_origins;         /* 0: any origin, or none; else a request must have one of them */
+    const char *path;     /* as "/sip"; what follows a '?' is the client's */
+    char *const *origins; /* as "https://phone.example.net"; any case */
+    uint32_t n_origins;   /* 0: any origin, or none; else a request must have one of them */
 };
 
 /* A request that is being read. All zero at first, then http_upgrade_read's alone; the slices are

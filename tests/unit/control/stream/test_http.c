@@ -18,7 +18,7 @@
 
 enum { TEXT_MAX = 3 * HTTP_HEADER_MAX };
 
-static const char *const origins[] = {"https://phone.example.net", "https://b.example.net:8443"};
+static char *const origins[] = {"https://phone.example.net", "https://b.example.net:8443"};
 static const struct http_rules rules = {.path = "/sip"};
 static const struct http_rules picky = {.path = "/", .origins = origins, .n_origins = 2};
 
