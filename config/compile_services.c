@@ -38,6 +38,22 @@ uint64_t compile_service_texts(const struct cfg *cfg)
     return bytes;
 }
 
+/* Where control receives what backends send to a service's streams: at each of this node's own
+ * addresses. How many. */
+static uint32_t own_listeners(const struct cfg *cfg, const struct cfg_service *service,
+                              struct sip_addr ret_addrs[2])
+{
+    uint32_t n = 0;
+
+    for (int v4 = 0; service->stream_port != 0 && v4 <= 1; v4++) {
+        const struct sip_ip *ip = cfg_node_ip(cfg, v4);
+
+        if (ip != NULL)
+            ret_addrs[n++] = (struct sip_addr){*ip, service->stream_port};
+    }
+    return n;
+}
+
 /* The arrays that each service has a part of, one after another. */
 void compile_place_services(struct compile_build *b, struct snapshot *head, uint64_t *at)
 {
@@ -46,8 +62,9 @@ void compile_place_services(struct compile_build *b, struct snapshot *head, uint
 
     for (uint32_t i = 0; i < cfg->n_services; i++) {
         uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
+        struct sip_addr own[2];
 
-        n_listeners += cfg->services[i].n_listen;
+        n_listeners += cfg->services[i].n_listen + own_listeners(cfg, &cfg->services[i], own);
         n_domains += cfg->services[i].n_domains;
         n_sources += cfg->services[i].n_sources;
         n_matches += cfg->services[i].n_matches;
@@ -132,23 +149,37 @@ static int by_listener(const void *a, const void *b)
     return snapshot_listener_order(a, b);
 }
 
+static void fill_listener(struct snapshot_listener *to, const struct sip_addr *addr,
+                          enum sip_transport transport, enum snapshot_plane plane, uint32_t service)
+{
+    to->addr = *addr;
+    to->transport = (uint8_t)transport;
+    to->plane = (uint8_t)plane;
+    to->text_length = (uint8_t)sip_addr_print(addr, to->text);
+    to->service = service;
+}
+
 void compile_fill_listeners(struct compile_build *b)
 {
     const struct cfg *cfg = b->input->cfg;
-    struct snapshot_listener *listeners = compile_array(b, b->snapshot->listeners);
-    uint32_t n = 0;
+    struct snapshot_listener *next = compile_array(b, b->snapshot->listeners);
 
     for (uint32_t i = 0; i < cfg->n_services; i++) {
-        for (uint32_t j = 0; j < cfg->services[i].n_listen; j++) {
-            const struct cfg_listener *from = &cfg->services[i].listen[j];
+        const struct cfg_service *service = &cfg->services[i];
+        struct sip_addr own[2];
+        uint32_t n_own = own_listeners(cfg, service, own);
 
-            listeners[n].addr = from->addr;
-            listeners[n].transport = (uint8_t)from->transport;
-            listeners[n].plane = from->transport == SIP_TRANSPORT_UDP ? SNAPSHOT_PLANE_DATA
-                                                                      : SNAPSHOT_PLANE_CONTROL;
-            listeners[n].text_length = (uint8_t)sip_addr_print(&from->addr, listeners[n].text);
-            listeners[n++].service = i;
+        for (uint32_t j = 0; j < service->n_listen; j++) {
+            const struct cfg_listener *from = &service->listen[j];
+
+            fill_listener(next++, &from->addr, from->transport,
+                          from->transport == SIP_TRANSPORT_UDP ? SNAPSHOT_PLANE_DATA
+                                                               : SNAPSHOT_PLANE_CONTROL,
+                          i);
         }
+        for (uint32_t j = 0; j < n_own; j++)
+            fill_listener(next++, &own[j], SIP_TRANSPORT_UDP, SNAPSHOT_PLANE_CONTROL, i);
     }
-    qsort(listeners, n, sizeof(*listeners), by_listener);
+    qsort(compile_array(b, b->snapshot->listeners), b->snapshot->listeners.n, sizeof(*next),
+          by_listener);
 }

@@ -89,20 +89,22 @@ static bool add(struct expansion *e, uint32_t pool, const char *name,
     return true;
 }
 
-/* Whether a service that has the pool can send to that family: in mode direct the rules for the
- * file say it. */
+/* Whether a service that has the pool can send to that family: from a listener of UDP, or, what
+ * came by a stream, from a node's own address; in mode direct the rules for the file say it. */
 static bool is_reachable(const struct cfg *cfg, uint32_t pool, const struct sip_ip *ip)
 {
     for (uint32_t s = 0; s < cfg->n_services; s++) {
         const struct cfg_service *service = &cfg->services[s];
         uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
         uint32_t n = trunk_pools(cfg, service, pools);
-        bool has = false, listens = service->mode == SNAPSHOT_MODE_DIRECT;
+        bool v4 = sip_ip_is_v4(ip), has = false, listens = service->mode == SNAPSHOT_MODE_DIRECT;
 
         for (uint32_t i = 0; i < n && i < SNAPSHOT_SERVICE_POOLS_MAX; i++)
             has |= pools[i] == pool;
         for (uint32_t i = 0; i < service->n_listen; i++)
-            listens |= sip_ip_is_v4(&service->listen[i].addr.ip) == sip_ip_is_v4(ip);
+            listens |= service->listen[i].transport == SIP_TRANSPORT_UDP &&
+                       sip_ip_is_v4(&service->listen[i].addr.ip) == v4;
+        listens |= service->stream_port != 0 && cfg_node_ip(cfg, v4) != NULL;
         if (has && listens)
             return true;
     }

@@ -4,10 +4,8 @@
  */
 #include "control/show_config.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "config/snapshot.h"
+#include "config/value.h"
 #include "control/show.h"
 
 static const char *const KEYS[LB_KEY_COUNT] = {
@@ -36,35 +34,50 @@ static json_t *text_json(const char *text)
     return text == NULL ? json_null() : json_string(text);
 }
 
-struct unit {
-    uint64_t size;
-    const char *name;
-};
-
-/* A value in the greatest unit that says it whole; the last unit is 1. */
-static json_t *unit_json(uint64_t value, const struct unit *units)
-{
-    char text[32];
-
-    while (value % units->size != 0)
-        units++;
-    snprintf(text, sizeof(text), "%" PRIu64 "%s", value / units->size, units->name);
-    return json_string(text);
-}
-
 static json_t *ms_json(uint64_t ms)
 {
-    static const struct unit units[] = {{3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    char text[VALUE_UNIT_ROOM];
 
-    return unit_json(ms, units);
+    value_duration_print(ms, text);
+    return json_string(text);
 }
 
 static json_t *bytes_json(uint64_t bytes)
 {
-    static const struct unit units[] = {
-        {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, "B"}};
+    char text[VALUE_UNIT_ROOM];
 
-    return unit_json(bytes, units);
+    value_size_print(bytes, text);
+    return json_string(text);
+}
+
+/* A list that is null when it is empty, where it then means everything and not nothing. */
+static json_t *any_or_texts_json(char *const *texts, uint32_t n)
+{
+    return n == 0 ? json_null() : texts_json(texts, n);
+}
+
+/* The names of files, whose contents are nobody's who asks. */
+static void add_tls(json_t *object, const struct cfg_listener *listener)
+{
+    static const char *const clients[] = {"none", "optional", "required"};
+    json_t *certificates = json_array();
+
+    for (uint32_t i = 0; i < listener->n_certificates; i++) {
+        const struct cfg_certificate *from = &listener->certificates[i];
+        json_t *certificate = json_object();
+
+        json_object_set_new(certificate, "cert", text_json(from->cert));
+        json_object_set_new(certificate, "key", text_json(from->key));
+        json_object_set_new(certificate, "ocsp", text_json(from->ocsp));
+        json_array_append_new(certificates, certificate);
+    }
+    json_object_set_new(object, "certificates", certificates);
+    json_object_set_new(object, "client_certificates",
+                        json_string(word(clients, 3, listener->clients)));
+    json_object_set_new(object, "client_ca", text_json(listener->client_ca));
+    json_object_set_new(object, "client_crl", text_json(listener->client_crl));
+    json_object_set_new(object, "client_names",
+                        any_or_texts_json(listener->client_names, listener->n_client_names));
 }
 
 static json_t *listener_json(const struct cfg_listener *listener)
@@ -80,6 +93,13 @@ static json_t *listener_json(const struct cfg_listener *listener)
                                          listener->transport)));
     json_object_set_new(object, "address", show_ip(&listener->addr.ip));
     json_object_set_new(object, "port", json_integer(listener->addr.port));
+    if (listener->n_certificates > 0)
+        add_tls(object, listener);
+    if (listener->path != NULL) {
+        json_object_set_new(object, "path", json_string(listener->path));
+        json_object_set_new(object, "origins",
+                            any_or_texts_json(listener->origins, listener->n_origins));
+    }
     return object;
 }
 
@@ -143,6 +163,9 @@ static json_t *service_json(const struct cfg_service *service)
                             json_string(service->tunnel ? "ipip" : "none"));
     json_object_set_new(object, "pool", json_string(service->pool));
     json_object_set_new(object, "listen", listen);
+    json_object_set_new(object, "stream_port",
+                        service->stream_port == 0 ? json_null()
+                                                  : json_integer(service->stream_port));
     json_object_set_new(object, "record_route",
                         of_proxy(service, json_boolean(service->record_route)));
     json_object_set_new(object, "path",
@@ -356,6 +379,23 @@ static json_t *dns_json(const struct cfg *cfg)
     return list;
 }
 
+static json_t *streams_json(const struct cfg_streams *streams)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "threads", json_integer(streams->threads));
+    json_object_set_new(object, "connections", json_integer(streams->connections));
+    json_object_set_new(object, "connections_per_source",
+                        json_integer(streams->connections_per_source));
+    json_object_set_new(object, "idle_timeout", ms_json(streams->idle_timeout_ms));
+    json_object_set_new(object, "handshake_timeout", ms_json(streams->handshake_timeout_ms));
+    json_object_set_new(object, "message_timeout", ms_json(streams->message_timeout_ms));
+    json_object_set_new(object, "header_limit", bytes_json(streams->header_limit));
+    json_object_set_new(object, "body_limit", bytes_json(streams->body_limit));
+    json_object_set_new(object, "write_limit", bytes_json(streams->write_limit));
+    return object;
+}
+
 static json_t *control_json(const struct cfg *cfg)
 {
     json_t *object = json_object();
@@ -367,6 +407,7 @@ static json_t *control_json(const struct cfg *cfg)
                         cfg->control.metrics.port == 0 ? json_null()
                                                        : addr_json(&cfg->control.metrics));
     json_object_set_new(object, "dns", dns_json(cfg));
+    json_object_set_new(object, "streams", streams_json(&cfg->control.streams));
     return object;
 }
 
@@ -380,6 +421,8 @@ json_t *show_config(const struct cfg *cfg)
     json_object_set_new(object, "node", text_json(cfg->node));
     json_object_set_new(object, "node_address",
                         cfg->has_node_address ? show_ip(&cfg->node_address) : json_null());
+    json_object_set_new(object, "node_address6",
+                        cfg->has_node_address6 ? show_ip(&cfg->node_address6) : json_null());
     json_object_set_new(object, "token_lifetime", ms_json(cfg->token_lifetime_ms));
     json_object_set_new(object, "linger", ms_json(cfg->linger_ms));
     json_object_set_new(object, "secret_file", text_json(cfg->secret_file));

@@ -260,6 +260,37 @@ static void test_words(void **state)
         {value_is_host, "a:5060", false},
         {value_is_host, "sip:a", false},
         {value_is_host, "a@b", false},
+        {value_is_host_name, "example.net", true},
+        {value_is_host_name, "192.0.2.1", false},
+        {value_is_host_name, "[2001:db8::1]", false},
+        {value_is_origin, "https://phone.example.net", true},
+        {value_is_origin, "http://192.0.2.7:8080", true},
+        {value_is_origin, "https://[2001:db8::7]", true},
+        {value_is_origin, "https://[2001:db8::7]:8443", true},
+        {value_is_origin, "capacitor://localhost", true},
+        {value_is_origin, "null", true},
+        {value_is_origin, "file://", true},
+        {value_is_origin, "", false},
+        {value_is_origin, "phone.example.net", false},
+        {value_is_origin, "https:phone.example.net", false},
+        {value_is_origin, "https://", false},
+        {value_is_origin, "://phone.example.net", false},
+        {value_is_origin, "ht tps://phone.example.net", false},
+        {value_is_origin, "https://phone.example.net/", false},
+        {value_is_origin, "https://*.example.net", false},
+        {value_is_origin, "https://a@phone.example.net", false},
+        {value_is_origin, "https://phone.example.net:", false},
+        {value_is_origin, "https://phone.example.net:0", false},
+        {value_is_origin, "https://phone.example.net:65536", false},
+        {value_is_origin, "https://[2001:db8::7]8443", false},
+        {value_is_path, "/", true},
+        {value_is_path, "/sip/v1;a=b", true},
+        {value_is_path, "", false},
+        {value_is_path, "sip", false},
+        {value_is_path, "/a b", false},
+        {value_is_path, "/a?b", false},
+        {value_is_path, "/a#b", false},
+        {value_is_path, "/\"", false},
         {value_is_dialled, "0049", true},
         {value_is_dialled, "+49", true},
         {value_is_dialled, "*21#", true},
@@ -277,13 +308,39 @@ static void test_words(void **state)
     }
 }
 
+static void test_printed(void **state)
+{
+    static const struct {
+        uint64_t number;
+        const char *duration, *size;
+    } cases[] = {
+        {0, "0ms", "0KiB"},
+        {1, "1ms", "1"},
+        {1500, "1500ms", "1500"},
+        {90000, "90s", "90000"},
+        {5400000, "90m", "5400000"},
+        {172800000, "2d", "168750KiB"},
+        {65536, "65536ms", "64KiB"},
+        {UINT64_C(3) << 30, "3221225472ms", "3GiB"},
+        {UINT64_MAX, "18446744073709551615ms", "18446744073709551615"},
+    };
+    char text[VALUE_UNIT_ROOM];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        value_duration_print(cases[i].number, text);
+        assert_string_equal(text, cases[i].duration);
+        value_size_print(cases[i].number, text);
+        assert_string_equal(text, cases[i].size);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_networks),  cmocka_unit_test(test_servers),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_printed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

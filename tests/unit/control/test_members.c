@@ -369,33 +369,59 @@ static void who_collides_is_left_out(void **context)
     teardown(&s);
 }
 
-/* Unchanged datagrams go to hosts on a segment of ours alone. */
-static void mode_direct_has_neighbours(void **context)
+/* A file of one service, kam.test, at the addresses of a port; `head` are keys of the top. */
+static void write_config(struct scene *s, const char *head, const char *service)
 {
+    FILE *out = fopen(s->fake.config, "w");
+
+    assert_non_null(out);
+    fprintf(out,
+            "node: n\n%s"
+            "dataplane:\n"
+            "  workers: [1]\n"
+            "  socket: %s\n"
+            "  ports: [{name: p, driver: \"null\", addresses: [192.0.2.10/32, 10.0.0.1/24, "
+            "\"2001:db8::10/64\"]}]\n"
+            "secret_file: %s/secret\n"
+            "services: [{name: s, pool: p, %s}]\n"
+            "pools: [{name: p, backends: [{name: kam, address: kam.test}]}]\n"
+            "control: {socket: %s/control.sock, state_dir: %s}\n",
+            head, s->fake.socket, s->fake.dir, service, s->fake.dir, s->fake.dir);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* What came by a stream goes on from the node's own addresses, where there is one of the family. */
+static void streams_have_the_nodes_families(void **context)
+{
+    static const char listen[] = "listen: [{transport: udp, address: 192.0.2.10}, "
+                                 "{transport: tcp, address: \"2001:db8::10\"}]";
+    static const char answer[] = "0/0 10.0.0.11 5060, 0/0 [2001:db8::1] 5060";
     struct scene s;
-    FILE *out;
 
     (void)context;
     setup(&s, "{name: kam, address: kam.test}");
     end(&s);
-    out = fopen(s.fake.config, "w");
-    assert_non_null(out);
-    fprintf(out,
-            "node: n\n"
-            "dataplane:\n"
-            "  workers: [1]\n"
-            "  socket: %s\n"
-            "  ports: [{name: p, driver: \"null\", addresses: [192.0.2.10/32, 10.0.0.1/24]}]\n"
-            "secret_file: %s/secret\n"
-            "services:\n"
-            "  - name: s\n"
-            "    mode: direct\n"
-            "    pool: p\n"
-            "    listen: [{transport: udp, address: 192.0.2.10, port: 5060}]\n"
-            "pools: [{name: p, backends: [{name: kam, address: kam.test}]}]\n"
-            "control: {socket: %s/control.sock, state_dir: %s}\n",
-            s.fake.socket, s.fake.dir, s.fake.dir, s.fake.dir);
-    assert_int_equal(fclose(out), 0);
+    write_config(&s, "node_address: 192.0.2.11\n", listen);
+    begin(&s);
+    first_answer(&s, answer);
+    assert_offered(&s, "kam@10.0.0.11:5060:100:up");
+    end(&s);
+    write_config(&s, "node_address: 192.0.2.11\nnode_address6: \"2001:db8::11\"\n", listen);
+    begin(&s);
+    first_answer(&s, answer);
+    assert_offered(&s, "kam@10.0.0.11:5060:100:up kam@[2001:db8::1]:5060:100:up");
+    teardown(&s);
+}
+
+/* Unchanged datagrams go to hosts on a segment of ours alone. */
+static void mode_direct_has_neighbours(void **context)
+{
+    struct scene s;
+
+    (void)context;
+    setup(&s, "{name: kam, address: kam.test}");
+    end(&s);
+    write_config(&s, "", "mode: direct, listen: [{transport: udp, address: 192.0.2.10}]");
     begin(&s);
     first_answer(&s, "0/0 10.0.0.11 5060, 0/0 10.1.0.11 5060");
     assert_offered(&s, "kam@10.0.0.11:5060:100:up");
@@ -513,6 +539,7 @@ int main(void)
         cmocka_unit_test(reload_waits_for_new_names),
         cmocka_unit_test(records_become_weights),
         cmocka_unit_test(who_collides_is_left_out),
+        cmocka_unit_test(streams_have_the_nodes_families),
         cmocka_unit_test(mode_direct_has_neighbours),
         cmocka_unit_test(word_about_a_name_is_its_members),
         cmocka_unit_test(dry_run_counts_all_members),

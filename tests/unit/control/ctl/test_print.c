@@ -37,7 +37,8 @@ static json_t *config_of(const char *file)
 /* What `show config` prints loads, and means the same. */
 static void printed_config_loads_and_is_the_same(void **context)
 {
-    static const char *const names[] = {"good.yaml", "least.yaml", "direct.yaml", "names.yaml"};
+    static const char *const names[] = {"good.yaml", "least.yaml", "direct.yaml", "names.yaml",
+                                        "streams.yaml"};
 
     (void)context;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -62,6 +63,41 @@ static void printed_config_loads_and_is_the_same(void **context)
         json_decref(before);
         json_decref(after);
     }
+}
+
+/* A key that is shown nowhere would be missing on both sides above. */
+static void streams_are_shown(void **context)
+{
+    char path[512];
+    json_t *shown, *listen, *wss, *streams;
+    const char *node, *file, *clients, *origin, *limit;
+    int port, threads;
+
+    (void)context;
+    snprintf(path, sizeof(path), "%s/streams.yaml", directory);
+    shown = config_of(path);
+    assert_int_equal(json_unpack(shown, "{s:s, s:[o, {s:o, s:i}], s:{s:o}}", "node_address6", &node,
+                                 "services", &listen, "listen", &listen, "stream_port", &port,
+                                 "control", "streams", &streams),
+                     0);
+    assert_string_equal(node, "2001:db8::11");
+    assert_int_equal(port, 5075);
+    assert_int_equal(json_unpack(json_array_get(listen, 3), "{s:[{s:s}], s:s}", "certificates",
+                                 "ocsp", &file, "client_certificates", &clients),
+                     0);
+    assert_non_null(strstr(file, "/rsa.ocsp"));
+    assert_string_equal(clients, "required");
+    wss = json_array_get(listen, 5);
+    assert_int_equal(json_unpack(wss, "{s:[s]}", "origins", &origin), 0);
+    assert_string_equal(origin, "https://phone.example.net");
+    assert_int_equal(json_object_size(wss), 10);
+    assert_int_equal(json_object_size(json_array_get(listen, 1)), 3);
+    assert_int_equal(
+        json_unpack(streams, "{s:i, s:s}", "threads", &threads, "header_limit", &limit), 0);
+    assert_int_equal(threads, 3);
+    assert_string_equal(limit, "8KiB");
+    assert_int_equal(json_object_size(streams), 9);
+    json_decref(shown);
 }
 
 static void yaml_quotes_whatever_could_mean_something(void **context)
@@ -109,11 +145,10 @@ static void counters_at_zero_are_counted_not_listed(void **context)
 
 static void stages_are_told_by_the_message(void **context)
 {
-    json_t *stats =
-        json_loads("{\"epoch\": \"7\", \"stable\": true, \"main\": {}, \"workers\": [],"
-                   " \"counters\": {\"stage_messages\": 4, \"stage_cycles_receive\": 0,"
-                   " \"stage_cycles_parse\": 1001, \"stage_cycles_route\": 402}}",
-                   0, NULL);
+    json_t *stats = json_loads("{\"epoch\": \"7\", \"stable\": true, \"main\": {}, \"workers\": [],"
+                               " \"counters\": {\"stage_messages\": 4, \"stage_cycles_receive\": 0,"
+                               " \"stage_cycles_parse\": 1001, \"stage_cycles_route\": 402}}",
+                               0, NULL);
     char *text = print_show("stats", stats);
 
     (void)context;
@@ -161,6 +196,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(printed_config_loads_and_is_the_same),
+        cmocka_unit_test(streams_are_shown),
         cmocka_unit_test(yaml_quotes_whatever_could_mean_something),
         cmocka_unit_test(names_tell_their_targets),
         cmocka_unit_test(counters_at_zero_are_counted_not_listed),
