@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of a TLS connection, and why one failed: see tls.h.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/stream/tls.h"
+#include "control/stream/tls_name.h"
+
+/* Copies what is printable, '?' for the rest. */
+static void put_text(const char *from, size_t length, char *to, size_t room)
+{
+    size_t n = length < room ? length : room - 1;
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i] > ' ' && from[i] < 0x7f ? from[i] : '?';
+    to[n] = '\0';
+}
+
+static void put_subject(X509 *certificate, char ret[TLS_NAME_MAX])
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    int length = 0;
+
+    ret[0] = '\0';
+    /* RFC 2253 escapes what is not printable ASCII. */
+    if (bio != NULL &&
+        X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0)
+        length = BIO_read(bio, ret, TLS_NAME_MAX - 1);
+    ret[length > 0 ? length : 0] = '\0';
+    BIO_free(bio);
+}
+
+/* tls_name_domains' question: adds the name while there is room; true: there is none. */
+static bool on_domain(void *arg, const char *name)
+{
+    char *names = arg;
+    size_t at = strlen(names), length = strlen(name);
+
+    if (at + 1 + length >= TLS_NAMES_MAX)
+        return true;
+    if (at > 0)
+        names[at++] = ' ';
+    memcpy(names + at, name, length + 1);
+    return false;
+}
+
+void tls_describe(const SSL *ssl, struct tls_facts *ret)
+{
+    const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    const unsigned char *alpn = NULL;
+    unsigned int alpn_length = 0;
+
+    *ret = (struct tls_facts){
+        .version = SSL_get_version(ssl),
+        .cipher = SSL_get_cipher_name(ssl),
+        .resumed = SSL_session_reused(ssl) == 1,
+    };
+    SSL_get0_alpn_selected(ssl, &alpn, &alpn_length);
+    if (sni != NULL)
+        put_text(sni, strlen(sni), ret->sni, sizeof(ret->sni));
+    if (alpn != NULL)
+        put_text((const char *)alpn, alpn_length, ret->alpn, sizeof(ret->alpn));
+    if (peer == NULL)
+        return;
+    put_subject(peer, ret->subject);
+    tls_name_domains(peer, on_domain, ret->names);
+}
+
+int tls_verify_peer(const SSL *ssl, const char *domain)
+{
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+
+    if (peer == NULL || SSL_get_verify_result(ssl) != X509_V_OK ||
+        SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+        return -ENOENT;
+    return tls_name_is(peer, domain) ? 0 : -EACCES;
+}
