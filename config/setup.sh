@@ -9,7 +9,7 @@
 # What builds the project.
 packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
     libdpdk-dev libcmocka-dev libcyaml-dev libyaml-dev libevent-dev libmnl-dev libjansson-dev
-    libcap-ng-dev libseccomp-dev libc-ares-dev libsrtp2-dev libssl-dev)
+    libcap-ng-dev libseccomp-dev libc-ares-dev libsrtp2-dev libssl-dev libwslay-dev)
 
 # What config/lab runs: namespaces, backends, phones.
 packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
