@@ -37,6 +37,31 @@ struct sip_addr address_from_kernel(const union address *from)
     return addr;
 }
 
+static int set(int fd, int level, int option)
+{
+    const int one = 1;
+
+    return setsockopt(fd, level, option, &one, sizeof(one)) == 0 ? 0 : -errno;
+}
+
+int address_bind(int fd, const struct sip_addr *addr)
+{
+    bool v4 = sip_ip_is_v4(&addr->ip);
+    union address to;
+    socklen_t size = address_to_kernel(addr, &to);
+    int status = v4 ? set(fd, IPPROTO_IP, IP_FREEBIND) : set(fd, IPPROTO_IPV6, IPV6_FREEBIND);
+
+    if (status == 0 && !v4)
+        status = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (status == 0)
+        status = set(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (status == 0)
+        status = set(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (status == 0 && bind(fd, &to.any, size) != 0)
+        status = -errno;
+    return status;
+}
+
 int address_source(const struct sip_addr *peer, struct sip_ip *ret)
 {
     union address address;

@@ -22,6 +22,10 @@ socklen_t address_to_kernel(const struct sip_addr *addr, union address *ret);
 /* The other way; all zero for another family. */
 struct sip_addr address_from_kernel(const union address *from);
 
+/* Binds a socket to an address that may not be on this host yet and that other sockets of ours have,
+ * too; port 0: any. 0, or a negative errno. */
+int address_bind(int fd, const struct sip_addr *addr);
+
 /* The address that the kernel would send to a peer from (its port must not be 0). 0, or a negative
  * errno; *ret is untouched then. */
 int address_source(const struct sip_addr *peer, struct sip_ip *ret);

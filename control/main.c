@@ -24,6 +24,7 @@
 #include "control/metrics_http.h"
 #include "control/names.h"
 #include "control/reload.h"
+#include "control/stream/stream.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -38,6 +39,7 @@ struct control {
     struct reload *reload;
     struct resolver resolver;
     struct members *members;
+    struct stream *stream;
     struct names *names;
     struct health *health;
     struct admin *admin;
@@ -129,6 +131,7 @@ static void control_done(struct control *control)
     admin_free(control->admin);
     dns_free(control->resolver.dns);
     names_free(control->names);
+    stream_free(control->stream);
     health_free(control->health);
     members_free(control->members);
     reload_free(control->reload);
@@ -182,7 +185,10 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     cfg = NULL; /* reload's now */
     members_follow(control->members, control->reload);
     control->health = health_new(control->loop, control->reload);
-    control->names = names_new(control->loop, control->reload, &control->resolver);
+    control->stream = stream_new(control->loop, control->reload);
+    if (control->stream != NULL)
+        control->names =
+            names_new(control->loop, control->reload, control->stream, &control->resolver);
     if (control->health == NULL || control->names == NULL) {
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;

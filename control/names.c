@@ -15,16 +15,17 @@
 
 struct message {
     struct message *next;
-    struct msg_punt punt;
+    struct proxy_flow from;
+    bool inside;
+    uint32_t length;
     char text[];
 };
 
 struct names {
     struct loop *loop;
     struct reload *reload;
+    struct stream *stream;
     struct resolver *resolver;
-    struct sockets *sockets;
-    struct egress *egress;
     struct names_table table;
     struct names_counts counts;
     uint32_t n_messages; /* that wait */
@@ -43,7 +44,7 @@ static void publish(struct names *n);
 static void message_free(struct names *n, struct message *message)
 {
     n->n_messages--;
-    n->n_bytes -= message->punt.length;
+    n->n_bytes -= message->length;
     free(message);
 }
 
@@ -66,24 +67,19 @@ static void drop_waiting(struct names *n, struct name *name, uint64_t *count)
     name->waiting_end = &name->waiting;
 }
 
-static enum egress_result decide(struct names *n, const struct msg_punt *punt, const char *text,
-                                 struct proxy_name *ret_name)
-{
-    return egress_decide(n->egress, reload_snapshot(n->reload), punt, text,
-                         (uint32_t)(loop_now_ms() / 1000), ret_name);
-}
-
 /* What waited for a snapshot that is in effect now goes. Whose name is not in it is lost: it has
  * been there for less than it takes to come here. */
 static void let_go(struct names *n, struct message *first)
 {
     while (first != NULL) {
         struct message *message = first;
+        const struct relay_message again = {message->from, message->inside, message->text,
+                                            message->length};
         struct proxy_name name;
-        enum egress_result result = decide(n, &message->punt, message->text, &name);
+        enum relay_result result = stream_decide(n->stream, &again, &name);
 
         first = message->next;
-        if (result == EGRESS_NAME)
+        if (result == RELAY_NAME)
             n->counts.dropped_unoffered++;
         else
             n->counts.results[result]++;
@@ -186,7 +182,6 @@ static void on_sweep(void *arg)
 
     loop_timer_start(n->sweep, NAMES_SWEEP_MS);
     n->dirty |= names_table_sweep(&n->table, loop_now_ms());
-    sockets_keep(n->sockets, reload_snapshot(n->reload));
     publish(n);
 }
 
@@ -274,11 +269,11 @@ static void ask(struct names *n, struct name *name)
 /* ---- What comes ---- */
 
 /* Whether a message waits already: sent again meanwhile. */
-static bool is_waiting(const struct name *name, const struct msg_punt *punt, const char *text)
+static bool is_waiting(const struct name *name, const struct relay_message *message)
 {
     for (const struct message *m = name->waiting; m != NULL; m = m->next) {
-        if (m->punt.length == punt->length && sip_addr_equal(&m->punt.peer, &punt->peer) &&
-            memcmp(m->text, text, punt->length) == 0)
+        if (m->length == message->length && proxy_flow_equal(&m->from, &message->from) &&
+            memcmp(m->text, message->text, message->length) == 0)
             return true;
     }
     return false;
@@ -296,27 +291,25 @@ static struct name *find_or_add(struct names *n, const struct proxy_name *asked)
 }
 
 /* Keeps a message until its name is known, and asks unless that is done already. */
-static void hold(struct names *n, const struct msg_punt *punt, const char *text,
-                 const struct proxy_name *asked)
+static void hold(struct names *n, const struct relay_message *came, const struct proxy_name *asked)
 {
-    bool room = n->n_messages < NAMES_MESSAGES_MAX && n->n_bytes + punt->length <= NAMES_BYTES_MAX;
+    bool room = n->n_messages < NAMES_MESSAGES_MAX && n->n_bytes + came->length <= NAMES_BYTES_MAX;
     struct name *name = room ? find_or_add(n, asked) : NULL;
     struct message *message;
 
-    if (name != NULL && is_waiting(name, punt, text)) {
+    if (name != NULL && is_waiting(name, came)) {
         n->counts.repeated++;
         return;
     }
-    message = name == NULL ? NULL : malloc(sizeof(*message) + punt->length);
+    message = name == NULL ? NULL : malloc(sizeof(*message) + came->length);
     if (message == NULL) {
         n->counts.dropped_full++;
         return;
     }
-    message->next = NULL;
-    message->punt = *punt;
-    memcpy(message->text, text, punt->length);
+    *message = (struct message){.from = came->from, .inside = came->inside, .length = came->length};
+    memcpy(message->text, came->text, came->length);
     n->n_messages++;
-    n->n_bytes += punt->length;
+    n->n_bytes += came->length;
     if (n->in_flight && name->published) { /* it is in what is under way */
         *n->leaving_end = message;
         n->leaving_end = &message->next;
@@ -332,22 +325,35 @@ static void hold(struct names *n, const struct msg_punt *punt, const char *text,
     }
 }
 
-static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
+/* What a stream's thread hands over, decided anew: the name may be known by now. */
+static void on_message(void *arg, const struct relay_message *message)
 {
     struct names *n = arg;
     struct proxy_name name;
-    enum egress_result result = decide(n, punt, text, &name);
+    enum relay_result result = stream_decide(n->stream, message, &name);
 
     n->counts.received++;
-    if (result == EGRESS_NAME)
-        hold(n, punt, text, &name);
+    if (result == RELAY_NAME)
+        hold(n, message, &name);
     else
         n->counts.results[result]++;
 }
 
+static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
+{
+    const struct relay_message message = {
+        .from = {.transport = SIP_TRANSPORT_UDP, .local = punt->local, .peer = punt->peer},
+        .inside = true, /* the data plane has seen its frame */
+        .text = text,
+        .length = punt->length};
+
+    on_message(arg, &message);
+}
+
 /* ---- Begin and end, and what is known ---- */
 
-struct names *names_new(struct loop *loop, struct reload *reload, struct resolver *resolver)
+struct names *names_new(struct loop *loop, struct reload *reload, struct stream *stream,
+                        struct resolver *resolver)
 {
     struct names *n = calloc(1, sizeof(*n));
 
@@ -355,20 +361,19 @@ struct names *names_new(struct loop *loop, struct reload *reload, struct resolve
         return NULL;
     n->loop = loop;
     n->reload = reload;
+    n->stream = stream;
     n->resolver = resolver;
     n->leaving_end = &n->leaving;
-    n->sockets = sockets_new();
-    n->egress = egress_new(n->sockets);
     n->pause = loop_timer_new(loop, on_pause, n);
     n->sweep = loop_timer_new(loop, on_sweep, n);
     n->patience = loop_timer_new(loop, on_patience, n);
-    if (n->sockets == NULL || n->egress == NULL || n->pause == NULL || n->sweep == NULL ||
-        n->patience == NULL) {
+    if (n->pause == NULL || n->sweep == NULL || n->patience == NULL) {
         names_free(n);
         return NULL;
     }
     loop_timer_start(n->sweep, NAMES_SWEEP_MS);
     reload_on_punt(reload, on_punt, n);
+    stream_on_name(stream, on_message, n);
     return n;
 }
 
@@ -379,6 +384,7 @@ void names_free(struct names *n)
     if (n == NULL)
         return;
     reload_on_punt(n->reload, NULL, NULL);
+    stream_on_name(n->stream, NULL, NULL);
     reload_cancel(n->reload, n);
     reload_live(n->reload)->names = NULL;
     reload_live(n->reload)->n_names = 0;
@@ -390,8 +396,6 @@ void names_free(struct names *n)
     names_table_done(&n->table);
     free(n->offered);
     free(n->before);
-    egress_free(n->egress);
-    sockets_free(n->sockets);
     loop_event_free(n->pause);
     loop_event_free(n->sweep);
     loop_event_free(n->patience);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names as next hops: messages that the data plane could not send for want of a name wait here until
- * DNS has answered and the answer is in effect (a snapshot), so that what follows them is the data
+ * What the data plane hands over is decided here, and what a thread of the streams could not send for
+ * want of a name. Names as next hops: messages wait until DNS has answered and the answer is in effect (a snapshot), so that what follows them is the data
  * plane's. Then they are decided anew and sent. It owns what is known of names and for how long.
  *
  * An answer leaves the snapshot when its TTL is over: the next message asks again. The last good one
@@ -12,9 +12,9 @@
 #ifndef TANDEM_CONTROL_NAMES_H
 #define TANDEM_CONTROL_NAMES_H
 
-#include "control/egress.h"
 #include "control/reload.h"
 #include "control/resolver.h"
+#include "control/stream/stream.h"
 
 enum {
     NAMES_MESSAGES_MAX = 256,         /* that wait; one more is dropped */
@@ -29,7 +29,7 @@ enum {
 
 /* Of messages, by what became of them, and of questions. */
 struct names_counts {
-    uint64_t received, results[EGRESS_RESULTS];
+    uint64_t received, results[RELAY_RESULTS];
     uint64_t repeated;                /* the same message was waiting already */
     uint64_t dropped_full;            /* too many messages or names */
     uint64_t dropped_unasked;         /* DNS could not be asked: too many questions */
@@ -55,9 +55,10 @@ struct names_entry {
 
 struct names;
 
-/* Takes the messages that the data plane punts from now on. The resolver outlives it and calls
- * nobody back after names_free: its dns is freed before. NULL: no memory. */
-struct names *names_new(struct loop *loop, struct reload *reload, struct resolver *resolver);
+/* Takes the messages that the data plane punts and those of the streams from now on. The resolver
+ * outlives it and calls nobody back after names_free: its dns is freed before. NULL: no memory. */
+struct names *names_new(struct loop *loop, struct reload *reload, struct stream *stream,
+                        struct resolver *resolver);
 /* What waits is lost. */
 void names_free(struct names *names);
 

@@ -87,6 +87,8 @@ static void adopt(struct reload *r, struct plan *plan)
     r->snapshot = plan->snapshot;
     r->history.adopted_s = now_s();
     memset(plan, 0, sizeof(*plan));
+    if (r->on_adopted != NULL)
+        r->on_adopted(r->adopted_arg);
 }
 
 /* A change whose files were prepared becomes what runs. */

@@ -69,6 +69,10 @@ void reload_on_punt(struct reload *reload,
                     void (*fn)(void *arg, const struct msg_punt *punt, const char *text),
                     void *arg);
 
+/* Who follows what runs: called right after another snapshot became that, also before who asked for
+ * the change hears of it; NULL: nobody. */
+void reload_on_adopted(struct reload *reload, void (*fn)(void *arg), void *arg);
+
 /*
  * What changes by itself: who owns a part of it writes that part (the names' arrays stay his), then
  * asks for PLAN_LIVE, whose outcome says when it is in effect. Every later plan has it too.

@@ -34,6 +34,8 @@ struct reload {
     void *ready_arg;
     void (*on_punt)(void *arg, const struct msg_punt *punt, const char *text); /* NULL: nobody */
     void *punt_arg;
+    void (*on_adopted)(void *arg); /* NULL: nobody */
+    void *adopted_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;
     bool for_first;                 /* what is in flight is the first change in the queue */

@@ -11,6 +11,12 @@ void reload_on_punt(struct reload *r,
     r->punt_arg = arg;
 }
 
+void reload_on_adopted(struct reload *r, void (*fn)(void *arg), void *arg)
+{
+    r->on_adopted = fn;
+    r->adopted_arg = arg;
+}
+
 struct compile_live *reload_live(struct reload *r)
 {
     return &r->live;

@@ -64,9 +64,9 @@ static json_t *counts_json(const struct names_counts *counts)
     json_t *object = json_object();
 
     set_count(object, "received", counts->received);
-    for (int result = 0; result < EGRESS_RESULTS; result++) {
-        if (result != EGRESS_NAME)
-            set_count(object, egress_result_name((enum egress_result)result),
+    for (int result = 0; result < RELAY_RESULTS; result++) {
+        if (result != RELAY_NAME)
+            set_count(object, relay_result_name((enum relay_result)result),
                       counts->results[result]);
     }
     set_count(object, "repeated", counts->repeated);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets by listener: see sockets.h. A filter that accepts no byte keeps their queues empty.
+ * Sockets by listener: see sockets.h. A filter that accepts no byte keeps the queues of those that
+ * only send empty.
  */
 #include "control/sockets.h"
 
@@ -45,42 +46,17 @@ void sockets_free(struct sockets *sockets)
     free(sockets);
 }
 
-static int set(int fd, int level, int option, const void *value, size_t size)
-{
-    return setsockopt(fd, level, option, value, (socklen_t)size) == 0 ? 0 : -errno;
-}
-
-/*
- * The address may not be on this host yet (FREEBIND). The filter comes before the address: nothing
- * is ever queued. 0, or a negative errno.
- */
-static int prepare(int fd, const struct sip_addr *addr)
+/* The filter comes before the address: nothing is ever queued. 0, or a negative errno. */
+static int make_deaf(int fd)
 {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
     const struct sock_fprog filter = {.len = 1, .filter = &nothing};
-    bool v4 = sip_ip_is_v4(&addr->ip);
-    union address to;
-    socklen_t size = address_to_kernel(addr, &to);
-    int one = 1, status;
 
-    status = set(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
-    if (status == 0 && v4)
-        status = set(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
-    if (status == 0 && !v4)
-        status = set(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
-    if (status == 0 && !v4)
-        status = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-    if (status == 0)
-        status = set(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (status == 0)
-        status = set(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-    if (status == 0 && bind(fd, &to.any, size) != 0)
-        status = -errno;
-    return status;
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0 ? 0 : -errno;
 }
 
 /* The socket of an address, made when there is none yet. A negative errno: it cannot be. */
-static int socket_at(struct sockets *sockets, const struct sip_addr *addr)
+static int socket_at(struct sockets *sockets, const struct sip_addr *addr, bool deaf)
 {
     struct socket_of *one = sockets->first;
     int status;
@@ -100,7 +76,9 @@ static int socket_at(struct sockets *sockets, const struct sip_addr *addr)
         free(one);
         return status;
     }
-    status = prepare(one->fd, addr);
+    status = deaf ? make_deaf(one->fd) : 0;
+    if (status == 0)
+        status = address_bind(one->fd, addr);
     if (status != 0) {
         close_one(one);
         return status;
@@ -115,11 +93,16 @@ int sockets_send(struct sockets *sockets, const struct sip_addr *from, const str
 {
     union address address;
     socklen_t size = address_to_kernel(to, &address);
-    int fd = socket_at(sockets, from);
+    int fd = socket_at(sockets, from, true);
 
     if (fd < 0)
         return fd;
     return sendto(fd, bytes, length, 0, &address.any, size) >= 0 ? 0 : -errno;
+}
+
+int sockets_receive(struct sockets *sockets, const struct sip_addr *addr)
+{
+    return socket_at(sockets, addr, false);
 }
 
 void sockets_keep(struct sockets *sockets, const struct snapshot *snapshot)

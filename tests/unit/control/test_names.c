@@ -33,6 +33,7 @@ struct scene {
     struct fake fake;
     struct reload *reload;
     struct resolver resolver;
+    struct stream *stream;
     struct names *names;
     uint32_t ready, n_asked, n_servers;
     int status; /* of resolve */
@@ -113,7 +114,9 @@ static void setup(struct scene *s)
     s->backend = udp_socket(&s->backend_addr);
     s->reload = fake_reload(&s->fake, &s->ready);
     s->resolver = (struct resolver){.resolve = resolve, .servers = servers, .dns = s};
-    s->names = names_new(s->fake.loop, s->reload, &s->resolver);
+    s->stream = stream_new(s->fake.loop, s->reload);
+    assert_non_null(s->stream);
+    s->names = names_new(s->fake.loop, s->reload, s->stream, &s->resolver);
     assert_non_null(s->names);
     fake_until(&s->fake, &s->ready, 1);
 }
@@ -124,10 +127,11 @@ static void teardown(struct scene *s)
     uint64_t over = c->repeated + c->dropped_full + c->dropped_unasked + c->dropped_unoffered +
                     names_waiting(s->names);
 
-    for (int result = 0; result < EGRESS_RESULTS; result++)
+    for (int result = 0; result < RELAY_RESULTS; result++)
         over += c->results[result];
     assert_int_equal(c->received, over); /* the law of names.h */
     names_free(s->names);
+    stream_free(s->stream);
     resolver_done(&s->resolver);
     reload_free(s->reload);
     fake_teardown(&s->fake);
@@ -167,7 +171,7 @@ static void until_received(struct scene *s, uint64_t n)
 }
 
 /* Drives the loop until that many were forwarded or replied. */
-static void until_result(struct scene *s, enum egress_result result, uint64_t n)
+static void until_result(struct scene *s, enum relay_result result, uint64_t n)
 {
     time_t end = time(NULL) + 5;
 
@@ -220,7 +224,7 @@ static void waits_is_answered_and_goes(void **context)
     assert_int_equal(s.asked[1].transport, SIP_TRANSPORT_UDP);
     assert_int_equal(names_waiting(s.names), 3);
     answer(&s, 0, SNAPSHOT_NAME_FOUND, 100);
-    until_result(&s, EGRESS_FORWARDED, 2);
+    until_result(&s, RELAY_FORWARDED, 2);
     assert_int_equal(s.fake.n_offers, offers + 1);
     assert_int_equal(s.fake.offered->names.n, 1);
     text = received(s.peer);
@@ -230,11 +234,11 @@ static void waits_is_answered_and_goes(void **context)
     assert_non_null(strstr(received(s.peer), "Call-ID: c2\r\n"));
     assert_string_equal(received(s.peer), ""); /* the third was the second */
     answer(&s, 1, SNAPSHOT_NAME_NONE, 100);
-    until_result(&s, EGRESS_REPLIED, 1);
+    until_result(&s, RELAY_REPLIED, 1);
     assert_non_null(strstr(received(s.backend), "SIP/2.0 404 "));
     /* What is known goes at once: it was punted before the data plane knew. */
     punt(&s, "OPTIONS", "sip:u@peer.example.test", "c4");
-    until_result(&s, EGRESS_FORWARDED, 3);
+    until_result(&s, RELAY_FORWARDED, 3);
     assert_int_equal(s.n_asked, 2);
     assert_int_equal(names_waiting(s.names), 0);
     teardown(&s);
@@ -249,7 +253,7 @@ static void failure_is_said_to_the_backend(void **context)
     punt(&s, "INVITE", "sip:u@dead.test", "c1");
     until_received(&s, 1);
     answer(&s, 0, SNAPSHOT_NAME_FAILED, DNS_FAILED_S);
-    until_result(&s, EGRESS_REPLIED, 1);
+    until_result(&s, RELAY_REPLIED, 1);
     assert_non_null(strstr(received(s.backend), "SIP/2.0 503 "));
     assert_int_equal(names_counts(s.names)->failed, 1);
     teardown(&s);
@@ -274,7 +278,7 @@ static void answers_that_come_together_share_a_snapshot(void **context)
     offers = s.fake.n_offers;
     for (uint32_t i = 0; i < 20; i++)
         answer(&s, i, SNAPSHOT_NAME_FOUND, 100);
-    until_result(&s, EGRESS_FORWARDED, 20);
+    until_result(&s, RELAY_FORWARDED, 20);
     assert_int_equal(s.fake.n_offers, offers + 2); /* the first, then all others */
     assert_int_equal(s.fake.offered->names.n, 20);
     teardown(&s);
@@ -289,7 +293,7 @@ static void refused_snapshot_leaves_others_as_they_were(void **context)
     punt(&s, "OPTIONS", "sip:u@first.test", "c1");
     until_received(&s, 1);
     answer(&s, 0, SNAPSHOT_NAME_FOUND, 100);
-    until_result(&s, EGRESS_FORWARDED, 1);
+    until_result(&s, RELAY_FORWARDED, 1);
     s.fake.answer = -ENOMEM;
     punt(&s, "OPTIONS", "sip:u@second.test", "c2");
     until_received(&s, 2);
@@ -313,7 +317,7 @@ static void data_plane_that_is_gone_holds_up_nothing(void **context)
     fake_stop(&s.fake);
     loop_step(s.fake.loop);
     answer(&s, 0, SNAPSHOT_NAME_FOUND, 100);
-    until_result(&s, EGRESS_FORWARDED, 1);
+    until_result(&s, RELAY_FORWARDED, 1);
     teardown(&s);
 }
 
@@ -369,14 +373,14 @@ static void odd_messages_are_dropped_and_counted(void **context)
     packet.head.local.port = 5060;
     packet.head.peer = s.backend_addr;
     assert_int_equal(msg_send(s.fake.fd, &packet, sizeof(packet), NULL, 0), 0);
-    until_result(&s, EGRESS_DROPPED_VERDICT, 1);
+    until_result(&s, RELAY_DROPPED_VERDICT, 1);
     packet.head.local.port = 5061;
     assert_int_equal(msg_send(s.fake.fd, &packet, sizeof(packet), NULL, 0), 0);
-    until_result(&s, EGRESS_DROPPED_LISTENER, 1);
+    until_result(&s, RELAY_DROPPED_LISTENER, 1);
     packet.head.local.port = 5060;
     packet.head.peer.ip = sip_ip_from_v4(nobody);
     assert_int_equal(msg_send(s.fake.fd, &packet, sizeof(packet), NULL, 0), 0);
-    until_result(&s, EGRESS_DROPPED_SENDER, 1);
+    until_result(&s, RELAY_DROPPED_SENDER, 1);
     assert_string_equal(received(s.backend), "");
     teardown(&s);
 }

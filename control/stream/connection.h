@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection: its bytes become messages for its thread, its thread's messages bytes; its limits
+ * and its end. Everything here runs in the connection's own thread. It does not know what becomes
+ * of a message.
+ */
+#ifndef TANDEM_STREAM_CONNECTION_H
+#define TANDEM_STREAM_CONNECTION_H
+
+#include "control/loop.h"
+#include "control/stream/counts.h"
+#include "control/stream/frame.h"
+#include "control/stream/intake.h"
+#include "control/stream/table.h"
+
+struct bufferevent;
+struct thread;
+
+enum connection_state {
+    CONNECTION_OPENING,               /* connect(2), TLS, the upgrade to WebSocket */
+    CONNECTION_OPEN,
+    CONNECTION_LEAVING,               /* nothing is read any more; ends when all is sent */
+    CONNECTION_ENDED,                 /* nobody finds it; freed as soon as nobody uses it */
+};
+
+struct connection {
+    struct table_entry entry;         /* the first: connection_of */
+    struct thread *thread;
+    struct connection *next, **at;    /* in one of the thread's lists */
+    struct bufferevent *bev;
+    struct loop_event *timer;
+    enum connection_state state;
+    enum close_reason reason;         /* of LEAVING */
+    bool paused;                      /* nothing is read until what it caused is sent */
+    uint64_t partial_ms;              /* when the message began that waits for its end; 0: none */
+    uint64_t leaving_ms;
+    struct intake intake;
+    struct frame frame;
+};
+
+static inline struct connection *connection_of(struct table_entry *entry)
+{
+    return (struct connection *)(void *)entry;
+}
+
+/* One that a listener accepted; the descriptor is taken over. What may not be is closed, counted. */
+void connection_accept(struct thread *thread, enum sip_transport transport,
+                       const struct sip_addr *local, int fd, const struct sip_addr *peer);
+
+/* One that connects. NULL: it may not be, or no memory; the descriptor is closed. */
+struct connection *connection_connect(struct thread *thread, enum sip_transport transport,
+                                      const struct sip_addr *local, int fd,
+                                      const struct sip_addr *peer);
+
+/* Sends a message. 0, or -ENOTCONN: it is at its end, maybe since it does not take what is sent. */
+int connection_send(struct connection *connection, const char *text, uint32_t length);
+
+/* Ends a connection at once: nobody finds it any more, what was not sent is lost. */
+void connection_end(struct connection *connection, enum close_reason reason);
+
+/* ---- For the thread ---- */
+
+/* Ends those whose listener the new view does not have. */
+void connection_follow(struct thread *thread);
+
+/* Frees the ended ones. */
+void connection_reap(struct thread *thread);
+
+/* Ends and frees all. */
+void connection_stop(struct thread *thread);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The names of what is counted: see counts.h.
+ */
+#include "control/stream/counts.h"
+
+static const char *const NAMES[COUNT_COUNT] = {
+    [COUNT_ACCEPTED] = "accepted",
+    [COUNT_CONNECTED] = "connected",
+    [COUNT_REFUSED_FULL] = "refused_full",
+    [COUNT_REFUSED_SOURCE] = "refused_source",
+    [COUNT_REFUSED_ERROR] = "refused_error",
+    [COUNT_CLOSED + CLOSE_PEER] = "closed_peer",
+    [COUNT_CLOSED + CLOSE_ERROR] = "closed_error",
+    [COUNT_CLOSED + CLOSE_IDLE] = "closed_idle",
+    [COUNT_CLOSED + CLOSE_HANDSHAKE_TIMEOUT] = "closed_handshake_timeout",
+    [COUNT_CLOSED + CLOSE_HANDSHAKE] = "closed_handshake",
+    [COUNT_CLOSED + CLOSE_MESSAGE_TIMEOUT] = "closed_message_timeout",
+    [COUNT_CLOSED + CLOSE_FRAME] = "closed_frame",
+    [COUNT_CLOSED + CLOSE_SLOW_READER] = "closed_slow_reader",
+    [COUNT_CLOSED + CLOSE_KILLED] = "closed_killed",
+    [COUNT_CLOSED + CLOSE_LISTENER] = "closed_listener",
+    [COUNT_CLOSED + CLOSE_STOP] = "closed_stop",
+    [COUNT_HANDSHAKES] = "handshakes",
+    [COUNT_BYTES_IN] = "bytes_in",
+    [COUNT_BYTES_OUT] = "bytes_out",
+    [COUNT_PINGS] = "pings",
+    [COUNT_MESSAGES_STREAM] = "messages_stream",
+    [COUNT_MESSAGES_DATAGRAM] = "messages_datagram",
+    [COUNT_RESULT + RELAY_FORWARDED] = "forwarded",
+    [COUNT_RESULT + RELAY_REPLIED] = "replied",
+    [COUNT_RESULT + RELAY_NAME] = "waiting",
+    [COUNT_RESULT + RELAY_DROPPED_VERDICT] = "dropped_verdict",
+    [COUNT_RESULT + RELAY_DROPPED_LISTENER] = "dropped_listener",
+    [COUNT_RESULT + RELAY_DROPPED_SENDER] = "dropped_sender",
+    [COUNT_RESULT + RELAY_DROPPED_UNSENT] = "dropped_unsent",
+    [COUNT_SENT_STREAM] = "sent_stream",
+    [COUNT_SENT_DATAGRAM] = "sent_datagram",
+    [COUNT_LOST_FULL] = "lost_full",
+    [COUNT_LOST_GONE] = "lost_gone",
+    [COUNT_LOST_UNSENT] = "lost_unsent",
+};
+
+static const char CLOSED[] = "closed_";
+
+const char *counts_name(uint32_t which)
+{
+    return NAMES[which];
+}
+
+const char *relay_result_name(enum relay_result result)
+{
+    return NAMES[COUNT_RESULT + (uint32_t)result];
+}
+
+const char *close_reason_name(enum close_reason reason)
+{
+    return NAMES[COUNT_CLOSED + (uint32_t)reason] + sizeof(CLOSED) - 1;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is counted of streams: one block for each thread, which alone writes it; readers sum. It
+ * knows nothing of what is counted.
+ *
+ * The laws, at a moment when nothing is under way:
+ *     accepted + connected = the connections that there are + all closed_…
+ *     messages_stream + messages_datagram = forwarded + replied + waiting (given to names) + all dropped_…
+ *     forwarded + replied + what names sent = sent_stream + sent_datagram + all lost_…
+ */
+#ifndef TANDEM_STREAM_COUNTS_H
+#define TANDEM_STREAM_COUNTS_H
+
+#include <stdint.h>
+
+/* What became of a message. */
+enum relay_result {
+    RELAY_FORWARDED,
+    RELAY_REPLIED,                    /* to who sent it */
+    RELAY_NAME,                       /* nothing was sent yet: a name is not known */
+    RELAY_DROPPED_VERDICT,            /* the rules drop it */
+    RELAY_DROPPED_LISTENER,           /* the listener that it came to is gone */
+    RELAY_DROPPED_SENDER,             /* a datagram to control's own port, and from no backend */
+    RELAY_DROPPED_UNSENT,             /* the kernel refused it, or there is no memory */
+    RELAY_RESULTS,
+};
+
+/* Why a connection ended. */
+enum close_reason {
+    CLOSE_PEER,                       /* it said so */
+    CLOSE_ERROR,                      /* reset, unreachable… */
+    CLOSE_IDLE,                       /* nothing came or went for idle_timeout */
+    CLOSE_HANDSHAKE_TIMEOUT,          /* of TLS, of WebSocket, or of connect(2) */
+    CLOSE_HANDSHAKE,                  /* it failed */
+    CLOSE_MESSAGE_TIMEOUT,            /* a message that began did not end in time */
+    CLOSE_FRAME,                      /* what came can be no message: no length, too long… */
+    CLOSE_SLOW_READER,                /* it does not take what is sent to it */
+    CLOSE_KILLED,                     /* an operator's word */
+    CLOSE_LISTENER,                   /* its listener left the configuration */
+    CLOSE_STOP,                       /* control ends */
+    CLOSE_REASONS,
+};
+
+enum count {
+    COUNT_ACCEPTED,
+    COUNT_CONNECTED,                  /* by us; also those that came to nothing */
+    COUNT_REFUSED_FULL,               /* `connections` are there; closed at once, not in accepted */
+    COUNT_REFUSED_SOURCE,             /* `connections_per_source` are */
+    COUNT_REFUSED_ERROR,              /* no descriptor, no memory */
+    COUNT_CLOSED,                     /* one for each reason */
+    COUNT_HANDSHAKES = COUNT_CLOSED + CLOSE_REASONS,   /* of TLS and WebSocket, done */
+    COUNT_BYTES_IN,                   /* of streams, inside TLS */
+    COUNT_BYTES_OUT,
+    COUNT_PINGS,                      /* answered */
+    COUNT_MESSAGES_STREAM,
+    COUNT_MESSAGES_DATAGRAM,          /* to control's own ports */
+    COUNT_RESULT,                     /* one for each result */
+    COUNT_SENT_STREAM = COUNT_RESULT + RELAY_RESULTS,  /* given to a connection */
+    COUNT_SENT_DATAGRAM,
+    COUNT_LOST_FULL,                  /* another thread has too much to do */
+    COUNT_LOST_GONE,                  /* the connection ended meanwhile, or none could be made */
+    COUNT_LOST_UNSENT,                /* the kernel refused the datagram */
+    COUNT_COUNT,
+};
+
+struct counts {
+    uint64_t values[COUNT_COUNT];
+};
+
+/* By its one writer. */
+static inline void counts_add(struct counts *counts, uint32_t which, uint64_t n)
+{
+    __atomic_store_n(&counts->values[which], counts->values[which] + n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t counts_read(const struct counts *counts, uint32_t which)
+{
+    return __atomic_load_n(&counts->values[which], __ATOMIC_RELAXED);
+}
+
+/* snake_case, stable: names of metrics. */
+const char *counts_name(uint32_t which);
+const char *relay_result_name(enum relay_result result);
+const char *close_reason_name(enum close_reason reason);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connecting: see outgoing.h.
+ */
+#include "control/stream/outgoing.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/address.h"
+#include "control/stream/connection.h"
+
+/* A socket with the listener's address; the port is chosen when it connects. */
+static int open_from(const struct sip_addr *local)
+{
+    struct sip_addr from = {.ip = local->ip};
+    bool v4 = sip_ip_is_v4(&local->ip);
+    int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, status;
+
+    if (fd < 0)
+        return -errno;
+    /* Without it there are but as many connections as ports, whatever the peers. */
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    status = address_bind(fd, &from);
+    if (status == 0)
+        return fd;
+    close(fd);
+    return status;
+}
+
+int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *text,
+                  uint32_t length)
+{
+    union address address;
+    socklen_t size = address_to_kernel(&to->peer, &address);
+    int fd = open_from(&to->local);
+    struct connection *c;
+
+    if (fd < 0)
+        return fd;
+    if (connect(fd, &address.any, size) != 0 && errno != EINPROGRESS) {
+        int status = -errno;
+
+        close(fd);
+        return status;
+    }
+    c = connection_connect(thread, (enum sip_transport)to->transport, &to->local, fd, &to->peer);
+    return c == NULL ? -ENOMEM : connection_send(c, text, length);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core's decision in control: see relay.h.
+ */
+#include "control/stream/relay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM_MIN = 65536 }; /* for what is sent; more where a message is longer */
+
+struct relay {
+    struct calls *calls;
+    uint32_t writer;
+    struct post *post;
+    struct sip_msg msg;
+    struct proxy_output output;
+    char *out;
+    size_t room;
+};
+
+struct relay *relay_new(struct calls *calls, uint32_t writer, struct post *post)
+{
+    struct relay *relay = calloc(1, sizeof(*relay));
+
+    if (relay == NULL)
+        return NULL;
+    relay->calls = calls;
+    relay->writer = writer;
+    relay->post = post;
+    return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL)
+        return;
+    free(relay->out);
+    free(relay);
+}
+
+/* Room for a message of that length with all that the rules may put in. */
+static bool make_room(struct relay *relay, uint32_t length)
+{
+    size_t need = (size_t)length + SIP_EDIT_TEXT + SIP_EDIT_ROOM;
+    char *out;
+
+    if (need < ROOM_MIN)
+        need = ROOM_MIN;
+    if (need <= relay->room)
+        return true;
+    out = realloc(relay->out, need);
+    if (out == NULL)
+        return false;
+    relay->out = out;
+    relay->room = need;
+    return true;
+}
+
+/* Sends what the decision made of the message. 0, or a negative errno as post_send. */
+static int send_out(struct relay *relay, const struct view *view, const struct proxy_input *input)
+{
+    const struct proxy_output *o = &relay->output;
+    int32_t length = -ENOMEM;
+
+    if (!make_room(relay, relay->msg.length))
+        return length;
+    if (o->verdict == PROXY_FORWARD)
+        length =
+            sip_edit_copy(&o->edit, relay->msg.buf, relay->msg.length, relay->out, relay->room);
+    else
+        length = proxy_reply_print(&view->proxy, input, o, relay->out, relay->room);
+    if (length < 0)
+        return length;
+    return post_send(relay->post, view->snapshot, &o->to, relay->out, (uint32_t)length);
+}
+
+static enum relay_result carry_out(struct relay *relay, const struct view *view,
+                                   const struct proxy_input *input, struct proxy_name *ret_name)
+{
+    const struct proxy_output *o = &relay->output;
+    int status;
+
+    if (o->verdict == PROXY_PUNT && o->reason == PROXY_PUNT_NAME) {
+        *ret_name = o->name;
+        return RELAY_NAME;
+    }
+    /* What leaves unchanged is the data plane's alone. */
+    if (o->verdict == PROXY_DROP || o->verdict == PROXY_PUNT || o->means != PROXY_REWRITTEN)
+        return RELAY_DROPPED_VERDICT;
+    status = send_out(relay, view, input);
+    if (status == -ENOTCONN && o->verdict == PROXY_FORWARD) {
+        proxy_flow_gone(&view->proxy, input, &relay->output);
+        if (o->verdict == PROXY_DROP)
+            return RELAY_DROPPED_VERDICT;
+        status = send_out(relay, view, input);
+    }
+    if (status != 0)
+        return RELAY_DROPPED_UNSENT;
+    return o->verdict == PROXY_FORWARD ? RELAY_FORWARDED : RELAY_REPLIED;
+}
+
+/* Whether a message may be here: control's own ports are for backends, and for answers to what left
+ * by them; what the data plane saw come from a backend must still be one's. */
+static bool sender_allowed(const struct relay *relay, const struct snapshot *s,
+                           const struct relay_message *message, int32_t listener)
+{
+    const struct snapshot_service *service =
+        &snapshot_services(s)[snapshot_listeners(s)[listener].service];
+
+    if (message->from.transport != SIP_TRANSPORT_UDP)
+        return true;
+    if (snapshot_find_service_backend(s, service, &message->from.peer, true) != LB_NO_BACKEND)
+        return true;
+    return !message->inside && relay->msg.kind == SIP_RESPONSE;
+}
+
+static struct proxy_input input_of(struct relay *relay, const struct relay_message *message,
+                                   int32_t listener, uint32_t now_s)
+{
+    return (struct proxy_input){.msg = &relay->msg,
+                                .from = message->from,
+                                .listener = (uint32_t)listener,
+                                .inside = true,
+                                .now_s = now_s,
+                                .calls = calls_table(relay->calls),
+                                .counts = calls_counts(relay->calls, relay->writer)};
+}
+
+enum relay_result relay_decide(struct relay *relay, const struct view *view,
+                               const struct relay_message *message, uint32_t now_s,
+                               struct proxy_name *ret_name)
+{
+    int32_t listener = snapshot_find_listener(
+        view->snapshot, (enum sip_transport)message->from.transport, &message->from.local);
+    struct proxy_input input;
+
+    if (listener < 0)
+        return RELAY_DROPPED_LISTENER;
+    sip_msg_index(message->text, message->length, &relay->msg);
+    if (!sender_allowed(relay, view->snapshot, message, listener))
+        return RELAY_DROPPED_SENDER;
+    input = input_of(relay, message, listener, now_s);
+    proxy_decide(&view->proxy, &input, &relay->output);
+    return carry_out(relay, view, &input, ret_name);
+}
+
+enum relay_result relay_refuse(struct relay *relay, const struct view *view,
+                               const struct relay_message *message, uint16_t status)
+{
+    int32_t listener = snapshot_find_listener(
+        view->snapshot, (enum sip_transport)message->from.transport, &message->from.local);
+    struct proxy_input input;
+
+    if (listener < 0)
+        return RELAY_DROPPED_LISTENER;
+    sip_msg_index(message->text, message->length, &relay->msg);
+    input = input_of(relay, message, listener, 0);
+    relay->output = (struct proxy_output){.verdict = PROXY_REPLY,
+                                          .reason = PROXY_REPLY_400_MALFORMED,
+                                          .status = status,
+                                          .sender = LB_NO_BACKEND,
+                                          .backend = LB_NO_BACKEND,
+                                          .to = message->from};
+    return send_out(relay, view, &input) == 0 ? RELAY_REPLIED : RELAY_DROPPED_UNSENT;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a message that control has: the same decision as in the data plane, by the core,
+ * and then it is sent, or it turns out which name must be known first. One for each thread, and one
+ * for what the data plane hands over. It does not know how messages come, nor how names are found.
+ */
+#ifndef TANDEM_STREAM_RELAY_H
+#define TANDEM_STREAM_RELAY_H
+
+#include "control/stream/calls.h"
+#include "control/stream/counts.h"
+#include "control/stream/post.h"
+
+/* A message, as it came. */
+struct relay_message {
+    struct proxy_flow from;           /* local: the listener's */
+    bool inside;                      /* the data plane has seen its frame come from a backend's place */
+    const char *text;
+    uint32_t length;
+};
+
+struct relay;
+
+/* Decides with the calls, counting as that writer, and sends by `post`; both stay the caller's.
+ * NULL: no memory. */
+struct relay *relay_new(struct calls *calls, uint32_t writer, struct post *post);
+void relay_free(struct relay *relay);
+
+/* Decides about a message and sends what comes of it. *ret_name's host lies in its text. now_s:
+ * seconds of a clock that never goes back. */
+enum relay_result relay_decide(struct relay *relay, const struct view *view,
+                               const struct relay_message *message, uint32_t now_s,
+                               struct proxy_name *ret_name);
+
+/* Answers a request whose stream cannot go on: its header section, and 400, 413 or 513. */
+enum relay_result relay_refuse(struct relay *relay, const struct view *view,
+                               const struct relay_message *message, uint16_t status);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The streams of this node: threads that listen, keep connections and decide about what comes by
+ * them. It follows what runs (reload) without closing what stays, and decides about what the data
+ * plane hands over. All here is main's.
+ */
+#ifndef TANDEM_STREAM_STREAM_H
+#define TANDEM_STREAM_STREAM_H
+
+#include "control/reload.h"
+#include "control/stream/relay.h"
+#include "control/stream/table.h"
+
+struct stream;
+
+/* Follows reload from now on; threads begin with the first configuration that has stream listeners.
+ * NULL: no memory. Freed before reload. */
+struct stream *stream_new(struct loop *loop, struct reload *reload);
+void stream_free(struct stream *stream);
+
+/* Who takes the messages whose next hop is a name, of whichever thread; NULL: nobody, they are lost. */
+void stream_on_name(struct stream *stream,
+                    void (*fn)(void *arg, const struct relay_message *message), void *arg);
+
+/* Decides about a message that did not come by a thread, or waited for a name, by what runs now; as
+ * relay_decide. */
+enum relay_result stream_decide(struct stream *stream, const struct relay_message *message,
+                                struct proxy_name *ret_name);
+
+/* What was counted, of all threads together; not what stream_decide returned. */
+void stream_counts(const struct stream *stream, struct counts *ret);
+
+uint32_t stream_connections(const struct stream *stream);
+void stream_each(const struct stream *stream,
+                 void (*fn)(void *arg, const struct table_entry *entry), void *arg);
+
+/* Ends a connection. False: there is none of that number. */
+bool stream_kill(struct stream *stream, uint64_t id);
+
+/* What there is of a backend that control decided about. */
+uint64_t stream_calls(const struct stream *stream, uint32_t backend_id, enum lb_count what);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections by number, peer and source: see table.h. Buckets of lists; what a peer can choose is
+ * hashed under a key of this process.
+ */
+#include "control/stream/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "dataplane/lb/siphash.h"
+
+enum { BUCKETS = 1 << 16, V6_SOURCE_BYTES = 8 }; /* of IPv6 who has one address has a whole /64 */
+
+/* How many connections come from one source. */
+struct table_source {
+    struct table_source *next;
+    struct sip_ip ip;
+    uint32_t n;
+};
+
+struct table {
+    pthread_mutex_t lock;
+    struct lb_key key;
+    uint64_t last_id;
+    uint32_t n;
+    struct table_entry *by_id[BUCKETS];
+    struct table_entry *by_peer[BUCKETS];
+    struct table_source *sources[BUCKETS];
+};
+
+struct table *table_new(void)
+{
+    struct table *table = calloc(1, sizeof(*table));
+
+    if (table == NULL)
+        return NULL;
+    if (getrandom(&table->key, sizeof(table->key), 0) != (ssize_t)sizeof(table->key)) {
+        free(table);
+        return NULL;
+    }
+    /* Numbers go up more slowly than the clock in its upper half: no later start gives one again.
+     */
+    table->last_id = (uint64_t)time(NULL) << 32;
+    pthread_mutex_init(&table->lock, NULL);
+    return table;
+}
+
+void table_free(struct table *table)
+{
+    if (table == NULL)
+        return;
+    pthread_mutex_destroy(&table->lock);
+    free(table);
+}
+
+static uint32_t home_of_peer(const struct table *table, uint8_t transport,
+                             const struct sip_addr *local, const struct sip_addr *peer)
+{
+    struct {
+        struct sip_addr local, peer;
+        uint16_t transport;
+    } key = {*local, *peer, transport};
+
+    return (uint32_t)lb_siphash13(&table->key, &key, sizeof(key)) % BUCKETS;
+}
+
+static struct table_source **home_of_source(struct table *table, const struct sip_ip *ip)
+{
+    return &table->sources[lb_siphash13(&table->key, ip, sizeof(*ip)) % BUCKETS];
+}
+
+static struct sip_ip source_of(const struct sip_addr *peer)
+{
+    struct sip_ip ip = peer->ip;
+
+    if (!sip_ip_is_v4(&ip))
+        memset(ip.bytes + V6_SOURCE_BYTES, 0, sizeof(ip.bytes) - V6_SOURCE_BYTES);
+    return ip;
+}
+
+/* Counts a connection of a source. NULL in *ret: nobody's. */
+static enum table_verdict source_add(struct table *table, const struct table_entry *entry,
+                                     uint32_t max, struct table_source **ret)
+{
+    struct sip_ip ip = source_of(&entry->peer);
+    struct table_source **home = home_of_source(table, &ip), *source = *home;
+
+    *ret = NULL;
+    if (entry->outgoing)
+        return TABLE_ADDED;
+    while (source != NULL && !sip_ip_equal(&source->ip, &ip))
+        source = source->next;
+    if (source != NULL && source->n >= max)
+        return TABLE_SOURCE_FULL;
+    if (source == NULL) {
+        source = malloc(sizeof(*source));
+        if (source == NULL)
+            return TABLE_NO_MEMORY;
+        *source = (struct table_source){.next = *home, .ip = ip};
+        *home = source;
+    }
+    source->n++;
+    *ret = source;
+    return TABLE_ADDED;
+}
+
+static void source_remove(struct table *table, struct table_source *source)
+{
+    struct table_source **at;
+
+    if (source == NULL || --source->n > 0)
+        return;
+    at = home_of_source(table, &source->ip);
+    while (*at != source)
+        at = &(*at)->next;
+    *at = source->next;
+    free(source);
+}
+
+enum table_verdict table_add(struct table *table, struct table_entry *entry,
+                             const struct cfg_streams *limits)
+{
+    uint32_t home = home_of_peer(table, entry->transport, &entry->local, &entry->peer);
+    enum table_verdict verdict = TABLE_FULL;
+
+    pthread_mutex_lock(&table->lock);
+    if (table->n < limits->connections)
+        verdict = source_add(table, entry, limits->connections_per_source, &entry->source);
+    if (verdict == TABLE_ADDED) {
+        struct table_entry **by_id = &table->by_id[++table->last_id % BUCKETS];
+
+        table->n++;
+        entry->id = table->last_id;
+        entry->next_by_id = *by_id;
+        *by_id = entry;
+        entry->next_by_peer = table->by_peer[home];
+        table->by_peer[home] = entry;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return verdict;
+}
+
+void table_remove(struct table *table, struct table_entry *entry)
+{
+    uint32_t home = home_of_peer(table, entry->transport, &entry->local, &entry->peer);
+    struct table_entry **at;
+
+    pthread_mutex_lock(&table->lock);
+    for (at = &table->by_id[entry->id % BUCKETS]; *at != entry; at = &(*at)->next_by_id)
+        ;
+    *at = entry->next_by_id;
+    for (at = &table->by_peer[home]; *at != entry; at = &(*at)->next_by_peer)
+        ;
+    *at = entry->next_by_peer;
+    source_remove(table, entry->source);
+    table->n--;
+    pthread_mutex_unlock(&table->lock);
+}
+
+static bool place(const struct table_entry *entry, struct table_place *ret)
+{
+    if (entry == NULL)
+        return false;
+    *ret = (struct table_place){entry->id, entry->thread, (struct table_entry *)(uintptr_t)entry};
+    return true;
+}
+
+bool table_find(struct table *table, uint64_t id, struct table_place *ret)
+{
+    const struct table_entry *entry;
+    bool found;
+
+    pthread_mutex_lock(&table->lock);
+    entry = table->by_id[id % BUCKETS];
+    while (entry != NULL && entry->id != id)
+        entry = entry->next_by_id;
+    found = place(entry, ret);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+bool table_find_peer(struct table *table, enum sip_transport transport,
+                     const struct sip_addr *local, const struct sip_addr *peer,
+                     struct table_place *ret)
+{
+    uint32_t home = home_of_peer(table, (uint8_t)transport, local, peer);
+    const struct table_entry *entry;
+    bool found;
+
+    pthread_mutex_lock(&table->lock);
+    entry = table->by_peer[home];
+    while (entry != NULL &&
+           (entry->transport != (uint8_t)transport || !sip_addr_equal(&entry->peer, peer) ||
+            !sip_addr_equal(&entry->local, local)))
+        entry = entry->next_by_peer;
+    found = place(entry, ret);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+void table_note(struct table *table, struct table_entry *entry, const char *sni, const char *cipher)
+{
+    pthread_mutex_lock(&table->lock);
+    snprintf(entry->sni, sizeof(entry->sni), "%s", sni);
+    snprintf(entry->cipher, sizeof(entry->cipher), "%s", cipher);
+    pthread_mutex_unlock(&table->lock);
+}
+
+uint32_t table_size(struct table *table)
+{
+    uint32_t n;
+
+    pthread_mutex_lock(&table->lock);
+    n = table->n;
+    pthread_mutex_unlock(&table->lock);
+    return n;
+}
+
+void table_each(struct table *table, void (*fn)(void *arg, const struct table_entry *entry),
+                void *arg)
+{
+    pthread_mutex_lock(&table->lock);
+    for (uint32_t home = 0; home < BUCKETS; home++) {
+        for (const struct table_entry *e = table->by_id[home]; e != NULL; e = e->next_by_id)
+            fn(arg, e);
+    }
+    pthread_mutex_unlock(&table->lock);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All connections of this node, by number, by peer and by source: who has which, and whether there
+ * may be one more. Behind one lock; an entry is its thread's, and lives as long as it is in here.
+ */
+#ifndef TANDEM_STREAM_TABLE_H
+#define TANDEM_STREAM_TABLE_H
+
+#include <pthread.h>
+
+#include "config/cfg.h"
+#include "dataplane/sip/ip.h"
+
+enum { TABLE_TEXT_MAX = 64 };
+
+/* What is known of one connection. Its thread writes the numbers below as it goes (whole words);
+ * the rest before it is added, or by table_note. */
+struct table_entry {
+    uint64_t id;                      /* given by table_add, never twice, also over restarts */
+    uint32_t thread;
+    uint8_t transport;                /* enum sip_transport */
+    bool outgoing;                    /* we connected */
+    struct sip_addr local, peer;      /* local: the listener's */
+    uint64_t since_ms;                /* CLOCK_MONOTONIC */
+    uint64_t active_ms;               /* when bytes came or went last */
+    uint64_t bytes_in, bytes_out, messages_in, messages_out;
+    char sni[TABLE_TEXT_MAX];         /* "": none */
+    char cipher[TABLE_TEXT_MAX];      /* version and cipher of TLS; "": none */
+    /* The table's own: */
+    struct table_entry *next_by_id, *next_by_peer;
+    struct table_source *source;
+};
+
+struct table;
+
+enum table_verdict { TABLE_ADDED, TABLE_FULL, TABLE_SOURCE_FULL, TABLE_NO_MEMORY };
+
+/* NULL: no memory. */
+struct table *table_new(void);
+/* When it is empty. */
+void table_free(struct table *table);
+
+/* Takes an entry in and gives it its number; nothing is changed when it may not come in. What we
+ * connect to counts for no source. Any thread. */
+enum table_verdict table_add(struct table *table, struct table_entry *entry,
+                             const struct cfg_streams *limits);
+void table_remove(struct table *table, struct table_entry *entry);
+
+/* Where a connection is, that is there or leads to one. */
+struct table_place {
+    uint64_t id;
+    uint32_t thread;
+    struct table_entry *entry;        /* for its own thread alone */
+};
+
+/* By number; by transport and both addresses. False: there is none. Any thread. */
+bool table_find(struct table *table, uint64_t id, struct table_place *ret);
+bool table_find_peer(struct table *table, enum sip_transport transport,
+                     const struct sip_addr *local, const struct sip_addr *peer,
+                     struct table_place *ret);
+
+/* Writes what a handshake told. Its own thread. */
+void table_note(struct table *table, struct table_entry *entry, const char *sni,
+                const char *cipher);
+
+uint32_t table_size(struct table *table);
+
+/* Calls fn for each entry while nobody else can use the table: be quick. */
+void table_each(struct table *table, void (*fn)(void *arg, const struct table_entry *entry),
+                void *arg);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A thread of the streams: its loop, what it decides by and sends with, its listeners and
+ * connections. It knows neither how bytes become messages nor what comes of these.
+ */
+#ifndef TANDEM_STREAM_THREAD_H
+#define TANDEM_STREAM_THREAD_H
+
+#include <pthread.h>
+
+#include "control/loop.h"
+#include "control/stream/relay.h"
+
+enum { THREAD_SCRATCH = 1 << 16, THREAD_TICK_MS = 1000 };
+
+struct connection;
+struct listeners;
+
+/* All its own; others reach it by its inbox. The rooms that run in it may look in here. */
+struct thread {
+    struct hub *hub;
+    uint32_t index;                   /* in the hub */
+    struct inbox *inbox;
+    pthread_t pthread;
+    bool started;
+    struct loop *loop;
+    struct loop_event *watch, *tick, *reap;
+    struct view *view;
+    struct sockets *sockets;
+    struct post post;
+    struct relay *relay;
+    struct listeners *listeners;
+    struct connection *connections;   /* connection.h's lists */
+    struct connection *ended;
+    struct counts counts;
+    char scratch[THREAD_SCRATCH];     /* of whoever works just now */
+};
+
+/* Makes thread `index` of the hub, whose inbox is there, and lets it run with a view (a reference,
+ * taken over also on failure). NULL: no memory. Main. */
+struct thread *thread_new(struct hub *hub, uint32_t index, struct view *view);
+
+/* Waits for its end; its connections are closed. */
+void thread_free(struct thread *thread);
+
+uint32_t thread_index(const struct thread *thread);
+
+/* What it has counted; any thread may read. */
+const struct counts *thread_counts(const struct thread *thread);
+
+/* A message that came to this thread: decides, sends, counts. */
+void thread_take(struct thread *thread, const struct relay_message *message);
+
+/* The answer to a request whose stream ends. */
+void thread_refuse(struct thread *thread, const struct relay_message *message, uint16_t status);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams end to end, by TCP: what phones send reaches backends as datagrams from control's own
+ * port, answers and requests reach the phone's connection, and nothing else.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/address.h"
+#include "tests/unit/control/stream/scene.h"
+
+#define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
+#define TCP2 "      - {transport: tcp, address: VIP, port: 5062}\n"
+
+/* The backend that has a datagram. */
+static int reached(struct scene *s)
+{
+    char byte;
+
+    for (int tries = 0; tries < 500; tries++) {
+        if (recv(s->a, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return s->a;
+        if (recv(s->b, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return s->b;
+        usleep(10000);
+    }
+    fail_msg("no backend was reached");
+    return -1;
+}
+
+/* What is in angle brackets of a line. */
+static const char *uri_of(const char *line)
+{
+    static char text[2048];
+    const char *from = strchr(line, '<') + 1;
+
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(from, ">"), from);
+    return text;
+}
+
+/* A phone registers; its Path's URI. The backend that took it is in *ret_backend. */
+static const char *registers(struct scene *s, int phone, const char *call_id, int *ret_backend)
+{
+    static char path[2048];
+    char own[64];
+
+    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP",
+                                    "Contact: <sip:u@phone.invalid;transport=tcp>\r\n"));
+    *ret_backend = reached(s);
+    scene_datagram(s, *ret_backend);
+    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
+    assert_memory_equal(scene_line(s, "Via", 0), own, strlen(own));
+    assert_non_null(strstr(scene_line(s, "Via", 1), ";received="));
+    snprintf(path, sizeof(path), "%s", uri_of(scene_line(s, "Path", 0)));
+    snprintf(own, sizeof(own), "@%s:5070;", scene_ip(2));
+    assert_non_null(strstr(path, own));
+    scene_send_to(*ret_backend, 2, SCENE_OWN, scene_response(s, "200 OK"));
+    scene_message(s, phone);
+    assert_memory_equal(s->text, "SIP/2.0 200 OK\r\n", 16);
+    assert_non_null(strstr(scene_line(s, "Via", 0), "phone.invalid"));
+    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
+    assert_null(strstr(s->text, own));
+    return path;
+}
+
+/* A request of a backend's along a Path. */
+static const char *along(const char *path, const char *method, const char *call_id)
+{
+    char route[2100];
+
+    snprintf(route, sizeof(route), "Route: <%s>\r\n", path);
+    return scene_request(method, "sip:u@phone.invalid;transport=tcp", call_id, "UDP", route);
+}
+
+static void registers_and_is_called(void **context)
+{
+    struct scene s;
+    const char *path;
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    path = registers(&s, phone, "r1", &backend);
+    scene_send_to(backend, 2, SCENE_OWN, along(path, "INVITE", "c1"));
+    scene_message(&s, phone);
+    assert_memory_equal(s.text, "INVITE sip:u@phone.invalid", 26);
+    assert_non_null(strstr(scene_line(&s, "Via", 0), "SIP/2.0/TCP "));
+    assert_non_null(strcasestr(scene_line(&s, "Record-Route", 0), "transport=tcp"));
+    assert_non_null(strstr(scene_line(&s, "Record-Route", 1), scene_ip(2)));
+    scene_send(phone, scene_response(&s, "180 Ringing"));
+    scene_datagram(&s, backend);
+    assert_memory_equal(s.text, "SIP/2.0 180 Ringing\r\n", 21);
+    assert_int_equal(stream_connections(s.stream), 1);
+    scene_until(&s, COUNT_MESSAGES_STREAM, 2);
+    scene_until(&s, COUNT_MESSAGES_DATAGRAM, 2);
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 4);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    assert_int_equal(stream_connections(s.stream), 0);
+    scene_end(&s);
+}
+
+static void gone_is_430(void **context)
+{
+    struct scene s;
+    const char *path;
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    path = registers(&s, phone, "r1", &backend);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    scene_send_to(backend, 2, SCENE_OWN, along(path, "INVITE", "c1"));
+    scene_datagram(&s, backend);
+    assert_memory_equal(s.text, "SIP/2.0 430 ", 12);
+    scene_until(&s, COUNT_RESULT + RELAY_REPLIED, 1);
+    scene_end(&s);
+}
+
+/* Messages arrive split at any byte, glued, with keep-alives between them. */
+static void any_split_will_do(void **context)
+{
+    struct scene s;
+    char text[8192], pong[2];
+    size_t length;
+    int phone;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    length = (size_t)snprintf(text, sizeof(text), "\r\n\r\n%s\r\n",
+                              scene_request("OPTIONS", "sip:u@example.net", "o1", "TCP", ""));
+    length += (size_t)snprintf(text + length, sizeof(text) - length, "%s",
+                               scene_request("OPTIONS", "sip:u@example.net", "o2", "TCP", ""));
+    for (size_t i = 0; i < length; i++)
+        assert_int_equal(send(phone, text + i, 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(recv(phone, pong, 2, MSG_WAITALL), 2);
+    assert_memory_equal(pong, "\r\n", 2);
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 2);
+    for (int i = 0; i < 2; i++)
+        assert_memory_equal(scene_datagram(&s, reached(&s)), "OPTIONS sip:u@example.net", 25);
+    scene_send(phone, text); /* and all at once */
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 4);
+    scene_until(&s, COUNT_PINGS, 2);
+    close(phone);
+    scene_end(&s);
+}
+
+static void what_is_no_message_ends_it(void **context)
+{
+    struct scene s;
+    int phone;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_send(phone, "GET / HTTP/1.1\r\n\r\n");
+    scene_until_closed(phone);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_FRAME, 1);
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_send(phone,
+               "OPTIONS sip:u@example.net SIP/2.0\r\nVia: SIP/2.0/TCP p;branch=z9hG4bKx\r\n"
+               "From: <sip:u@e>;tag=1\r\nTo: <sip:u@e>\r\nCall-ID: n\r\nCSeq: 1 OPTIONS\r\n\r\n");
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 400 ", 12);
+    scene_until_closed(phone);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_FRAME, 2);
+    scene_end(&s);
+}
+
+/* Listeners come and go; connections of those that stay do not notice. */
+static void reload_closes_only_what_left(void **context)
+{
+    struct scene s;
+    const char *path;
+    char kept[2048];
+    int stays, goes, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    stays = scene_tcp(21, SCENE_SIP);
+    path = registers(&s, stays, "r1", &backend);
+    snprintf(kept, sizeof(kept), "%s", path);
+    scene_reload(&s, TCP TCP2, "");
+    goes = scene_tcp(22, 5062);
+    registers(&s, goes, "r2", &backend);
+    scene_reload(&s, TCP, "");
+    scene_until_closed(goes);
+    scene_until(&s, COUNT_CLOSED + CLOSE_LISTENER, 1);
+    scene_send_to(s.a, 2, SCENE_OWN, along(kept, "MESSAGE", "m1"));
+    assert_memory_equal(scene_message(&s, stays), "MESSAGE ", 8);
+    close(stays);
+    close(goes);
+    scene_end(&s);
+}
+
+/* A request to an address by TCP: we connect, once. */
+static void connects_once(void **context)
+{
+    struct scene s;
+    struct sip_addr addr = scene_addr(31, 5090);
+    union address address;
+    socklen_t size = address_to_kernel(&addr, &address);
+    const struct timeval patience = {.tv_sec = 5};
+    char uri[64];
+    int listener = socket(AF_INET, SOCK_STREAM, 0), peer;
+
+    (void)context;
+    assert_int_equal(bind(listener, &address.any, size), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    scene_begin(&s, TCP, "");
+    close(scene_tcp(21, SCENE_SIP)); /* they listen */
+    snprintf(uri, sizeof(uri), "sip:u@%s:5090;transport=tcp", scene_ip(31));
+    scene_send_to(s.a, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m1", "UDP", ""));
+    peer = accept(listener, NULL, NULL);
+    assert_true(peer >= 0);
+    setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    assert_memory_equal(scene_message(&s, peer), "MESSAGE sip:u@127.", 18);
+    scene_send(peer, scene_response(&s, "200 OK"));
+    assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 200 OK\r\n", 16);
+    scene_send_to(s.a, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m2", "UDP", ""));
+    assert_memory_equal(scene_message(&s, peer), "MESSAGE sip:u@127.", 18);
+    scene_until(&s, COUNT_CONNECTED, 1);
+    close(peer);
+    close(listener);
+    scene_end(&s);
+}
+
+/* What the data plane hands over goes to the phone's connection, from main. */
+static void takes_what_the_data_plane_has(void **context)
+{
+    struct scene s;
+    struct relay_message message = {.inside = true};
+    struct proxy_name name;
+    const char *path;
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    path = registers(&s, phone, "r1", &backend);
+    message.from.transport = SIP_TRANSPORT_UDP;
+    message.from.local = scene_addr(1, SCENE_SIP);
+    message.from.peer = scene_addr(11, 5060);
+    message.text = along(path, "MESSAGE", "m1");
+    message.length = (uint32_t)strlen(message.text);
+    assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_FORWARDED);
+    assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
+    scene_send(phone, scene_response(&s, "200 OK")); /* leaves by the port that it came to */
+    assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 200 OK\r\n", 16);
+    message.from.peer = scene_addr(77, 5060);
+    assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_DROPPED_SENDER);
+    close(phone);
+    scene_end(&s);
+}
+
+/* Control's own port is for backends. */
+static void strangers_are_not_heard(void **context)
+{
+    struct scene s;
+    int stranger = scene_udp(77, 5060);
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    close(scene_tcp(21, SCENE_SIP));
+    scene_send_to(stranger, 2, SCENE_OWN,
+                  scene_request("OPTIONS", "sip:u@example.net", "o1", "UDP", ""));
+    scene_until(&s, COUNT_RESULT + RELAY_DROPPED_SENDER, 1);
+    close(stranger);
+    scene_end(&s);
+}
+
+/* With several threads a backend's datagram comes to any of them. */
+static void threads_reach_each_other(void **context)
+{
+    enum { PHONES = 32 };
+    struct scene s;
+    int phones[PHONES], backend, ports[8];
+    char paths[PHONES][2048], call_id[32];
+
+    (void)context;
+    scene_begin(&s, TCP, "threads: 4");
+    for (uint32_t i = 0; i < PHONES; i++) {
+        phones[i] = scene_tcp(100 + i, SCENE_SIP);
+        snprintf(call_id, sizeof(call_id), "r%u", i);
+        snprintf(paths[i], sizeof(paths[i]), "%s", registers(&s, phones[i], call_id, &backend));
+    }
+    for (uint32_t i = 0; i < 8; i++)
+        ports[i] = scene_udp(11, (uint16_t)(6000 + i)); /* the kernel tells threads by port */
+    for (uint32_t i = 0; i < PHONES * 8; i++) {
+        snprintf(call_id, sizeof(call_id), "m%u", i);
+        scene_send_to(ports[i % 8], 2, SCENE_OWN, along(paths[i / 8], "MESSAGE", call_id));
+        assert_memory_equal(scene_message(&s, phones[i / 8]), "MESSAGE ", 8);
+        scene_send(phones[i / 8], scene_response(&s, "200 OK"));
+        assert_memory_equal(scene_datagram(&s, ports[i % 8]), "SIP/2.0 200 OK\r\n", 16);
+    }
+    for (uint32_t i = 0; i < PHONES; i++)
+        close(phones[i]);
+    for (uint32_t i = 0; i < 8; i++)
+        close(ports[i]);
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(registers_and_is_called),
+        cmocka_unit_test(gone_is_430),
+        cmocka_unit_test(any_split_will_do),
+        cmocka_unit_test(what_is_no_message_ends_it),
+        cmocka_unit_test(reload_closes_only_what_left),
+        cmocka_unit_test(connects_once),
+        cmocka_unit_test(takes_what_the_data_plane_has),
+        cmocka_unit_test(strangers_are_not_heard),
+        cmocka_unit_test(threads_reach_each_other),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
