@@ -25,6 +25,7 @@
 #include "control/names.h"
 #include "control/reload.h"
 #include "control/stream/stream.h"
+#include "control/stream/tls.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -202,28 +203,38 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     return metrics_init(control, ret_text);
 }
 
-/* The configuration, or NULL after its one line on standard error. */
+/* One line on standard error. */
+static void complain(const struct cfg_error *error)
+{
+    char text[768];
+
+    cfg_error_print(error, text, sizeof(text));
+    fprintf(stderr, "%s\n", text);
+}
+
+/* The configuration, or NULL after its one line. */
 static struct cfg *load(const char *file)
 {
     struct cfg_error error = {0};
     struct cfg *cfg = cfg_load(file, &error);
-    char text[768];
 
-    if (cfg == NULL) {
-        cfg_error_print(&error, text, sizeof(text));
-        fprintf(stderr, "%s\n", text);
-    }
+    if (cfg == NULL)
+        complain(&error);
     return cfg;
 }
 
 static int check(const char *file)
 {
+    struct cfg_error error = {0};
     struct cfg *cfg = load(file);
+    int status = cfg == NULL ? EXIT_REFUSED : EXIT_SUCCESS;
 
-    if (cfg == NULL)
-        return EXIT_REFUSED;
+    if (cfg != NULL && tls_check(cfg, &error) != 0) {
+        complain(&error);
+        status = EXIT_REFUSED;
+    }
     cfg_free(cfg);
-    return EXIT_SUCCESS;
+    return status;
 }
 
 /* A connection for each backend that is probed over TCP, and more. */

@@ -12,6 +12,7 @@
 #include "control/expand.h"
 #include "control/log.h"
 #include "control/share.h"
+#include "control/stream/tls.h"
 
 void plan_done(struct plan *plan)
 {
@@ -167,6 +168,10 @@ static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_
         plan->cfg = load(base, ret_text);
     if (plan->cfg == NULL)
         return -EINVAL;
+    if (tls_check(plan->cfg, &error) != 0) {
+        cfg_error_print(&error, ret_text, PLAN_TEXT_MAX);
+        return -EINVAL;
+    }
     who = base->cfg == NULL ? NULL : needs_restart(base, plan->cfg, error.key);
     if (who != NULL) {
         error.line = cfg_line(base->file, error.key);
