@@ -357,6 +357,8 @@ struct scene_pair scene_call(SSL_CTX *client, struct tls *tls, const char *sni,
 
 void scene_pair_done(struct scene_pair *pair)
 {
+    /* Without a goodbye OpenSSL's client would not resume its session. */
+    SSL_set_shutdown(pair->client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(pair->client);
     SSL_free(pair->server);
     *pair = (struct scene_pair){.done = false};
