@@ -34,13 +34,30 @@ uint64_t loop_now_ms(void)
     return loop_now_us() / 1000;
 }
 
+/* Of the ranks the usual one is the middle, as libevent gives it to all that say nothing. */
+static struct event_base *base_new(void)
+{
+    const struct timeval later = {.tv_usec = LOOP_LATER_US};
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+
+    if (config == NULL)
+        return NULL;
+    if (event_config_set_max_dispatch_interval(config, &later, LOOP_LATER, LOOP_RANK_LATER) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (base != NULL)
+        event_base_priority_init(base, LOOP_RANKS);
+    return base;
+}
+
 struct loop *loop_new(void)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
 
     if (loop == NULL)
         return NULL;
-    loop->base = event_base_new();
+    loop->base = base_new();
     if (loop->base == NULL) {
         free(loop);
         return NULL;

@@ -14,6 +14,10 @@ struct loop;
 struct loop_event;
 struct event_base;
 
+/* What is ready is called in turns; what is ranked later (event_priority_set of libevent's) gives way
+ * to all else after LOOP_LATER calls or LOOP_LATER_US. */
+enum { LOOP_RANK_USUAL = 1, LOOP_RANK_LATER = 2, LOOP_RANKS = 3, LOOP_LATER = 4, LOOP_LATER_US = 2000 };
+
 /* NULL: no memory. */
 struct loop *loop_new(void);
 /* After all its events were freed. */

@@ -98,9 +98,9 @@ struct lb_call_counts *calls_counts(struct calls *calls, uint32_t writer)
 }
 
 struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
-                        const struct cfg_streams *limits)
+                        const struct cfg_streams *limits, struct edges *edges)
 {
-    return view_new(snapshot, limits, calls->slots, &calls->n_views);
+    return view_new(snapshot, limits, edges, calls->slots, &calls->n_views);
 }
 
 void calls_sweep(struct calls *calls, uint32_t now_s)

@@ -29,7 +29,7 @@ struct lb_call_counts *calls_counts(struct calls *calls, uint32_t writer);
 
 /* A view with slots of this table; as view_new. Main. */
 struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
-                        const struct cfg_streams *limits);
+                        const struct cfg_streams *limits, struct edges *edges);
 
 /* Expires a slice of what is due; slots of backends that are gone come free. Main, the writer 0. */
 void calls_sweep(struct calls *calls, uint32_t now_s);

@@ -15,13 +15,14 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "control/stream/receive.h"
+#include "control/stream/secure.h"
 #include "control/stream/thread.h"
+#include "control/stream/web.h"
 
 enum { INPUT_MAX = THREAD_SCRATCH }; /* bytes that wait for their turn */
 
-static const char PONG[2] = {'\r', '\n'};
-
-static const struct cfg_streams *limits_of(const struct connection *c)
+const struct cfg_streams *connection_limits(const struct connection *c)
 {
     return &c->thread->view->limits;
 }
@@ -62,9 +63,12 @@ void connection_end(struct connection *c, enum close_reason reason)
 
 static void connection_free(struct connection *c)
 {
+    if (c->bev != NULL && secure_has(c->entry.transport))
+        secure_close(c);
     if (c->bev != NULL)
         bufferevent_free(c->bev);
     loop_event_free(c->timer);
+    web_free(c->web);
     intake_done(&c->intake);
     free(c);
 }
@@ -86,8 +90,7 @@ void connection_stop(struct thread *thread)
     connection_reap(thread);
 }
 
-/* Whether anything waits to be sent. */
-static size_t unsent(const struct connection *c)
+size_t connection_unsent(const struct connection *c)
 {
     return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
@@ -97,7 +100,7 @@ static size_t unsent(const struct connection *c)
 /* When the connection ends unless something happens before, and why. */
 static uint64_t deadline(const struct connection *c, enum close_reason *ret_reason)
 {
-    const struct cfg_streams *limits = limits_of(c);
+    const struct cfg_streams *limits = connection_limits(c);
     uint64_t idle_ms = c->entry.active_ms + limits->idle_timeout_ms;
     uint64_t message_ms = c->partial_ms + limits->message_timeout_ms;
 
@@ -117,7 +120,7 @@ static uint64_t deadline(const struct connection *c, enum close_reason *ret_reas
     return idle_ms;
 }
 
-static void start_timer(struct connection *c, uint64_t now)
+void connection_start_timer(struct connection *c, uint64_t now)
 {
     enum close_reason reason;
     uint64_t at = deadline(c, &reason);
@@ -135,15 +138,14 @@ static void on_timer(void *arg)
     if (deadline(c, &reason) <= now)
         connection_end(c, reason);
     else
-        start_timer(c, now);
+        connection_start_timer(c, now);
 }
 
-/* Nothing more is read; what was written goes first. */
-static void leave(struct connection *c, enum close_reason reason)
+void connection_leave(struct connection *c, enum close_reason reason)
 {
     if (c->state == CONNECTION_ENDED || c->state == CONNECTION_LEAVING)
         return;
-    if (unsent(c) == 0) {
+    if (connection_unsent(c) == 0) {
         connection_end(c, reason);
         return;
     }
@@ -151,12 +153,12 @@ static void leave(struct connection *c, enum close_reason reason)
     c->reason = reason;
     c->leaving_ms = loop_now_ms();
     bufferevent_disable(c->bev, EV_READ);
-    start_timer(c, c->leaving_ms);
+    connection_start_timer(c, c->leaving_ms);
 }
 
 /* ---- Sending ---- */
 
-static void write_bytes(struct connection *c, const char *bytes, size_t length)
+void connection_write(struct connection *c, const void *bytes, size_t length)
 {
     bufferevent_write(c->bev, bytes, length);
     __atomic_store_n(&c->entry.bytes_out, c->entry.bytes_out + length, __ATOMIC_RELAXED);
@@ -167,133 +169,25 @@ int connection_send(struct connection *c, const char *text, uint32_t length)
 {
     if (c->state == CONNECTION_ENDED || c->state == CONNECTION_LEAVING)
         return -ENOTCONN;
-    if (unsent(c) + length > limits_of(c)->write_limit) {
+    if (connection_unsent(c) + length > connection_limits(c)->write_limit) {
         connection_end(c, CLOSE_SLOW_READER);
         return -ENOTCONN;
     }
-    write_bytes(c, text, length);
+    if (c->web != NULL && web_send(c, text, length) != 0)
+        return -ENOTCONN;
+    if (c->web == NULL)
+        connection_write(c, text, length);
     __atomic_store_n(&c->entry.messages_out, c->entry.messages_out + 1, __ATOMIC_RELAXED);
     counts_add(&c->thread->counts, COUNT_SENT_STREAM, 1);
     return 0;
 }
 
-/* ---- Receiving ---- */
-
-static struct relay_message message_of(const struct connection *c, const char *text,
-                                       uint32_t length)
-{
-    return (struct relay_message){.from = {.local = c->entry.local,
-                                           .peer = c->entry.peer,
-                                           .transport = c->entry.transport,
-                                           .node = c->thread->view->snapshot->node_id,
-                                           .connection = c->entry.id},
-                                  .text = text,
-                                  .length = length};
-}
-
-static void take_message(struct connection *c, const char *text, uint32_t length)
-{
-    struct relay_message message = message_of(c, text, length);
-
-    __atomic_store_n(&c->entry.messages_in, c->entry.messages_in + 1, __ATOMIC_RELAXED);
-    thread_take(c->thread, &message);
-}
-
-static void refuse(struct connection *c, const char *text, uint32_t length,
-                   enum frame_reason reason)
-{
-    struct relay_message message = message_of(c, text, length);
-
-    if (length > 0)
-        thread_refuse(c->thread, &message, frame_reason_status(reason));
-    leave(c, CLOSE_FRAME);
-}
-
-/* The first message, keep-alive or fault of n bytes. Returns how many bytes it was; 0: more are
- * needed, or the connection takes no more. */
-static uint32_t take_first(struct connection *c, const char *bytes, uint32_t n)
-{
-    const struct frame_limits limits = {limits_of(c)->header_limit, limits_of(c)->body_limit};
-    enum frame_reason reason = FRAME_NOT_SIP;
-    uint32_t length = 0;
-
-    switch (frame_next(&c->frame, &limits, bytes, n, &length, &reason)) {
-    case FRAME_MORE:
-        return 0;
-    case FRAME_MESSAGE:
-        take_message(c, bytes, length);
-        return length;
-    case FRAME_PING:
-        counts_add(&c->thread->counts, COUNT_PINGS, 1);
-        write_bytes(c, PONG, sizeof(PONG));
-        return length;
-    case FRAME_SKIP:
-        return length;
-    case FRAME_REFUSED:
-        refuse(c, bytes, length, reason);
-        return 0;
-    }
-    return 0;
-}
-
-/* Who sends faster than he takes what comes of it has to wait. */
-static bool must_pause(struct connection *c)
-{
-    if (unsent(c) > limits_of(c)->write_limit / 2) {
-        c->paused = true;
-        bufferevent_disable(c->bev, EV_READ);
-    }
-    return c->paused;
-}
-
-/* What is left of the bytes that came begins a message, or waits while the connection is paused. */
-static void keep_rest(struct connection *c, const char *rest, uint32_t n, bool whole)
-{
-    uint64_t now = c->entry.active_ms;
-
-    if (intake_keep(&c->intake, rest, n) != 0) {
-        connection_end(c, CLOSE_ERROR);
-        return;
-    }
-    if (n == 0 || c->paused)
-        c->partial_ms = 0;
-    else if (whole || c->partial_ms == 0)
-        c->partial_ms = now;
-    else
-        return;
-    if (c->partial_ms != 0)
-        start_timer(c, now);
-}
-
-/* Takes what came, a piece of it. */
-static void take_input(struct connection *c, struct evbuffer *input)
-{
-    uint32_t held = c->intake.n, n = 0, at = 0, length = 0;
-    char *bytes =
-        intake_take(&c->intake, input, c->thread->scratch, sizeof(c->thread->scratch), &n);
-
-    if (bytes == NULL) {
-        connection_end(c, CLOSE_ERROR);
-        return;
-    }
-    counts_add(&c->thread->counts, COUNT_BYTES_IN, n - held);
-    __atomic_store_n(&c->entry.bytes_in, c->entry.bytes_in + n - held, __ATOMIC_RELAXED);
-    do {
-        length = take_first(c, bytes + at, n - at);
-        at += length;
-    } while (length > 0 && at < n && c->state == CONNECTION_OPEN && !must_pause(c));
-    if (c->state == CONNECTION_OPEN)
-        keep_rest(c, bytes + at, n - at, at > 0);
-}
+/* ---- What happens ---- */
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
-    struct connection *c = arg;
-    struct evbuffer *input = bufferevent_get_input(bev);
-
-    __atomic_store_n(&c->entry.active_ms, loop_now_ms(), __ATOMIC_RELAXED);
-    while (c->state == CONNECTION_OPEN && !c->paused && evbuffer_get_length(input) > 0)
-        take_input(c, input);
+    (void)bev;
+    receive_input(arg);
 }
 
 /* All was sent. */
@@ -301,25 +195,45 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
     struct connection *c = arg;
 
+    (void)bev;
     if (c->state == CONNECTION_LEAVING) {
         connection_end(c, c->reason);
     } else if (c->paused) {
-        c->paused = false;
-        if (c->intake.n > 0)
-            take_input(c, bufferevent_get_input(bev));
-        on_read(bev, c);
-        if (c->state == CONNECTION_OPEN && !c->paused)
-            bufferevent_enable(bev, EV_READ);
+        receive_resume(c);
     }
 }
 
 /* ---- The beginning ---- */
 
-static void opened(struct connection *c)
+void connection_opened(struct connection *c)
 {
     c->state = CONNECTION_OPEN;
+    bufferevent_priority_set(c->bev, LOOP_RANK_USUAL);
     __atomic_store_n(&c->entry.active_ms, loop_now_ms(), __ATOMIC_RELAXED);
-    start_timer(c, c->entry.active_ms);
+    connection_start_timer(c, c->entry.active_ms);
+}
+
+/* TCP, or TLS, is there. */
+static void connected(struct connection *c)
+{
+    if (secure_has(c->entry.transport))
+        secure_opened(c);
+    if (c->web == NULL)
+        connection_opened(c);
+}
+
+/* It ends while it opens. */
+static void failed(struct connection *c, bool late)
+{
+    bool secure = secure_has(c->entry.transport), web = c->web != NULL;
+
+    if (late) {
+        connection_end(c, CLOSE_HANDSHAKE_TIMEOUT);
+        return;
+    }
+    if (secure && *c->entry.cipher == '\0')
+        secure_failed(c);
+    connection_end(c, secure || web ? CLOSE_HANDSHAKE : CLOSE_ERROR);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -328,7 +242,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
     (void)bev;
     if (what & BEV_EVENT_CONNECTED)
-        opened(c);
+        connected(c);
+    else if (c->state == CONNECTION_OPENING)
+        failed(c, what & BEV_EVENT_TIMEOUT);
     else if (c->state == CONNECTION_LEAVING && what & (BEV_EVENT_TIMEOUT | BEV_EVENT_ERROR))
         connection_end(c, c->reason);
     else if (what & BEV_EVENT_TIMEOUT)
@@ -336,79 +252,82 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     else if (what & BEV_EVENT_ERROR)
         connection_end(c, CLOSE_ERROR);
     else if (what & BEV_EVENT_EOF)
-        leave(c, CLOSE_PEER);
+        connection_leave(c, CLOSE_PEER);
 }
 
-static void set_socket(int fd)
+static bool has_web(const struct connection *c)
 {
+    return c->entry.transport == SIP_TRANSPORT_WS || c->entry.transport == SIP_TRANSPORT_WSS;
+}
+
+/* Buffers, events and what else a connection in the table needs; the descriptor is theirs then.
+ * False: no memory, or nothing is configured for it any more. */
+static bool equip(struct connection *c, int fd)
+{
+    uint32_t stall_ms = connection_limits(c)->message_timeout_ms;
+    const struct timeval stall = {.tv_sec = stall_ms / 1000, .tv_usec = stall_ms % 1000 * 1000L};
     int one = 1;
 
+    c->timer = loop_timer_new(c->thread->loop, on_timer, c);
+    c->web = has_web(c) ? web_new() : NULL;
+    if (c->timer == NULL || (has_web(c) && c->web == NULL))
+        return false;
     /* Messages are whole when they are written. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (secure_has(c->entry.transport))
+        c->bev = secure_new(c, fd);
+    else
+        c->bev = bufferevent_socket_new(loop_base(c->thread->loop), fd, BEV_OPT_CLOSE_ON_FREE);
+    if (c->bev == NULL)
+        return false;
+    bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
+    bufferevent_set_timeouts(c->bev, NULL, &stall);
+    bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_MAX);
+    bufferevent_priority_set(c->bev, LOOP_RANK_LATER);
+    return true;
 }
 
-/* The buffers of a connection that is in no table yet. NULL: no memory; the descriptor is closed.
- */
-static struct connection *connection_new(struct thread *thread, int fd)
+/* A connection in the table. NULL: there may be no more, or no memory; counted. */
+static struct connection *enter(struct thread *thread, const struct table_entry *entry)
 {
+    static const uint32_t refused[] = {[TABLE_FULL] = COUNT_REFUSED_FULL,
+                                       [TABLE_SOURCE_FULL] = COUNT_REFUSED_SOURCE,
+                                       [TABLE_NO_MEMORY] = COUNT_REFUSED_ERROR};
+    enum table_verdict verdict = TABLE_NO_MEMORY;
     struct connection *c = calloc(1, sizeof(*c));
 
+    if (c != NULL) {
+        c->thread = thread;
+        c->entry = *entry;
+        c->entry.thread = thread->index;
+        c->entry.since_ms = c->entry.active_ms = loop_now_ms();
+        verdict = table_add(thread->hub->table, &c->entry, connection_limits(c));
+    }
+    if (verdict == TABLE_ADDED)
+        return c;
+    counts_add(&thread->counts, refused[verdict], 1);
+    free(c);
+    return NULL;
+}
+
+/* A connection whose events come from now on. NULL: there is none, and no descriptor; counted. */
+static struct connection *begin(struct thread *thread, const struct table_entry *entry, int fd)
+{
+    struct connection *c = enter(thread, entry);
+
+    if (c != NULL && !equip(c, fd)) {
+        table_remove(thread->hub->table, &c->entry);
+        counts_add(&thread->counts, COUNT_REFUSED_ERROR, 1);
+        connection_free(c);
+        c = NULL;
+    }
     if (c == NULL) {
         close(fd);
         return NULL;
     }
-    c->thread = thread;
-    set_socket(fd);
-    c->bev = bufferevent_socket_new(loop_base(thread->loop), fd, BEV_OPT_CLOSE_ON_FREE);
-    if (c->bev == NULL) {
-        close(fd);
-        free(c);
-        return NULL;
-    }
-    c->timer = loop_timer_new(thread->loop, on_timer, c);
-    if (c->timer != NULL)
-        return c;
-    connection_free(c);
-    return NULL;
-}
-
-static void count_refused(struct thread *thread, enum table_verdict verdict)
-{
-    static const uint32_t counts[] = {[TABLE_FULL] = COUNT_REFUSED_FULL,
-                                      [TABLE_SOURCE_FULL] = COUNT_REFUSED_SOURCE,
-                                      [TABLE_NO_MEMORY] = COUNT_REFUSED_ERROR};
-
-    counts_add(&thread->counts, counts[verdict], 1);
-}
-
-/* A connection in the table, whose events come from now on. NULL: it may not be; counted. */
-static struct connection *connection_begin(struct thread *thread, const struct table_entry *entry,
-                                           int fd)
-{
-    struct connection *c = connection_new(thread, fd);
-    enum table_verdict verdict = TABLE_NO_MEMORY;
-    struct timeval stall;
-
-    if (c != NULL) {
-        c->entry = *entry;
-        c->entry.thread = thread->index;
-        c->entry.since_ms = c->entry.active_ms = loop_now_ms();
-        verdict = table_add(thread->hub->table, &c->entry, limits_of(c));
-    }
-    if (verdict != TABLE_ADDED) {
-        count_refused(thread, verdict);
-        if (c != NULL)
-            connection_free(c);
-        return NULL;
-    }
     counts_add(&thread->counts, entry->outgoing ? COUNT_CONNECTED : COUNT_ACCEPTED, 1);
     list_put(&thread->connections, c);
-    stall = (struct timeval){.tv_sec = limits_of(c)->message_timeout_ms / 1000,
-                             .tv_usec = limits_of(c)->message_timeout_ms % 1000 * 1000L};
-    bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-    bufferevent_set_timeouts(c->bev, NULL, &stall);
-    bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_MAX);
-    start_timer(c, c->entry.since_ms);
+    connection_start_timer(c, c->entry.since_ms);
     return c;
 }
 
@@ -417,11 +336,12 @@ void connection_accept(struct thread *thread, enum sip_transport transport,
 {
     const struct table_entry entry = {
         .transport = (uint8_t)transport, .local = *local, .peer = *peer};
-    struct connection *c = connection_begin(thread, &entry, fd);
+    struct connection *c = begin(thread, &entry, fd);
 
     if (c == NULL)
         return;
-    opened(c);
+    if (transport == SIP_TRANSPORT_TCP)
+        connection_opened(c);
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
@@ -431,12 +351,13 @@ struct connection *connection_connect(struct thread *thread, enum sip_transport 
 {
     const struct table_entry entry = {
         .transport = (uint8_t)transport, .outgoing = true, .local = *local, .peer = *peer};
-    struct connection *c = connection_begin(thread, &entry, fd);
+    struct connection *c = begin(thread, &entry, fd);
 
     if (c == NULL)
         return NULL;
-    /* Without an address it takes the descriptor's connect(2) as under way. */
-    if (bufferevent_socket_connect(c->bev, NULL, 0) != 0) {
+    /* TLS begins when the descriptor can be written; else libevent is told that connect(2) is under
+     * way. */
+    if (transport == SIP_TRANSPORT_TCP && bufferevent_socket_connect(c->bev, NULL, 0) != 0) {
         connection_end(c, CLOSE_ERROR);
         return NULL;
     }

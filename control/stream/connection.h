@@ -14,7 +14,9 @@
 #include "control/stream/table.h"
 
 struct bufferevent;
+struct cfg_streams;
 struct thread;
+struct web;
 
 enum connection_state {
     CONNECTION_OPENING,               /* connect(2), TLS, the upgrade to WebSocket */
@@ -36,6 +38,7 @@ struct connection {
     uint64_t leaving_ms;
     struct intake intake;
     struct frame frame;
+    struct web *web;                  /* of ws and wss; else NULL */
 };
 
 static inline struct connection *connection_of(struct table_entry *entry)
@@ -57,6 +60,29 @@ int connection_send(struct connection *connection, const char *text, uint32_t le
 
 /* Ends a connection at once: nobody finds it any more, what was not sent is lost. */
 void connection_end(struct connection *connection, enum close_reason reason);
+
+/* ---- For what works on one ---- */
+
+const struct cfg_streams *connection_limits(const struct connection *connection);
+
+/* Whether what comes is of use. */
+static inline bool connection_reads(const struct connection *c)
+{
+    return c->state == CONNECTION_OPENING || c->state == CONNECTION_OPEN;
+}
+
+/* All handshakes are done. */
+void connection_opened(struct connection *connection);
+
+/* Sends bytes as they are, and how many of them the kernel has not taken yet. */
+void connection_write(struct connection *connection, const void *bytes, size_t length);
+size_t connection_unsent(const struct connection *connection);
+
+/* Nothing more is read; what was written goes first, then it ends. */
+void connection_leave(struct connection *connection, enum close_reason reason);
+
+/* What it waits for has changed. now: loop_now_ms(). */
+void connection_start_timer(struct connection *connection, uint64_t now);
 
 /* ---- For the thread ---- */
 

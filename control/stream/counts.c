@@ -4,6 +4,9 @@
  */
 #include "control/stream/counts.h"
 
+#include <stdio.h>
+
+/* Those of TLS and framing have the names of what is counted there. */
 static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_ACCEPTED] = "accepted",
     [COUNT_CONNECTED] = "connected",
@@ -21,7 +24,12 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_CLOSED + CLOSE_KILLED] = "closed_killed",
     [COUNT_CLOSED + CLOSE_LISTENER] = "closed_listener",
     [COUNT_CLOSED + CLOSE_STOP] = "closed_stop",
-    [COUNT_HANDSHAKES] = "handshakes",
+    [COUNT_TLS_FULL] = "tls_full",
+    [COUNT_TLS_RESUMED] = "tls_resumed",
+    [COUNT_TLS_12] = "tls_1_2",
+    [COUNT_TLS_13] = "tls_1_3",
+    [COUNT_UPGRADES] = "upgrades",
+    [COUNT_UPGRADES_REFUSED] = "upgrades_refused",
     [COUNT_BYTES_IN] = "bytes_in",
     [COUNT_BYTES_OUT] = "bytes_out",
     [COUNT_PINGS] = "pings",
@@ -43,9 +51,19 @@ static const char *const NAMES[COUNT_COUNT] = {
 
 static const char CLOSED[] = "closed_";
 
-const char *counts_name(uint32_t which)
+const char *counts_name(uint32_t which, char ret[COUNTS_NAME_MAX])
 {
-    return NAMES[which];
+    const char *front = "", *name = NAMES[which];
+
+    if (which >= COUNT_TLS_FAILED && which < COUNT_TLS_FAILED + TLS_FAILURE_COUNT) {
+        front = "tls_failed_";
+        name = tls_failure_name((enum tls_failure)(which - COUNT_TLS_FAILED));
+    } else if (which >= COUNT_FRAME && which < COUNT_FRAME + FRAME_REASON_COUNT) {
+        front = "frame_";
+        name = frame_reason_name((enum frame_reason)(which - COUNT_FRAME));
+    }
+    snprintf(ret, COUNTS_NAME_MAX, "%s%s", front, name);
+    return ret;
 }
 
 const char *relay_result_name(enum relay_result result)

@@ -13,6 +13,9 @@
 
 #include <stdint.h>
 
+#include "control/stream/frame.h"
+#include "control/stream/tls.h"
+
 /* What became of a message. */
 enum relay_result {
     RELAY_FORWARDED,
@@ -31,9 +34,9 @@ enum close_reason {
     CLOSE_ERROR,                      /* reset, unreachable… */
     CLOSE_IDLE,                       /* nothing came or went for idle_timeout */
     CLOSE_HANDSHAKE_TIMEOUT,          /* of TLS, of WebSocket, or of connect(2) */
-    CLOSE_HANDSHAKE,                  /* it failed */
+    CLOSE_HANDSHAKE,                  /* it failed: tls_failed_…, upgrade_refused */
     CLOSE_MESSAGE_TIMEOUT,            /* a message that began did not end in time */
-    CLOSE_FRAME,                      /* what came can be no message: no length, too long… */
+    CLOSE_FRAME,                      /* what came can be no message: frame_…, or broke WebSocket's rules */
     CLOSE_SLOW_READER,                /* it does not take what is sent to it */
     CLOSE_KILLED,                     /* an operator's word */
     CLOSE_LISTENER,                   /* its listener left the configuration */
@@ -48,8 +51,15 @@ enum count {
     COUNT_REFUSED_SOURCE,             /* `connections_per_source` are */
     COUNT_REFUSED_ERROR,              /* no descriptor, no memory */
     COUNT_CLOSED,                     /* one for each reason */
-    COUNT_HANDSHAKES = COUNT_CLOSED + CLOSE_REASONS,   /* of TLS and WebSocket, done */
-    COUNT_BYTES_IN,                   /* of streams, inside TLS */
+    COUNT_TLS_FULL = COUNT_CLOSED + CLOSE_REASONS,     /* handshakes done */
+    COUNT_TLS_RESUMED,
+    COUNT_TLS_12,                     /* of these, by version */
+    COUNT_TLS_13,
+    COUNT_TLS_FAILED,                 /* one for each enum tls_failure */
+    COUNT_UPGRADES = COUNT_TLS_FAILED + TLS_FAILURE_COUNT,   /* to WebSocket, done */
+    COUNT_UPGRADES_REFUSED,
+    COUNT_FRAME,                      /* refused: one for each enum frame_reason */
+    COUNT_BYTES_IN = COUNT_FRAME + FRAME_REASON_COUNT, /* of streams, inside TLS */
     COUNT_BYTES_OUT,
     COUNT_PINGS,                      /* answered */
     COUNT_MESSAGES_STREAM,
@@ -78,8 +88,10 @@ static inline uint64_t counts_read(const struct counts *counts, uint32_t which)
     return __atomic_load_n(&counts->values[which], __ATOMIC_RELAXED);
 }
 
-/* snake_case, stable: names of metrics. */
-const char *counts_name(uint32_t which);
+enum { COUNTS_NAME_MAX = 64 };
+
+/* snake_case, stable: names of metrics. Returns ret. */
+const char *counts_name(uint32_t which, char ret[COUNTS_NAME_MAX]);
 const char *relay_result_name(enum relay_result result);
 const char *close_reason_name(enum close_reason reason);
 

@@ -19,6 +19,9 @@ struct stream {
     struct hub hub;
     struct thread *threads[HUB_THREADS_MAX];
     /* Main's own way to decide: as a thread's. */
+    struct edges *edges; /* of this configuration and these keys: */
+    const struct cfg *edges_cfg;
+    const struct keys *edges_keys;
     struct view *view;
     bool stale; /* what runs is another than the view */
     struct sockets *sockets;
@@ -36,6 +39,31 @@ static uint32_t now_s(void)
 
 /* ---- Following what runs ---- */
 
+/* Certificates and rules of what runs. They were checked before it came to that: if they are good
+ * no more, those before stay in use. False: there are none. */
+static bool follow_edges(struct stream *s)
+{
+    const struct cfg *cfg = reload_cfg(s->reload);
+    const struct keys *keys = reload_keys(s->reload);
+    struct cfg_error error;
+    struct edges *edges;
+    char text[768];
+
+    if (cfg == s->edges_cfg && keys == s->edges_keys)
+        return true;
+    edges = edges_new(cfg, &keys->secret, &error);
+    if (edges == NULL) {
+        cfg_error_print(&error, text, sizeof(text));
+        log_error("streams: certificates stay as they were: %s", text);
+        return s->edges != NULL;
+    }
+    edges_release(s->edges);
+    s->edges = edges;
+    s->edges_cfg = cfg;
+    s->edges_keys = keys;
+    return true;
+}
+
 /* The view of what runs, made when it is needed. NULL: no memory, now and before. */
 static const struct view *current(struct stream *s)
 {
@@ -44,7 +72,7 @@ static const struct view *current(struct stream *s)
     if (!s->stale)
         return s->view;
     view = calls_view(s->hub.calls, reload_snapshot(s->reload),
-                      &reload_cfg(s->reload)->control.streams);
+                      &reload_cfg(s->reload)->control.streams, s->edges);
     if (view == NULL) {
         log_error(
             "streams: no memory for what runs now, or too many backends: they go on as before");
@@ -93,7 +121,8 @@ static void start_threads(struct stream *s)
         if (s->hub.inboxes[i] == NULL)
             n = i;
     }
-    if (n == 0 || !use_calls(s, cfg->dataplane.call_table, n + 1) || current(s) == NULL) {
+    if (n == 0 || !follow_edges(s) || !use_calls(s, cfg->dataplane.call_table, n + 1) ||
+        current(s) == NULL) {
         log_error("streams: no memory for threads");
         return;
     }
@@ -107,7 +136,7 @@ static void start_threads(struct stream *s)
 
 static void tell_threads(struct stream *s)
 {
-    if (current(s) == NULL || s->stale)
+    if (!follow_edges(s) || current(s) == NULL || s->stale)
         return;
     for (uint32_t i = 0; i < s->hub.n_threads; i++) {
         struct task *task = task_new(TASK_VIEW, NULL, NULL, 0);
@@ -216,6 +245,7 @@ void stream_free(struct stream *s)
     relay_free(s->relay);
     view_release(s->view);
     calls_free(s->hub.calls);
+    edges_release(s->edges);
     sockets_free(s->sockets);
     table_free(s->hub.table);
     free(s);

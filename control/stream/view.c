@@ -13,6 +13,7 @@ static void view_free(struct view *view)
 {
     if (view->n_alive != NULL)
         __atomic_sub_fetch(view->n_alive, 1, __ATOMIC_RELEASE);
+    edges_release(view->edges);
     free(view->snapshot);
     free(view->slot_of);
     free(view->backend_of);
@@ -46,7 +47,7 @@ out:
 }
 
 struct view *view_new(const struct snapshot *snapshot, const struct cfg_streams *limits,
-                      struct lb_slots *slots, uint32_t *n_alive)
+                      struct edges *edges, struct lb_slots *slots, uint32_t *n_alive)
 {
     struct view *view = calloc(1, sizeof(*view));
 
@@ -54,6 +55,7 @@ struct view *view_new(const struct snapshot *snapshot, const struct cfg_streams 
         return NULL;
     view->references = 1;
     view->limits = *limits;
+    view->edges = edges_keep(edges);
     view->snapshot = malloc(snapshot->size);
     if (view->snapshot != NULL)
         memcpy(view->snapshot, snapshot, snapshot->size);

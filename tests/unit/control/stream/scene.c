@@ -219,6 +219,7 @@ void scene_until(struct scene *s, uint32_t which, uint64_t value)
     time_t end = time(NULL) + SCENE_WAIT_MS / 1000;
     const struct timespec pause = {.tv_nsec = 5000000};
     struct counts counts;
+    char name[COUNTS_NAME_MAX];
 
     do {
         stream_counts(s->stream, &counts);
@@ -226,7 +227,7 @@ void scene_until(struct scene *s, uint32_t which, uint64_t value)
             return;
         nanosleep(&pause, NULL);
     } while (time(NULL) <= end);
-    fail_msg("%s is %lu, not %lu", counts_name(which), counts.values[which], value);
+    fail_msg("%s is %lu, not %lu", counts_name(which, name), counts.values[which], value);
 }
 
 /* ---- Messages ---- */

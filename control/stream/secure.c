@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS in libevent's buffers: see secure.h.
+ */
+#include "control/stream/secure.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "control/stream/connection.h"
+#include "control/stream/thread.h"
+
+bool secure_has(uint8_t transport)
+{
+    return transport == SIP_TRANSPORT_TLS || transport == SIP_TRANSPORT_WSS;
+}
+
+/* A client's SSL: the peer must show that it has its address, as it has no name here. */
+static SSL *ssl_connect(const struct connection *c)
+{
+    char text[SIP_IP_TEXT_MAX + 1], *name = text;
+    uint32_t length = sip_ip_print(&c->entry.peer.ip, text);
+
+    if (*name == '[') {
+        name++;
+        length--;
+    }
+    text[length] = '\0';
+    return tls_connect(edges_tls(c->thread->view->edges), &c->entry.local, name);
+}
+
+struct bufferevent *secure_new(struct connection *c, int fd)
+{
+    bool out = c->entry.outgoing;
+    SSL *ssl =
+        out ? ssl_connect(c) : tls_accept(edges_tls(c->thread->view->edges), &c->entry.local);
+    struct bufferevent *bev;
+
+    if (ssl == NULL)
+        return NULL;
+    bev = bufferevent_openssl_socket_new(
+        loop_base(c->thread->loop), fd, ssl,
+        out ? BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (bev == NULL) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    /* Where a stream of SIP is cut is told by its framing. */
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    return bev;
+}
+
+void secure_opened(struct connection *c)
+{
+    struct counts *counts = &c->thread->counts;
+    struct tls_facts facts;
+    char cipher[TABLE_TEXT_MAX];
+
+    tls_describe(bufferevent_openssl_get_ssl(c->bev), &facts);
+    snprintf(cipher, sizeof(cipher), "%s %s", facts.version, facts.cipher);
+    table_note(c->thread->hub->table, &c->entry, facts.sni, cipher);
+    counts_add(counts, facts.resumed ? COUNT_TLS_RESUMED : COUNT_TLS_FULL, 1);
+    counts_add(counts, strcmp(facts.version, "TLSv1.3") == 0 ? COUNT_TLS_13 : COUNT_TLS_12, 1);
+}
+
+void secure_failed(struct connection *c)
+{
+    unsigned long error = bufferevent_get_openssl_error(c->bev);
+    enum tls_failure failure = tls_failure(bufferevent_openssl_get_ssl(c->bev), error);
+
+    counts_add(&c->thread->counts, COUNT_TLS_FAILED + (uint32_t)failure, 1);
+}
+
+void secure_close(struct connection *c)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+    if (SSL_in_init(ssl))
+        return;
+    SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* its answer is not waited for */
+    (void)SSL_shutdown(ssl);
+    ERR_clear_error();
+}
