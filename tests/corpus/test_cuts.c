@@ -15,12 +15,10 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "dataplane/sip/index.h"
-#include "tests/corpus/manifest.h"
+#include "tests/corpus/walk.h"
 #include "tests/unit/dataplane/proxy/invariants.h"
 #include "tests/unit/dataplane/sip/same_msg.h"
 
@@ -115,9 +113,10 @@ static void cut(struct cuts *cuts, const char *bytes, size_t length, const struc
     cuts->cuts++;
 }
 
-static void cut_message(struct cuts *cuts, const char *file, const char *bytes, size_t length)
+static void cut_message(void *arg, const char *file, const char *bytes, size_t length)
 {
     static struct sip_msg whole;
+    struct cuts *cuts = arg;
 
     sip_msg_index(bytes, length, &whole);
     for (int i = 0; i < PEERS; i++) /* each message by itself: a finding repeats */
@@ -131,41 +130,6 @@ static void cut_message(struct cuts *cuts, const char *file, const char *bytes, 
     cuts->whole += whole.error == SIP_OK;
 }
 
-static void cut_folder(struct cuts *cuts, const char *dir)
-{
-    static char bytes[CORPUS_MESSAGE];
-    DIR *folder = opendir(dir);
-    struct dirent *entry;
-
-    if (folder == NULL)
-        err(1, "%s", dir);
-    while ((entry = readdir(folder)) != NULL) {
-        const char *dot = strrchr(entry->d_name, '.');
-
-        if (dot != NULL && strcmp(dot, ".sip") == 0)
-            cut_message(cuts, entry->d_name, bytes,
-                        corpus_message(dir, entry->d_name, false, bytes));
-    }
-    closedir(folder);
-}
-
-/* Captures and scenarios are no messages; the messages in them are in other files. */
-static void cut_foreign(struct cuts *cuts, const char *dir)
-{
-    static char bytes[CORPUS_MESSAGE];
-    static struct manifest manifest;
-
-    manifest_read(&manifest, dir);
-    for (size_t i = 0; i < manifest.n; i++) {
-        const char *kind = manifest.row[i].kind;
-
-        if (strcmp(kind, "pcap") != 0 && strcmp(kind, "sipp-xml") != 0)
-            cut_message(cuts, manifest.row[i].file, bytes,
-                        corpus_message(dir, manifest.row[i].file, manifest.row[i].lf, bytes));
-    }
-    manifest_done(&manifest);
-}
-
 int main(int argc, char **argv)
 {
     static struct cuts cuts;
@@ -174,12 +138,7 @@ int main(int argc, char **argv)
         errx(2, "usage: test_cuts FOREIGN-FOLDER OWN-FOLDER…");
     atexit(say_where);
     cuts_init(&cuts);
-    for (int i = 2; i < argc; i++)
-        cut_folder(&cuts, argv[i]);
-    if (access(argv[1], R_OK) == 0)
-        cut_foreign(&cuts, argv[1]);
-    else
-        printf("%s is not there: the project's own messages only\n", argv[1]);
+    walk_all(argv + 1, argc - 1, cut_message, &cuts);
     for (int i = 0; i < PEERS; i++)
         stage_free(cuts.stage[i]);
     printf("%lu messages (%lu of them whole), %lu cuts\n", cuts.messages, cuts.whole, cuts.cuts);
