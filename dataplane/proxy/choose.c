@@ -27,7 +27,7 @@ static bool send_to(struct proxy_work *w, int32_t backend, uint16_t port, enum p
     const struct lb_backend *b = &w->backends[backend];
     struct proxy_flow *to = &w->out->to;
 
-    to->transport = b->transport != SIP_TRANSPORT_NONE ? b->transport : w->in->from.transport;
+    to->transport = b->transport;
     if (!proxy_egress(w, to->transport, &b->ip, &to->local))
         return proxy_refuse(w, PROXY_REPLY_503_NO_BACKEND);
     to->peer.ip = b->ip;

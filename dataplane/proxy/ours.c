@@ -2,9 +2,45 @@
 /* Whose address is it: a listener's, a backend's, one of the service's domains. */
 #include "dataplane/proxy/work.h"
 
-static uint16_t default_port(uint8_t scheme)
+/* RFC 3261 §19.1.2; of WebSockets RFC 6455's, since nothing else is said of them. */
+static uint16_t default_port(const struct sip_uri *uri)
 {
-    return scheme == SIP_SCHEME_SIPS ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
+    bool secure = uri->scheme == SIP_SCHEME_SIPS;
+
+    switch (proxy_uri_transport(uri)) {
+    case SIP_TRANSPORT_TLS:
+        return PROXY_SIPS_PORT;
+    case SIP_TRANSPORT_WS:
+        return secure ? PROXY_WSS_PORT : PROXY_WS_PORT;
+    case SIP_TRANSPORT_WSS:
+        return PROXY_WSS_PORT;
+    default:
+        return secure ? PROXY_SIPS_PORT : PROXY_SIP_PORT;
+    }
+}
+
+/* A URI's parameters have neither quotes nor blanks, so that one begins at each ';'. Few name a
+ * transport, and reading them all to learn that takes long. */
+static bool may_name_transport(struct sip_slice params)
+{
+    const char *at = params.at, *end = at + params.length;
+
+    while (end - at > 3 && (at = memchr(at, ';', (size_t)(end - at) - 2)) != NULL) {
+        at++;
+        if ((at[0] | 0x20) == 't' && (at[1] | 0x20) == 'r')
+            return true;
+    }
+    return false;
+}
+
+enum sip_transport proxy_uri_transport(const struct sip_uri *uri)
+{
+    struct sip_slice value;
+
+    if (!may_name_transport(uri->params) ||
+        !sip_param_find(uri->params, sip_slice_of("transport"), &value, NULL))
+        return SIP_TRANSPORT_UDP;
+    return sip_transport_parse(value);
 }
 
 bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret)
@@ -15,7 +51,7 @@ bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret)
     if (!uri->host_is_ip)
         return false;
     addr.ip = uri->ip;
-    addr.port = uri->port != 0 ? uri->port : default_port(uri->scheme);
+    addr.port = uri->port != 0 ? uri->port : default_port(uri);
     *ret = addr;
     return true;
 }

@@ -19,24 +19,44 @@ static bool to_flow(struct proxy_work *w)
     if (snapshot_find_listener(w->s, flow->transport, &flow->local) < 0 ||
         !proxy_stream_reaches(w, flow))
         return proxy_refuse(w, PROXY_REPLY_430_FLOW);
+    if (!proxy_is_tls(flow->transport) && proxy_is_secure(w))
+        return proxy_refuse(w, PROXY_REPLY_480_SIPS);
     w->out->to = *flow;
     w->out->rule = PROXY_RULE_FLOW;
     w->out->backend = proxy_backend_at(w, &flow->peer);
     return true;
 }
 
+static bool is_websocket(enum sip_transport transport)
+{
+    return transport == SIP_TRANSPORT_WS || transport == SIP_TRANSPORT_WSS;
+}
+
 /* A sips: next hop leaves by TLS or WSS only; an address without a transport means UDP. */
 static enum sip_transport hop_transport(const struct sip_uri *uri)
 {
-    enum sip_transport transport = SIP_TRANSPORT_UDP;
-    struct sip_slice value;
+    enum sip_transport transport = proxy_uri_transport(uri);
 
-    if (sip_param_find(uri->params, sip_slice_of("transport"), &value, NULL))
-        transport = sip_transport_parse(value);
     if (uri->scheme != SIP_SCHEME_SIPS)
         return transport;
-    return transport == SIP_TRANSPORT_WS || transport == SIP_TRANSPORT_WSS ? SIP_TRANSPORT_WSS
-                                                                           : SIP_TRANSPORT_TLS;
+    return is_websocket(transport) ? SIP_TRANSPORT_WSS : SIP_TRANSPORT_TLS;
+}
+
+/* The way to an address. `transport=ws` says no more than that it is a WebSocket (RFC 7118 §5.2.2):
+ * where there is no plain one it is the other. */
+static bool by_address(struct proxy_work *w, const struct sip_uri *next)
+{
+    struct proxy_flow *to = &w->out->to;
+
+    to->transport = hop_transport(next);
+    if (proxy_egress(w, to->transport, &to->peer.ip, &to->local))
+        return true;
+    if (to->transport == SIP_TRANSPORT_WS) {
+        to->transport = SIP_TRANSPORT_WSS;
+        if (proxy_egress(w, to->transport, &to->peer.ip, &to->local))
+            return true;
+    }
+    return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
 }
 
 /* What RFC 3263 §4.1 asks of a URI: the transport that it names, if it names one. */
@@ -141,8 +161,9 @@ static bool by_name(struct proxy_work *w, const struct sip_uri *next)
     struct proxy_name name = hop_name(next);
     const struct snapshot_name *found;
 
-    if (hop_transport(next) == SIP_TRANSPORT_NONE || !has_listener(w, name.transport) ||
-        name.host.length > SNAPSHOT_HOST_MAX)
+    /* Nobody is called by a WebSocket but who opened it: the name of one is no host's. */
+    if (hop_transport(next) == SIP_TRANSPORT_NONE || is_websocket(hop_transport(next)) ||
+        !has_listener(w, name.transport) || name.host.length > SNAPSHOT_HOST_MAX)
         return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
     found = snapshot_find_name(w->s, name.host, name.port, (enum sip_transport)name.transport);
     if (found == NULL)
@@ -164,14 +185,15 @@ static bool to_next_hop(struct proxy_work *w)
     if (is_spiral(w, next))
         return proxy_choose_by_match(w);
     if (proxy_uri_addr(next, &to->peer)) {
-        to->transport = hop_transport(next);
-        if (!proxy_egress(w, to->transport, &to->peer.ip, &to->local))
-            return proxy_refuse(w, PROXY_REPLY_404_NO_ROUTE);
+        if (!by_address(w, next))
+            return false;
     } else if (!by_name(w, next)) {
         return false;
     } else if (proxy_addr_is_listener(w, &to->peer)) {
         return proxy_choose_by_match(w);
     }
+    if (to->transport != SIP_TRANSPORT_UDP)
+        w->out->name = hop_name(next);
     w->next_is_route = proxy_next_route(w) != NULL;
     w->out->rule = PROXY_RULE_NEXT_HOP;
     w->out->backend = proxy_backend_at(w, &to->peer);

@@ -28,6 +28,7 @@ enum proxy_reason {
     PROXY_REPLY_416_SCHEME,
     PROXY_REPLY_420_EXTENSION,
     PROXY_REPLY_430_FLOW,
+    PROXY_REPLY_480_SIPS, /* for a sips: URI, and who it is for has no flow by TLS */
     PROXY_REPLY_482_LOOP,
     PROXY_REPLY_483_HOPS,
     PROXY_REPLY_503_NO_BACKEND,
@@ -133,7 +134,8 @@ struct proxy_output {
     int32_t sender;         /* backend index of the sender, or LB_NO_BACKEND: outside */
     int32_t backend;        /* backend index it goes to, or LB_NO_BACKEND */
     struct proxy_flow to;   /* where to send: forward and reply */
-    struct proxy_name name; /* of PROXY_PUNT_NAME: what control resolves */
+    struct proxy_name name; /* of PROXY_PUNT_NAME: what control resolves; of PROXY_RULE_NEXT_HOP by
+                               a stream: whom the URI names, for whom it must be */
     struct sip_edit edit;   /* of a forwarded message */
 };
 

@@ -16,6 +16,7 @@ static const struct {
     [PROXY_REPLY_416_SCHEME] = {"416_scheme", 416},
     [PROXY_REPLY_420_EXTENSION] = {"420_extension", 420},
     [PROXY_REPLY_430_FLOW] = {"430_flow", 430},
+    [PROXY_REPLY_480_SIPS] = {"480_sips", 480},
     [PROXY_REPLY_482_LOOP] = {"482_loop", 482},
     [PROXY_REPLY_483_HOPS] = {"483_hops", 483},
     [PROXY_REPLY_503_NO_BACKEND] = {"503_no_backend", 503},

@@ -108,15 +108,26 @@ static struct sip_slice text_of(const struct proxy_work *w, const struct sip_add
 /* All of the line but its token and address, with room to spare. */
 enum { ROUTE_TEXT_MAX = 64 + PROXY_TOKEN_TEXT_MAX + SIP_ADDR_TEXT_ROOM };
 
-/* What our two fields begin with; copied whole, too. */
+/* What our fields begin with; copied whole, too. */
 enum { FRONT_ROOM = 32 };
 static const char record_route_front[FRONT_ROOM] = "Record-Route: <sip:";
+static const char secure_route_front[FRONT_ROOM] = "Record-Route: <sips:";
 static const char path_front[FRONT_ROOM] = "Path: <sip:";
 
-/* `FRONT TOKEN@ADDRESS;lr>` */
+/* RFC 7118 §5.2.2: a WebSocket's is ws, with TLS and without. */
+static const char *const transport_parameters[SIP_TRANSPORT_COUNT] = {
+    [SIP_TRANSPORT_NONE] = "",
+    [SIP_TRANSPORT_UDP] = "",
+    [SIP_TRANSPORT_TCP] = ";transport=tcp",
+    [SIP_TRANSPORT_TLS] = ";transport=tls",
+    [SIP_TRANSPORT_WS] = ";transport=ws",
+    [SIP_TRANSPORT_WSS] = ";transport=ws",
+};
+
+/* `FRONT TOKEN@ADDRESS;lr>`, with ;ob where it is to say so. */
 static void put_route_header(struct proxy_work *w, struct sip_slice front,
                              const struct proxy_token *token, const struct sip_addr *local,
-                             uint8_t transport)
+                             uint8_t transport, bool ob)
 {
     struct sip_edit *edit = &w->out->edit;
     char *at = sip_edit_room(edit), text[SIP_ADDR_TEXT_ROOM];
@@ -129,11 +140,19 @@ static void put_route_header(struct proxy_work *w, struct sip_slice front,
     at += proxy_token_print(w->s, token, at);
     *at++ = '@';
     at = sip_put_addr_text(at, sent_by);
-    if (transport != SIP_TRANSPORT_UDP) {
-        at = sip_put_text(at, ";transport=");
-        at = sip_put_text(at, sip_transport_name(transport));
-    }
-    sip_edit_written(edit, sip_put_text(at, ";lr>\r\n"));
+    if (transport != SIP_TRANSPORT_UDP)
+        at = sip_put_text(at, transport_parameters[transport]);
+    sip_edit_written(edit, ob ? sip_put_text(at, ";lr;ob>\r\n") : sip_put_text(at, ";lr>\r\n"));
+}
+
+/* RFC 3261 §16.6 step 4: what is secure stays so, but for the inner hop to a backend. */
+static void put_record_route(struct proxy_work *w, const struct proxy_token *token,
+                             const struct proxy_flow *side)
+{
+    bool secure = proxy_is_tls(side->transport) && proxy_is_secure(w);
+
+    put_route_header(w, sip_slice_of(secure ? secure_route_front : record_route_front), token,
+                     &side->local, side->transport, false);
 }
 
 static bool wants_record_route(const struct proxy_work *w)
@@ -154,20 +173,50 @@ static bool wants_record_route(const struct proxy_work *w)
 static void put_record_routes(struct proxy_work *w)
 {
     const struct proxy_flow *from = &w->in->from, *to = &w->out->to;
-    struct sip_slice front = sip_slice_of(record_route_front);
     struct proxy_token token;
 
     if (!wants_record_route(w))
         return;
     token = make_token(w);
     if (from->transport == to->transport && sip_addr_equal(&from->local, &to->local)) {
-        put_route_header(w, front, &token, &to->local, to->transport);
+        put_record_route(w, &token, to);
         return;
     }
     token.pair = PROXY_PAIR_TOP;
-    put_route_header(w, front, &token, &to->local, to->transport);
+    put_record_route(w, &token, to);
     token.pair = PROXY_PAIR_BOTTOM;
-    put_route_header(w, front, &token, &from->local, from->transport);
+    put_record_route(w, &token, from);
+}
+
+/* Whether a Contact's value has a parameter reg-id. Most have it at the end, where no quotes are open
+ * and no brackets. */
+static bool has_reg_id(struct sip_slice contact)
+{
+    static const char name[] = ";reg-id=";
+    const uint32_t n_name = sizeof(name) - 1;
+    struct sip_nameaddr address;
+    uint32_t n = contact.length;
+    struct sip_slice id;
+
+    while (n > 0 && sip_char_is(contact.at[n - 1], SIP_CHAR_DIGIT))
+        n--;
+    if (n >= n_name && memcmp(contact.at + n - n_name, name, n_name) == 0)
+        return true;
+    return memmem(contact.at, contact.length, "reg-id", 6) != NULL &&
+           sip_nameaddr_parse(contact, &address) == 0 &&
+           sip_param_find(address.params, sip_slice_of("reg-id"), &id, NULL);
+}
+
+/* Whether the phone keeps this flow open for what is to come to it (RFC 5626 §5.1): it says so, and
+ * is next to us. */
+static bool is_outbound(const struct proxy_work *w)
+{
+    const struct sip_field *contact = sip_msg_first(w->msg, SIP_CONTACT);
+
+    return contact != NULL && w->msg->top_via.rest.length == 0 &&
+           sip_msg_next(w->msg, sip_msg_first(w->msg, SIP_VIA)) == NULL &&
+           sip_msg_has_token(w->msg, SIP_SUPPORTED, sip_slice_of("outbound")) &&
+           has_reg_id(sip_msg_value(w->msg, contact));
 }
 
 /* RFC 3327. Most phones do not send `Supported: path`, and the registrar must see it. */
@@ -184,7 +233,8 @@ static void put_path(struct proxy_work *w)
     token = make_token(w);
     token.backend = 0;
     token.backend_port = 0;
-    put_route_header(w, sip_slice_of(path_front), &token, &w->out->to.local, w->out->to.transport);
+    put_route_header(w, sip_slice_of(path_front), &token, &w->out->to.local, w->out->to.transport,
+                     is_outbound(w));
     if (!supported)
         sip_edit_put_text(&w->out->edit, "Supported: path\r\n");
 }

@@ -108,6 +108,14 @@ const struct sip_uri *proxy_next_uri(const struct proxy_work *w)
     return route->is_uri ? &route->uri : NULL;
 }
 
+bool proxy_is_secure(const struct proxy_work *w)
+{
+    const struct proxy_route *route = proxy_next_route(w);
+
+    return w->ruri.scheme == SIP_SCHEME_SIPS ||
+           (route != NULL && route->is_uri && route->uri.scheme == SIP_SCHEME_SIPS);
+}
+
 /* What a URI is to rule 1. */
 enum bearer { BEARER_NONE, BEARER_ADDRESS, BEARER_TOKEN, BEARER_FORGED };
 
@@ -171,12 +179,17 @@ bool proxy_repair_strict(struct proxy_work *w)
     return true;
 }
 
-/* The other Record-Route of a pair (RFC 5658) says the same, from the other side. */
+/*
+ * The other Record-Route of a pair (RFC 5658) says the same, from the other side. It may bear the
+ * address of another node, by whose stream the dialog began: it is signed, so it is no stranger's.
+ */
 static void pop_partner(struct proxy_work *w)
 {
+    const struct proxy_route *next = proxy_next_route(w);
     struct proxy_token other;
 
-    if (w->token.pair == PROXY_PAIR_NONE || next_bearer(w, &other) != BEARER_TOKEN)
+    if (w->token.pair == PROXY_PAIR_NONE || next == NULL || !next->is_uri ||
+        proxy_token_parse(w->s, next->uri.user, &other) != 0)
         return;
     if (other.pair != PROXY_PAIR_NONE && other.pair != w->token.pair &&
         other.backend == w->token.backend && proxy_flow_equal(&other.flow, &w->token.flow))

@@ -15,6 +15,8 @@
 enum {
     PROXY_SIP_PORT = 5060,
     PROXY_SIPS_PORT = 5061,
+    PROXY_WS_PORT = 80,
+    PROXY_WSS_PORT = 443,
     PROXY_BRANCH_LENGTH = 23, /* cookie and 16 hex digits */
 };
 

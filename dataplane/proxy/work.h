@@ -69,6 +69,11 @@ static inline bool proxy_backend_lives(const struct lb_backend *backend)
     return backend->state < LB_DOWN;
 }
 
+static inline bool proxy_is_tls(uint8_t transport)
+{
+    return transport == SIP_TRANSPORT_TLS || transport == SIP_TRANSPORT_WSS;
+}
+
 /* Offset in the message of a byte of it. */
 static inline uint32_t proxy_offset(const struct proxy_work *w, const char *at)
 {
@@ -97,6 +102,8 @@ bool proxy_repair_strict(struct proxy_work *w); /* §16.4 */
 bool proxy_rule_1_pop(struct proxy_work *w);
 /* The topmost Route that stays; NULL: none. */
 const struct proxy_route *proxy_next_route(const struct proxy_work *w);
+/* Whether a request must not leave but by TLS: its next Route or Request-URI is a sips: one. */
+bool proxy_is_secure(const struct proxy_work *w);
 /* The URI of the next hop: of the next Route, else the Request-URI. NULL: it does not parse. */
 const struct sip_uri *proxy_next_uri(const struct proxy_work *w);
 /* §16.6 step 6: a next Route without lr is a strict router's. */
@@ -106,6 +113,8 @@ void proxy_put_routes(struct proxy_work *w);
 
 /* ours.c: what is our address, and which address is where. */
 bool proxy_uri_addr(const struct sip_uri *uri, struct sip_addr *ret); /* false: no address in it */
+/* What its transport parameter says, UDP when it has none; NONE: something unknown. */
+enum sip_transport proxy_uri_transport(const struct sip_uri *uri);
 bool proxy_addr_is_listener(const struct proxy_work *w, const struct sip_addr *addr);
 bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri);

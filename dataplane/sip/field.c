@@ -188,11 +188,20 @@ bool sip_list_next(struct sip_slice *rest, struct sip_slice *ret_element)
 bool sip_msg_has_token(const struct sip_msg *msg, enum sip_field_id id, struct sip_slice token)
 {
     for (const struct sip_field *f = sip_msg_first(msg, id); f != NULL; f = sip_msg_next(msg, f)) {
-        struct sip_slice rest = sip_msg_value(msg, f), element;
+        struct sip_slice value = sip_msg_value(msg, f);
+        const char *at = value.at, *end = at + value.length;
 
-        while (sip_list_next(&rest, &element)) {
+        /* Tokens have no quotes that a comma could be in. */
+        while (at < end) {
+            const char *comma = memchr(at, ',', (size_t)(end - at));
+            struct sip_slice element;
+
+            if (comma == NULL)
+                comma = end;
+            element = sip_slice_trim(sip_slice(at, (uint32_t)(comma - at)));
             if (sip_slice_equal_nocase(element, token))
                 return true;
+            at = comma + 1;
         }
     }
     return false;

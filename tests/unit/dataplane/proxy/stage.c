@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -72,17 +73,44 @@ static void fill_direct(struct cfg_service services[2], const struct stage_conf 
     }
 }
 
+static const struct {
+    enum sip_transport transport;
+    const char *at;
+} stream_listeners[] = {
+    {SIP_TRANSPORT_TCP, "192.0.2.10:5060"},       {SIP_TRANSPORT_TLS, "192.0.2.10:5061"},
+    {SIP_TRANSPORT_WS, "192.0.2.10:80"},          {SIP_TRANSPORT_WSS, "192.0.2.10:443"},
+    {SIP_TRANSPORT_TLS, "[2001:db8:5::10]:5061"}, {SIP_TRANSPORT_UDP, "10.0.0.1:5070"},
+    {SIP_TRANSPORT_UDP, "[fd00::1]:5070"},
+};
+
+enum { LISTENERS = 3 + sizeof(stream_listeners) / sizeof(stream_listeners[0]) };
+
+/* What comes to the node's own addresses is control's. */
+static void give_to_control(struct snapshot *s)
+{
+    struct snapshot_listener *listeners =
+        (struct snapshot_listener *)((char *)s + s->listeners.offset);
+
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (memcmp(listeners[i].text, "10.", 3) == 0 || memcmp(listeners[i].text, "[fd", 3) == 0)
+            listeners[i].plane = SNAPSHOT_PLANE_CONTROL;
+    }
+}
+
 static void fill_services(struct cfg_service services[SERVICES], const struct stage_conf *conf)
 {
-    static struct cfg_listener listen[3], other_listen[1];
+    static struct cfg_listener listen[LISTENERS], other_listen[1];
     static char *domains[] = {"example.net"}, *allowed[] = {"privacy"};
 
     listen[0] = udp("192.0.2.10:5060");
     listen[1] = udp("192.0.2.10:5070");
     listen[2] = udp("[2001:db8:5::10]:5060");
+    for (int i = 3; i < LISTENERS; i++)
+        listen[i] = (struct cfg_listener){.transport = stream_listeners[i - 3].transport,
+                                          .addr = address(stream_listeners[i - 3].at)};
     other_listen[0] = udp("192.0.2.20:5060");
     services[0] = (struct cfg_service){.name = "calls", .pool = "proxies", .listen = listen};
-    services[0].n_listen = 3;
+    services[0].n_listen = conf->streams ? LISTENERS : 3;
     services[0].record_route = !conf->no_record_route;
     services[0].path = (uint8_t)conf->path;
     services[0].nat = (uint8_t)conf->nat;
@@ -195,6 +223,7 @@ static struct snapshot *compile(const struct stage_conf *conf)
     cfg.node_address = address("10.0.0.1:5060").ip;
     input.node_draining = conf->node_draining;
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
+    give_to_control(snapshot);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
         fail_msg("snapshot_check: %s", reason);
     return snapshot;
@@ -353,6 +382,23 @@ bool stage_match(struct stage *stage, const char *template, const char *text, ui
 
 /* ---- messages ---- */
 
+/* "tls/203.0.113.5:40000#7@lb1" */
+static void read_peer(const struct stage *stage, const char *text, struct proxy_flow *ret)
+{
+    const char *slash = strchr(text, '/'), *hash = strchr(text, '#'), *node = strchr(text, '@');
+
+    ret->transport = SIP_TRANSPORT_UDP;
+    if (slash != NULL) {
+        ret->transport = sip_transport_parse(sip_slice(text, (uint32_t)(slash - text)));
+        text = slash + 1;
+    }
+    ret->peer = address(text);
+    if (hash == NULL)
+        return;
+    ret->connection = strtoull(hash + 1, NULL, 10);
+    ret->node = node == NULL ? stage->snapshot->node_id : snapshot_node_id(sip_slice_of(node + 1));
+}
+
 void stage_decide(struct stage *stage, const char *from, const char *at, const char *bytes,
                   size_t length)
 {
@@ -367,11 +413,13 @@ void stage_decide(struct stage *stage, const char *from, const char *at, const c
     stage->in_length = (uint32_t)length;
     sip_msg_index(stage->in, length, &stage->msg);
     input->msg = &stage->msg;
+    read_peer(stage, from, &input->from);
     input->from.local = address(at);
-    input->from.peer = address(from);
-    input->from.transport = SIP_TRANSPORT_UDP;
-    listener = snapshot_find_listener(stage->snapshot, SIP_TRANSPORT_UDP, &input->from.local);
+    listener = snapshot_find_listener(stage->snapshot, input->from.transport, &input->from.local);
     assert_true(listener >= 0);
+    stage->view.has_streams =
+        stage->punted ||
+        snapshot_listeners(stage->snapshot)[listener].plane == SNAPSHOT_PLANE_CONTROL;
     input->listener = (uint32_t)listener;
     input->inside = believed && (strncmp(from, "10.", 3) == 0 || strncmp(from, "[fd00:", 6) == 0);
     input->now_s = stage->now_s;
@@ -401,8 +449,16 @@ void stage_send(struct stage *stage, const char *from, const char *at, const cha
 
 static void print_flow(const struct proxy_flow *flow, char text[128])
 {
-    uint32_t length = sip_addr_print(&flow->peer, text);
+    uint32_t length = 0;
 
+    if (flow->transport != SIP_TRANSPORT_UDP) {
+        length = (uint32_t)sprintf(text, "%s/", sip_transport_name(flow->transport));
+        for (uint32_t i = 0; i < length; i++)
+            text[i] = (char)tolower((unsigned char)text[i]);
+    }
+    length += sip_addr_print(&flow->peer, text + length);
+    if (flow->transport != SIP_TRANSPORT_UDP)
+        length += (uint32_t)sprintf(text + length, "#%" PRIu64, flow->connection);
     length += (uint32_t)sprintf(text + length, " from ");
     length += sip_addr_print(&flow->local, text + length);
     text[length] = '\0';

@@ -31,6 +31,10 @@ struct stage_conf {
     bool no_record_route;
     bool with_v6; /* else [fd00::14] has no weight */
     bool node_draining;
+    /* The service at 192.0.2.10 listens for TCP at its port 5060, TLS at 5061, WS at 80 and WSS at
+     * 443, TLS at [2001:db8:5::10]:5061, and control for datagrams at 10.0.0.1:5070 and
+     * [fd00::1]:5070. */
+    bool streams;
     uint8_t current_mac;                /* 0: key 2 signs; 1: key 3 does, 2 is previous */
     uint8_t health[STAGE_BACKENDS_MAX]; /* of 10.0.0.11 to .13 and [fd00::14] */
     uint8_t admin[STAGE_BACKENDS_MAX];
@@ -60,6 +64,7 @@ struct stage {
     struct lb_call_counts counts;
     struct lb_call_table *calls;
     uint32_t now_s;
+    bool punted; /* control decides, whatever comes to whom */
     uint32_t n_variables;
     struct {
         char name[16];
@@ -82,7 +87,9 @@ const char *stage_get(const struct stage *stage, const char *name);
 void stage_set(struct stage *stage, const char *name, const char *value);
 
 /* A decision on bytes as they are. `from` and `at` are addresses with a port; one that begins with
- * 10. or [fd00: comes in frames that are believed, unless '!' stands before it. */
+ * 10. or [fd00: comes in frames that are believed, unless '!' stands before it. By a stream `from`
+ * is `tls/ADDRESS#CONNECTION`, or `#CONNECTION@NODE` of a node of that name. Control decides about
+ * what comes to its listeners. */
 void stage_decide(struct stage *stage, const char *from, const char *at, const char *bytes,
                   size_t length);
 /* On a template; writes what would be sent to `out`. */
@@ -95,7 +102,7 @@ struct step {
     const char *name;
     const char *from, *at; /* peer, and our address that it sent to */
     const char *in;
-    const char *to;           /* "PEER from LOCAL", or a reason's name for what is not sent */
+    const char *to;           /* "PEER from LOCAL", PEER as above; or why it is not sent */
     const char *out;          /* NULL: whatever it may be */
     enum proxy_reason reason; /* of what is sent; 0: a forwarded request */
     enum proxy_rule rule;     /* NONE: whichever */
