@@ -156,14 +156,15 @@ void scene_ocsp(const struct scene *scene, const char *file, const struct scene_
                 long from_s, long until_s)
 {
     ASN1_TIME *from = X509_gmtime_adj(NULL, from_s), *until = X509_gmtime_adj(NULL, until_s);
+    OCSP_CERTID *id = OCSP_cert_to_id(NULL, identity->certificate, identity->issuer->certificate);
     OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
     OCSP_RESPONSE *response;
     unsigned char *der = NULL;
     int length;
 
-    assert_non_null(OCSP_basic_add1_status(
-        basic, OCSP_cert_to_id(NULL, identity->certificate, identity->issuer->certificate),
-        V_OCSP_CERTSTATUS_GOOD, 0, NULL, from, until));
+    assert_non_null(
+        OCSP_basic_add1_status(basic, id, V_OCSP_CERTSTATUS_GOOD, 0, NULL, from, until));
+    OCSP_CERTID_free(id);
     assert_int_equal(OCSP_basic_sign(basic, identity->issuer->certificate, identity->issuer->key,
                                      EVP_sha256(), NULL, 0),
                      1);
