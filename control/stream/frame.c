@@ -186,9 +186,11 @@ static enum frame_result look(struct frame *frame, const struct frame_limits *li
     if (frame->length == 0 && frame->scanned == 0)
         result = look_between(frame, bytes, n, finding);
     if (frame->length == 0 && result == FRAME_MESSAGE) {
-        uint32_t room = n < limits->header_max ? n : limits->header_max, line = frame->line;
-        uint32_t end = find_end(frame, bytes, room);
+        uint32_t line = frame->line, room = n, end;
 
+        if (room > limits->header_max) /* which a reload may have made less than what was seen */
+            room = frame->scanned > limits->header_max ? frame->scanned : limits->header_max;
+        end = find_end(frame, bytes, room);
         if (end == 0)
             return look_at_part(limits, bytes, room, line == 0 ? frame->line : 0, finding);
         result = look_at_headers(frame, limits, bytes, end, finding);

@@ -31,6 +31,7 @@ enum frame_reason {
     FRAME_REASON_COUNT,
 };
 
+/* They may change from call to call. */
 struct frame_limits {
     uint32_t header_max; /* bytes of the start-line, header fields and empty line; ≤ SIP_MSG_MAX */
     uint32_t body_max;   /* bytes; < 2^31 */

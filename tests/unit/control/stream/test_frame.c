@@ -315,6 +315,29 @@ static void a_header_section_has_a_limit(void **context)
     check_tale(text, 1024, "headers_long0 ");
 }
 
+/* A reload lowers the limit below what was looked at already. */
+static void a_limit_may_sink(void **context)
+{
+    static const uint32_t limit[] = {1024, 400, 60};
+    static char text[1024];
+
+    (void)context;
+    build(text, 1024, "\r\nl: 0\r\n\r\n");
+    for (uint32_t i = 0; i < 3; i++) {
+        struct guard guard = guard_new(text, i < 2 ? 500 : 1024);
+        struct frame frame = {0};
+        enum frame_reason reason = FRAME_REASON_COUNT;
+        uint32_t length = 0;
+
+        assert_int_equal(frame_next(&frame, &limits, text, 500, &length, &reason), FRAME_MORE);
+        assert_int_equal(frame_next(&frame, &(struct frame_limits){limit[i], 4096}, guard.at,
+                                    (uint32_t)guard.length, &length, &reason),
+                         i == 0 ? FRAME_MORE : FRAME_REFUSED);
+        assert_int_equal(reason, i == 0 ? FRAME_REASON_COUNT : FRAME_HEADERS_LONG);
+        guard_free(&guard);
+    }
+}
+
 static void what_is_refused_is_answered_to_requests_only(void **context)
 {
     static const struct row rows[] = {
@@ -417,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_single_crlf_is_not_waited_with),
         cmocka_unit_test(what_is_not_sip_is_refused_at_its_first_line),
         cmocka_unit_test(a_header_section_has_a_limit),
+        cmocka_unit_test(a_limit_may_sink),
         cmocka_unit_test(what_is_refused_is_answered_to_requests_only),
         cmocka_unit_test(no_content_length_is_overlooked),
         cmocka_unit_test(the_largest_message),
