@@ -385,7 +385,7 @@ static void text_is_utf8(void **context)
                                       "\xff",
                                       "\xe1\x80\xe1\x80",
                                       "\xf1\x80\x80\x41"};
-    char tale[64];
+    char tale[64], text[20];
 
     (void)context;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -404,6 +404,19 @@ static void text_is_utf8(void **context)
     }
     put_text(&wire, TEXT | MORE, "no end \xff");
     check(&wire, "close[1007] end[] ");
+    /* Wherever in a long text. */
+    for (uint32_t at = 0; at < sizeof(text); at++) {
+        memset(text, 'x', sizeof(text));
+        text[at] = '\x80';
+        put(&wire, TEXT, text, sizeof(text));
+        check(&wire, "close[1007] end[] ");
+        if (at + 1 == sizeof(text))
+            break;
+        memcpy(text + at, "\xc3\xa4", 2);
+        put(&wire, TEXT, text, sizeof(text));
+        snprintf(tale, sizeof(tale), "M[%.*s] ", (int)sizeof(text), text);
+        check(&wire, tale);
+    }
 }
 
 static void messages_have_a_limit(void **context)
