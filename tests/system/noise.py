@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Noise: messages with wounds, random bytes, broken frames, pieces of datagrams that never are whole;
-and the program that sends them as fast as it can. As a module it builds frames from a seed, and
-sends nothing.
+and the program that sends them at a rate. As a module it builds frames from a seed, and sends
+nothing.
 
-    noise.py DEVICE SECONDS PACED_RATE FRAMES PACED    sends; prints one line of JSON at the end
+    noise.py DEVICE SECONDS {RATE FRAMES}…    sends; prints one line of JSON at the end
 
-FRAMES are sent over and over; of PACED (may be empty) so many a second. A file of frames is each
-one behind its length in two bytes. On every lap fragments get identifications, and marked messages
-Call-IDs, that are new; checksums stay right.
+Of each file FRAMES so many a second are sent, over and over. A file of frames is each one behind its
+length in two bytes. On every lap fragments get identifications, and marked messages Call-IDs, that
+are new; checksums stay right.
 """
 import ctypes
 import json
@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import time
+from itertools import accumulate
 
 sys.dont_write_bytecode = True
 
@@ -230,27 +231,34 @@ def write(path, frames):
 
 # ---- The program ----
 
-BATCH = 64
+NAP_S = 0.0005
+BURST = 64           # frames at most that are made up for at once, after a while without the CPU
 
 
 class IoVector(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 
 
-class Header(ctypes.Structure):
-    """struct mmsghdr."""
+class MessageHeader(ctypes.Structure):
+    """struct msghdr."""
     _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint),
                 ("vectors", ctypes.POINTER(IoVector)), ("n_vectors", ctypes.c_size_t),
                 ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
-                ("flags", ctypes.c_int), ("sent", ctypes.c_uint)]
+                ("flags", ctypes.c_int)]
+
+
+class Header(ctypes.Structure):
+    """struct mmsghdr. Its first part has a length of its own, with room at its end."""
+    _fields_ = [("message", MessageHeader), ("sent", ctypes.c_uint)]
 
 
 class Sender:
-    """Frames in memory that the kernel reads, sent in turn and in batches."""
+    """Frames in memory that the kernel reads, sent in turn and in bursts as the clock owes them."""
 
-    def __init__(self, raw, path):
+    def __init__(self, raw, rate, path):
         data = open(path, "rb").read()
         self.raw, self.memory, self.starts = raw, bytearray(data), []
+        self.rate, self.owed, self.then = rate, 0, time.monotonic()
         self.sent = self.refused = self.next = self.laps = 0
         at = 0
         while at < len(data):
@@ -262,21 +270,33 @@ class Sender:
             *[(base + at, length) for at, length in self.starts])
         self.headers = (Header * len(self.starts))()
         for number, header in enumerate(self.headers):
-            header.vectors, header.n_vectors = ctypes.pointer(self.vectors[number]), 1
+            header.message.vectors = ctypes.pointer(self.vectors[number])
+            header.message.n_vectors = 1
         self.marks = [at for at in (data.find(MARK, start, start + length)
                                     for start, length in self.starts) if at >= 0]
         self.numbers = [(at, self.fields(at)) for at, length in self.starts
                         if length >= 62 and self.fields(at)]
+        self.fours = list(accumulate((length >= 34 and self.is_four(at)
+                                      for at, length in self.starts), initial=0))
         self.libc = ctypes.CDLL(None, use_errno=True)
+
+    def is_four(self, at):
+        """A piece of an IPv4 datagram."""
+        kind, = struct.unpack_from("!H", self.memory, at + 12)
+        return kind == ETH_P_IP and struct.unpack_from("!H", self.memory, at + 20)[0] & 0x3FFF != 0
 
     def fields(self, at):
         """Of a fragment at this place: where its number is, the format, the number, the sum."""
         kind, = struct.unpack_from("!H", self.memory, at + 12)
         if kind == ETH_P_IPV6 and self.memory[at + 20] == FRAGMENT:
             return at + 58, "!I", struct.unpack_from("!I", self.memory, at + 58)[0], None
-        if kind == ETH_P_IP and struct.unpack_from("!H", self.memory, at + 20)[0] & 0x3FFF:
+        if self.is_four(at):
             return at + 18, "!H", *struct.unpack_from("!H4xH", self.memory, at + 18)
         return None
+
+    def sent_fours(self):
+        """How many of what was sent were pieces of IPv4 datagrams."""
+        return (self.laps - (self.next > 0)) * self.fours[-1] + self.fours[self.next]
 
     def begin_lap(self):
         self.laps += 1
@@ -294,11 +314,15 @@ class Sender:
             total += number - now                    # RFC 1624, in ones' complement
             struct.pack_into("!H", self.memory, at + 6, (total + (total >> 16)) & 0xFFFF)
 
-    def send(self, most):
-        """At most so many frames."""
+    def send(self, now):
+        """What is due by now, or as much of it as one call sends."""
+        self.owed = min(self.owed + (now - self.then) * self.rate, BURST)
+        self.then = now
+        if self.owed < 1:
+            return
         if self.next == 0:
             self.begin_lap()
-        count = min(most, len(self.starts) - self.next)
+        count = min(int(self.owed), len(self.starts) - self.next)
         done = self.libc.sendmmsg(self.raw.fileno(), ctypes.byref(
             self.headers, self.next * ctypes.sizeof(Header)), count, 0)
         if done <= 0:
@@ -306,25 +330,28 @@ class Sender:
             self.refused += 1
         else:
             self.sent += done
+        self.owed -= done
         self.next = (self.next + done) % len(self.starts)
 
 
-def run(device, seconds, rate, frames_path, paced_path):
+def run(device, seconds, *streams):
+    """streams: (frames a second, path)s."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     raw.bind((device, 0))
-    fast, slow = Sender(raw, frames_path), Sender(raw, paced_path)
+    senders = [Sender(raw, rate, path) for rate, path in streams]
     begun = now = time.monotonic()
     while now < begun + seconds:
-        fast.send(BATCH)
-        due = int((now - begun) * rate) - slow.sent - slow.refused
-        if slow.starts and due >= 1:
-            slow.send(min(due, BATCH))
+        for sender in senders:
+            sender.send(now)
+        time.sleep(NAP_S)
         now = time.monotonic()
-    print(json.dumps({"sent": fast.sent + slow.sent, "refused": fast.refused + slow.refused,
-                      "paced": slow.sent, "laps": fast.laps, "seconds": now - begun,
-                      "cpu": time.process_time()}), flush=True)
+    print(json.dumps({"sent": sum(sender.sent for sender in senders),
+                      "refused": sum(sender.refused for sender in senders),
+                      "fours": sum(sender.sent_fours() for sender in senders),
+                      "seconds": now - begun}), flush=True)
     os._exit(0)        # ctypes' view of the memory would be in the way of its end
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5])
+    run(sys.argv[1], float(sys.argv[2]),
+        *((float(rate), path) for rate, path in zip(sys.argv[3::2], sys.argv[4::2])))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Half a minute of noise at full speed between real calls: wounded messages, random bytes, broken
-frames and pieces of datagrams, IPv4 and IPv6. No call may fail, and what the noise took of buffers,
-memory and tables must come back.
+Half a minute of noise between real calls: wounded messages, random bytes, broken frames and pieces
+of datagrams, IPv4 and IPv6, at a rate that two workers on one CPU bear with ease. No call may fail,
+and what the noise took of buffers, memory and tables must come back.
 """
 import json
 import random
@@ -14,8 +14,7 @@ sys.dont_write_bytecode = True
 
 import laws                                                       # noqa: E402
 import noise                                                      # noqa: E402
-from harness import CORPUS, LabError, SystemTest, main, wait_for  # noqa: E402
-from lab.base import no_autogroups                               # noqa: E402
+from harness import CORPUS, DRIVER, LabError, SystemTest, main, wait_for  # noqa: E402
 from netns import mac, udp_socket                                 # noqa: E402
 from sip import Message, Peer, response                           # noqa: E402
 
@@ -25,6 +24,7 @@ NOISE_S, WARM_S = 30, 2
 AROUND_S = 3                       # so much longer than the noise real calls begin
 RATE = 10                          # of them a second, of each family
 PORT = 5070                        # of the service that most of the noise goes to
+FRAMES = 20000                     # a second: see bore()
 TO_PROXIES = 500                   # wounded messages a second that go where the calls go
 LEFT = 3                           # calls that the test cannot end: of a Call-ID it cannot repeat
 LEAST = 300_000                    # frames that must have come through: else it was no noise
@@ -75,10 +75,8 @@ class Noise(SystemTest):
     def blow(self, seconds):
         """A Process that sends it all."""
         lab = self.lab
-        # With what the phones and proxies of this machine leave of its CPU: no call may fail for want
-        # of theirs.
-        return lab.popen("noise", "nice", "-n", "19", "/usr/bin/python3", SENDER, "eth0", seconds,
-                         TO_PROXIES, lab.dir / "frames", lab.dir / "paced", name="noise")
+        return lab.popen("noise", "/usr/bin/python3", SENDER, "eth0", seconds, FRAMES,
+                         lab.dir / "frames", TO_PROXIES, lab.dir / "paced", name="noise")
 
     def nobody_listens(self):
         """Sockets that take what comes and are never read, so that no kernel answers with ICMP."""
@@ -160,10 +158,21 @@ class Noise(SystemTest):
             calls.wait_created(RATE // 2)
         return runs
 
+    def bore(self, said, moved):
+        """
+        The noise was no overload, in which calls may fail: it came, as far as counting tells. The
+        calls' own frames, some 10,000, hide a loss of a few percent; a few percent fail no call.
+        """
+        # Of IPv4 AF_PACKET's fanout joins the pieces, or keeps them.
+        sent = said["sent"] - (said["fours"] if DRIVER == "af_packet" else 0)
+        self.assertGreaterEqual(
+            moved["rx_frames"], sent, "this was an overload: Tandem, with what it had of a CPU, took "
+            f"at most {100 * moved['rx_frames'] / sent:.1f}% of what was sent; its calls tell nothing")
+
     def test_1_noise(self):
         """30 s of it over 20 calls/s."""
         begun = self.make()
-        with no_autogroups(), self.nobody_listens():
+        with self.nobody_listens():
             self.blow(WARM_S).wait(20)           # rings and memory are then as under load
             level = self.resting()
             runs = self.real_calls()
@@ -177,6 +186,7 @@ class Noise(SystemTest):
                      f"{moved['fragments']} fragments, {moved['to_tap']} for the kernel")
             self.say(", ".join(f"{name} {number}" for name, number in sorted(moved.items())
                                if name.startswith(("verdict_", "drop_", "reassembled", "held"))))
+            self.bore(said, moved)
             for calls in runs:
                 calls.finish()
         after = self.resting(level)
