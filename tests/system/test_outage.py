@@ -10,7 +10,6 @@ thousand reloads.
                     OPTIONS: a host that probes find silent, a minute of flapping
     TANDEM_SIX      1: over IPv6, without the dispatcher
 """
-import os
 import sys
 import time
 import unittest
@@ -20,11 +19,10 @@ sys.dont_write_bytecode = True
 
 from harness import DRIVER, SystemTest, main, wait_for            # noqa: E402
 from lab.dispatcher import Dispatcher                             # noqa: E402
-from load import (HOLD_MS, LAB, RATE, SIX, Load, Story, Wire,     # noqa: E402
-                  probed_from, spread)
+from load import (FULL_S, HOLD_MS, LAB, LONG, RATE, SIX, Load,    # noqa: E402
+                  Story, Wire, probed_from, spread)
 from sip import Peer                                              # noqa: E402
 
-LONG = os.environ.get("TANDEM_LONG") == "1"
 DEAD_S = 105 if LONG else 4        # how long a killed backend stays away
 SLOW_S = 6 if LONG else 4          # its slow start
 FLAPPING_S = 60
@@ -118,7 +116,7 @@ class ByDispatcher(Kill):
     def outage(self, event, tag, away_s, go, back, **options):
         load = Load(self, tag, **options)
         with self.wire() as wire:
-            time.sleep(6)
+            time.sleep(FULL_S)
             go()
             when = time.time()
             time.sleep(away_s)
@@ -235,7 +233,7 @@ class Outage(Kill):
         self.health(passive=False, slow_start=f"{SLOW_S}s")
         load = Load(self, "killed")
         with self.wire() as wire:
-            time.sleep(6)
+            time.sleep(FULL_S)
             lab.backends[VICTIM].kill9()
             when = time.time()
             self.wait_state("down", 5)
@@ -267,7 +265,7 @@ class Outage(Kill):
         self.health(interval="60s")
         load = Load(self, "vanished", hold_ms=3000)
         with self.wire() as wire:
-            time.sleep(5)
+            time.sleep(FULL_S)
             self.stop_wire()
             when = time.time()
             wait_for(lambda: self.backend()["state"] != "up", 5, f"{VICTIM} to be out")
@@ -285,7 +283,7 @@ class Outage(Kill):
         self.health(passive=False)
         load = Load(self, "silent", hold_ms=3000)
         with self.wire() as wire:
-            time.sleep(5)
+            time.sleep(FULL_S)
             self.stop_wire()
             when = time.time()
             self.wait_state("down", 8)
@@ -361,7 +359,7 @@ class Outage(Kill):
         """
         lab, victim = self.lab, self.lab.backends[VICTIM]
         load = Load(self, mood, hold_ms=hold_ms)
-        time.sleep(6)
+        time.sleep(FULL_S)
         when = time.time()
         victim.mood(mood)
         self.wait_state("busy", limit_s)
@@ -406,8 +404,8 @@ class Outage(Kill):
     def test_7_control_dies_in_a_drain(self):
         """kill -9 of control during `drain --wait`: no new calls there meanwhile; it goes on."""
         lab = self.lab
-        load = Load(self, "drain", hold_ms=5000 if LONG else 3000)
-        time.sleep(6 if LONG else 4)
+        load = Load(self, "drain")
+        time.sleep(FULL_S)
         ctl = lab.popen("appliance", lab.build / "control/tandemctl", "--socket",
                         lab.control_socket, "drain", VICTIM, "--wait", "--calls-only",
                         "--timeout", "30s")
@@ -493,7 +491,8 @@ class Outage(Kill):
         for name in lab.backends:
             self.stop_wire(name, up=True)
         up = time.time()
-        self.all_well()
+        wait_for(lambda: all(b["state"] == "up" for b in self.backends().values()), 30,
+                 "all to be up")
         well, placed = time.time(), load.created()
         time.sleep(3)
         outcome = load.end()
@@ -502,7 +501,7 @@ class Outage(Kill):
         late = {call for call in outcome.lost if int(call.partition("-")[0]) > placed + RATE}
         self.say(f"all down after {down - gone:.1f} s ({'; '.join(reasons)}); 503, Retry-After "
                  f"{answers[0].get('retry-after')} after {max(waits):.1f} ms at most; calls again "
-                 f"{again - up:.1f} s after they were there, all in full after {well - up:.1f} s; "
+                 f"{again - up:.1f} s after they were there, all up after {well - up:.1f} s; "
                  f"{outcome.failed} of {outcome.placed} calls failed, of "
                  f"{outcome.placed - placed - RATE} begun then {len(late)}")
         self.assertEqual({answer and answer.status for answer in answers}, {503})
