@@ -72,7 +72,7 @@ class Metrics(SystemTest):
 
     def still(self):
         """Counters and samples of the same moment, when nothing moves."""
-        for _ in range(20):
+        for _ in range(60):
             before = settled(self.lab)
             backends = self.lab.ctl("show", "backends", json=True)
             samples = self.read(self.fetch())
