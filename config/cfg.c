@@ -253,6 +253,7 @@ static void free_dataplane(struct cfg_dataplane *dataplane)
     free(dataplane->workers);
     free(dataplane->socket);
     free(dataplane->user);
+    free(dataplane->control_user);
 }
 
 static void free_pool(struct cfg_pool *pool)
@@ -376,6 +377,8 @@ static const char *dataplane_difference(const struct cfg_dataplane *a,
         return "socket";
     if (!same_text(a->user, b->user))
         return "user";
+    if (!same_text(a->control_user, b->control_user))
+        return "control_user";
     return a->n_ports == b->n_ports ? NULL : "ports";
 }
 

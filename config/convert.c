@@ -240,6 +240,8 @@ int convert_dataplane(const struct schema_dataplane *raw, const struct document 
                         SCHEMA_SOCKET_MAX, &cfg->socket, "dataplane", "socket", ret_error);
     if (ret == 0 && raw->user != NULL)
         ret = copy(raw->user, &cfg->user, ret_error);
+    if (ret == 0 && raw->control_user != NULL)
+        ret = copy(raw->control_user, &cfg->control_user, ret_error);
     if (ret != 0)
         return ret;
     if (!NEW_ARRAY(cfg->ports, raw->n_ports))

@@ -43,6 +43,7 @@ struct cfg_dataplane {
     uint64_t call_table;          /* entries */
     char *socket;                 /* default /run/tandem/dataplane.sock */
     char *user;                   /* whom to become after start; default: stay */
+    char *control_user;           /* whose the socket is, and whom control becomes; or NULL */
     struct cfg_port *ports;
     uint32_t n_ports;
 };

@@ -89,6 +89,8 @@ static const cyaml_schema_field_t dataplane_fields[] = {
     CYAML_FIELD_UINT_PTR("call_table", OPTIONAL, struct schema_dataplane, call_table),
     CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct schema_dataplane, socket, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("user", OPTIONAL, struct schema_dataplane, user, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("control_user", OPTIONAL, struct schema_dataplane, control_user, 1,
+                           SCHEMA_NAME_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_REQUIRED, struct schema_dataplane, ports, n_ports,
                                &port_value, 1, SCHEMA_PORTS_MAX),
     CYAML_FIELD_END,

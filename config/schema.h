@@ -158,7 +158,7 @@ struct schema_dataplane {
     int *hugepages;                    /* enum cfg_hugepages */
     int *idle;                         /* enum cfg_idle */
     uint64_t *call_table;
-    char *socket, *user;
+    char *socket, *user, *control_user;
     struct schema_port *ports;
     uint32_t n_ports;
 };

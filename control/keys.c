@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config/durable.h"
 #include "control/plan.h"
@@ -41,6 +42,10 @@ static void explain(const char *file, int status, uint32_t line, char *ret_text)
         snprintf(ret_text, PLAN_TEXT_MAX, "%.500s:%u: malformed secret", file, line);
     else if (status == -EPERM)
         snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: others may read or write it: chmod 600", file);
+    else if (status == -EACCES)
+        snprintf(ret_text, PLAN_TEXT_MAX,
+                 "%.500s: user %u, who runs tandem-control, may not read it: chown", file,
+                 (unsigned int)geteuid());
     else if (status == -EISNAM)
         snprintf(ret_text, PLAN_TEXT_MAX, "%.500s: is no regular file", file);
     else

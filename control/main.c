@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,7 +24,9 @@
 #include "control/metrics.h"
 #include "control/metrics_http.h"
 #include "control/names.h"
+#include "control/privileges.h"
 #include "control/reload.h"
+#include "control/sandbox.h"
 #include "control/stream/stream.h"
 #include "control/stream/tls.h"
 
@@ -237,6 +240,20 @@ static int check(const char *file)
     return status;
 }
 
+/* From here on it may do what it needs, and no more. False: it may not run. */
+static bool confine(const struct cfg *cfg, const char *file)
+{
+    struct cfg_error error;
+    char text[768];
+
+    if (privileges_become(cfg, file, &error) != 0)
+        cfg_error_print(&error, text, sizeof(text));
+    else if (sandbox_enter(text, sizeof(text)) == 0)
+        return true;
+    fprintf(stderr, "%s\n", text);
+    return false;
+}
+
 /* A connection for each backend that is probed over TCP, and more. */
 static void allow_files(void)
 {
@@ -270,6 +287,10 @@ static int run(const char *file)
 
     if (cfg == NULL)
         return EXIT_REFUSED;
+    if (!confine(cfg, file)) {
+        cfg_free(cfg);
+        return EXIT_REFUSED;
+    }
     lock = state_lock(cfg->control.state_dir);
     if (lock < 0) {
         fprintf(stderr, "control.state_dir: %s: %s\n", cfg->control.state_dir,

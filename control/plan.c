@@ -156,6 +156,17 @@ static int expand(const struct plan_base *base, const struct cfg *cfg, const str
     return plan->state == NULL ? -ENOMEM : 0;
 }
 
+/* Puts the file, the line and the key before a reason. */
+static void name_key(const char *file, const char *key, char *text)
+{
+    struct cfg_error error = {.line = cfg_line(file, key)};
+
+    snprintf(error.file, sizeof(error.file), "%s", file);
+    snprintf(error.key, sizeof(error.key), "%s", key);
+    snprintf(error.reason, sizeof(error.reason), "%.255s", text);
+    cfg_error_print(&error, text, PLAN_TEXT_MAX);
+}
+
 /* plan->cfg, plan->state and plan->keys from a configuration that is the plan's already, or from
  * the files. */
 static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_text)
@@ -174,15 +185,15 @@ static int plan_file(const struct plan_base *base, struct plan *plan, char *ret_
     }
     who = base->cfg == NULL ? NULL : needs_restart(base, plan->cfg, error.key);
     if (who != NULL) {
-        error.line = cfg_line(base->file, error.key);
-        snprintf(error.file, sizeof(error.file), "%s", base->file);
-        snprintf(error.reason, sizeof(error.reason), "needs a restart of %s", who);
-        cfg_error_print(&error, ret_text, PLAN_TEXT_MAX);
+        snprintf(ret_text, PLAN_TEXT_MAX, "needs a restart of %s", who);
+        name_key(base->file, error.key, ret_text);
         return -EBUSY;
     }
     if (base->cfg != NULL)
         status = keys_reread(base->keys, plan->cfg->secret_file, &base->now, &plan->keys,
                              plan->note, ret_text);
+    if (status != 0)
+        name_key(base->file, "secret_file", ret_text);
     return status != 0 ? status : expand(base, plan->cfg, base->state, plan);
 }
 

@@ -357,6 +357,7 @@ static json_t *dataplane_json(const struct cfg_dataplane *dataplane)
     json_object_set_new(object, "call_table", json_integer((json_int_t)dataplane->call_table));
     json_object_set_new(object, "socket", text_json(dataplane->socket));
     json_object_set_new(object, "user", text_json(dataplane->user));
+    json_object_set_new(object, "control_user", text_json(dataplane->control_user));
     json_object_set_new(object, "ports", ports);
     return object;
 }

@@ -37,7 +37,7 @@ enum {
 /* All parts, in the order of their start. */
 struct plane {
     struct cfg *cfg;
-    struct privileges_user user;
+    struct privileges_user user, control;
     bool eal; /* is up */
     struct io_port ports[IO_PORTS_MAX];
     bool ports_open;
@@ -206,9 +206,8 @@ static int start_loop(struct plane *plane)
         .calls = &plane->calls,
         .capture = &plane->capture,
         .socket = plane->cfg->dataplane.socket,
-        /* With no user named control runs as whoever started us. */
-        .owner = plane->cfg->dataplane.user != NULL ? plane->user.uid : getuid(),
-        .group = plane->cfg->dataplane.user != NULL ? plane->user.gid : getgid(),
+        .owner = plane->control.uid,
+        .group = plane->control.gid,
     };
 
     plane->loop = loop_new(&conf, plane->reason, sizeof(plane->reason));
@@ -243,18 +242,38 @@ static int start_workers(struct plane *plane)
     return 0;
 }
 
+/* Whom it becomes, and whose the socket will be. With nobody named control runs as whoever started
+ * us. */
+static int find_users(struct plane *plane)
+{
+    const struct cfg_dataplane *cfg = &plane->cfg->dataplane;
+    const char *control = cfg->control_user != NULL ? cfg->control_user : cfg->user;
+    int error = privileges_find_user(cfg->user, &plane->user);
+
+    if (error < 0) {
+        snprintf(plane->reason, sizeof(plane->reason), "dataplane.user: no such user: %s",
+                 cfg->user != NULL ? cfg->user : "nobody");
+        return error;
+    }
+    plane->control = (struct privileges_user){NULL, getuid(), getgid()};
+    if (control != NULL)
+        error = privileges_find_user(control, &plane->control);
+    if (error < 0)
+        snprintf(plane->reason, sizeof(plane->reason), "dataplane.control_user: no such user: %s",
+                 control);
+    return error;
+}
+
 static int start(struct plane *plane)
 {
     int error;
 
     /* Threads inherit it: a worker's short sleeps are to be as short as they say. */
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
-    if (privileges_find_user(plane->cfg->dataplane.user, &plane->user) < 0) {
-        snprintf(plane->reason, sizeof(plane->reason), "dataplane.user: no such user: %s",
-                 plane->cfg->dataplane.user != NULL ? plane->cfg->dataplane.user : "nobody");
-        return -ENOENT;
-    }
-    error = start_eal(plane);
+    privileges_bound();
+    error = find_users(plane);
+    if (error == 0)
+        error = start_eal(plane);
     if (error == 0)
         error = start_ports(plane);
     if (error == 0)

@@ -45,6 +45,12 @@ int privileges_find_user(const char *name, struct privileges_user *ret)
     return 0;
 }
 
+void privileges_bound(void)
+{
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
 /* Leaves the calling thread `kept` (a mask of capabilities below 32). Async-signal-safe. */
 static int keep_only(uint32_t kept)
 {

@@ -21,6 +21,10 @@ struct privileges_user {
  */
 int privileges_find_user(const char *name, struct privileges_user *ret);
 
+/* Empties main's bounding set: nobody that it starts from then on has another. Of those who may
+ * not (who is not root) it stays; no_new_privs makes it useless in any case. Before EAL. */
+void privileges_bound(void);
+
 /*
  * Becomes the user and drops capabilities in every thread there is; threads started later inherit
  * main's (start none). Main calls it once. Returns 0, or a negative errno and what failed.

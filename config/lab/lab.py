@@ -16,6 +16,7 @@ not forward: a message that goes around Tandem is lost.
 import atexit
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -32,6 +33,7 @@ from .sipp import Sipp
 
 OUTSIDE, OUTSIDE6 = "192.0.2.{}", "2001:db8:1::{}"
 INSIDE, INSIDE6 = "10.0.0.{}", "fd00:10::{}"
+CONTROL_USER = "daemon"                # any that a bare system has, neither root nor the data plane's
 _labs = itertools.count(1)
 
 
@@ -124,6 +126,7 @@ class Lab:
             for backend in self.backends.values():
                 backend.wait_ready()
             self.write_config()
+            self._give_to_control()
             self.dataplane = tandem.Dataplane(self)
             self.control = tandem.Control(self)
             if self.tandem:
@@ -282,7 +285,8 @@ class Lab:
             "node_address": self.inside,
             "dataplane": {"workers": self.workers, "memory": "256MiB",
                           "hugepages": self.hugepages, "call_table": 100000,
-                          "socket": str(self.dataplane_socket), "ports": ports},
+                          "socket": str(self.dataplane_socket), "control_user": CONTROL_USER,
+                          "ports": ports},
             "secret_file": str(self.dir / "secret"),
             "services": [{"name": "calls", "mode": "proxy", "pool": "proxies", "listen": listen,
                           "domains": [self.domain]}],
@@ -319,6 +323,12 @@ class Lab:
         temporary = self.config_path.with_suffix(".new")
         temporary.write_text(text if text is not None else yaml.emit(self.config))
         temporary.rename(self.config_path)
+
+    def _give_to_control(self):
+        """The directory is its user's, if the configuration names one: it makes its files there."""
+        user = re.search(r"\bcontrol_user\W+(\w+)", self.config_path.read_text())
+        if user:
+            shutil.chown(self.dir, user[1])
 
     def reload(self, text=None, check=True):
         """

@@ -36,6 +36,7 @@ static void test_dataplane_values(void **state)
     assert_int_equal(d->call_table, 4096);
     assert_string_equal(d->socket, "/run/t/d.sock");
     assert_string_equal(d->user, "nobody");
+    assert_string_equal(d->control_user, "daemon");
     assert_int_equal(d->n_ports, 5);
     assert_string_equal(d->ports[0].name, "outside");
     assert_string_equal(d->ports[0].device, "eth0");
@@ -226,6 +227,7 @@ static void test_defaults(void **state)
     assert_int_equal(cfg->dataplane.call_table, 1000000);
     assert_string_equal(cfg->dataplane.socket, "/run/tandem/dataplane.sock");
     assert_null(cfg->dataplane.user);
+    assert_null(cfg->dataplane.control_user);
     assert_int_equal(cfg->dataplane.ports[0].zone, CFG_ZONE_BOTH);
     assert_int_equal(s->listen[0].addr.port, 5060);
     assert_true(s->record_route);
@@ -402,6 +404,7 @@ static void change_dataplane(struct cfg *cfg, uint32_t which)
     case 12: d->ports[0].addresses[1].length--; break;
     case 13: d->ports[1].gateways[0].bytes[15]++; break;
     case 14: d->idle = CFG_IDLE_ADAPTIVE; break;
+    case 15: free(d->control_user); d->control_user = NULL; break;
     default: fail();
     }
 }
@@ -425,6 +428,7 @@ static void test_same_dataplane(void **state)
         "dataplane.ports[0].addresses",
         "dataplane.ports[1].gateway",
         "dataplane.idle",
+        "dataplane.control_user",
     };
     struct cfg *cfg = sample_load("good.yaml");
     char key[160] = "untouched";
