@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What bounds a connection: how many there are, how long it may be silent or slow, what waits for
+ * it. Each ends it with a reason of its own, and others do not notice.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/control/stream/scene.h"
+
+#define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
+
+static void so_many_and_no_more(void **context)
+{
+    struct scene s;
+    int phones[4];
+
+    (void)context;
+    scene_begin(&s, TCP, "connections: 3, connections_per_source: 2");
+    phones[0] = scene_tcp(21, SCENE_SIP);
+    phones[1] = scene_tcp(21, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 2);
+    phones[2] = scene_tcp(21, SCENE_SIP);
+    scene_until_closed(phones[2]);
+    scene_until(&s, COUNT_REFUSED_SOURCE, 1);
+    close(phones[2]);
+    phones[2] = scene_tcp(22, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 3);
+    phones[3] = scene_tcp(23, SCENE_SIP);
+    scene_until_closed(phones[3]);
+    scene_until(&s, COUNT_REFUSED_FULL, 1);
+    close(phones[3]);
+    close(phones[0]); /* makes room, for that source too */
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    phones[0] = scene_tcp(21, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 4);
+    assert_int_equal(stream_connections(s.stream), 3);
+    for (int i = 0; i < 3; i++)
+        close(phones[i]);
+    scene_end(&s);
+}
+
+static void silent_and_slow_ones_end(void **context)
+{
+    struct scene s;
+    int silent, slow, busy;
+
+    (void)context;
+    scene_begin(&s, TCP, "idle_timeout: 2s, message_timeout: 1s");
+    silent = scene_tcp(21, SCENE_SIP);
+    slow = scene_tcp(22, SCENE_SIP);
+    busy = scene_tcp(23, SCENE_SIP);
+    scene_send(slow, "OPTIONS sip:u@example.net SIP/2.0\r\nVia: ");
+    for (int i = 0; i < 30; i++) { /* a byte now and then is no message */
+        send(slow, "x", 1, MSG_NOSIGNAL);
+        scene_send(busy, "\r\n\r\n");
+        usleep(100000);
+    }
+    scene_until(&s, COUNT_CLOSED + CLOSE_MESSAGE_TIMEOUT, 1);
+    scene_until(&s, COUNT_CLOSED + CLOSE_IDLE, 1);
+    scene_until_closed(slow);
+    scene_until_closed(silent);
+    assert_int_equal(stream_connections(s.stream), 1);
+    close(silent);
+    close(slow);
+    close(busy);
+    scene_end(&s);
+}
+
+/* Bytes without an end to a header section, and a body that is too long. */
+static void too_long_is_told(void **context)
+{
+    struct scene s;
+    char *text = malloc(40000);
+    int phone;
+
+    (void)context;
+    assert_non_null(text);
+    scene_begin(&s, TCP, "header_limit: 16KiB, body_limit: 64KiB");
+    phone = scene_tcp(21, SCENE_SIP);
+    strcpy(text, scene_request("OPTIONS", "sip:u@example.net", "o1", "TCP", ""));
+    strcpy(strstr(text, "Content-Length"), "Subject: ");
+    memset(text + strlen(text), 'x', 30000);
+    text[30000] = '\0';
+    scene_send(phone, text);
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 513 ", 12);
+    scene_until_closed(phone);
+    close(phone);
+    phone = scene_tcp(21, SCENE_SIP);
+    strcpy(text, scene_request("OPTIONS", "sip:u@example.net", "o2", "TCP", ""));
+    strcpy(strstr(text, "Content-Length"), "Content-Length: 65537\r\n\r\n");
+    scene_send(phone, text);
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 413 ", 12);
+    scene_until_closed(phone);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_FRAME, 2);
+    scene_until(&s, COUNT_RESULT + RELAY_REPLIED, 2);
+    free(text);
+    scene_end(&s);
+}
+
+/* Who sends requests and takes no answers is read no more, then ended; nothing grows without end. */
+static void slow_reader_ends(void **context)
+{
+    struct scene s;
+    struct counts counts;
+    const struct timeval patience = {.tv_sec = 5};
+    const char *text;
+    size_t sent = 0;
+    int phone, small = 4096;
+
+    (void)context;
+    scene_begin(&s, TCP, "message_timeout: 1s, write_limit: 512KiB");
+    phone = scene_tcp(21, SCENE_SIP);
+    setsockopt(phone, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    setsockopt(phone, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    /* Answered by us with 416, each. */
+    text = scene_request("OPTIONS", "tandem:u@example.net", "o1", "TCP", "");
+    while (sent < 100u << 20) {
+        ssize_t n = send(phone, text, strlen(text), MSG_NOSIGNAL);
+
+        if (n < 0)
+            break;
+        sent += (size_t)n;
+    }
+    assert_true(sent < 100u << 20); /* it was made to wait */
+    scene_until(&s, COUNT_CLOSED + CLOSE_SLOW_READER, 1);
+    stream_counts(s.stream, &counts);
+    assert_int_equal(counts.values[COUNT_MESSAGES_STREAM],
+                     counts.values[COUNT_RESULT + RELAY_REPLIED]);
+    close(phone);
+    scene_end(&s);
+}
+
+static uint64_t replied(const struct scene *s)
+{
+    struct counts counts;
+
+    stream_counts(s->stream, &counts);
+    return counts.values[COUNT_RESULT + RELAY_REPLIED];
+}
+
+/* A pause is over when what it waited for is taken; nothing is lost. */
+static void pause_ends(void **context)
+{
+    enum { REQUESTS = 60000 };
+    struct scene s;
+    const char *text;
+    int phone, room = 1 << 17;
+    size_t length, got = 0;
+    pid_t child;
+
+    (void)context;
+    scene_begin(&s, TCP, "write_limit: 512KiB");
+    phone = scene_tcp(21, SCENE_SIP);
+    setsockopt(phone, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+    text = scene_request("OPTIONS", "tandem:u@example.net", "o1", "TCP", "");
+    scene_send(phone, text);
+    length = strlen(scene_message(&s, phone)); /* of an answer: they are all the same */
+    assert_memory_equal(s.text, "SIP/2.0 416 ", 12);
+    room = (int)length;
+    length = strlen(text);
+    child = fork();
+    if (child == 0) {
+        for (uint32_t i = 0; i < REQUESTS; i++) {
+            if (send(phone, text, length, MSG_NOSIGNAL) != (ssize_t)length)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    usleep(1000000); /* more than the kernel's buffers hold */
+    assert_true(replied(&s) < REQUESTS);
+    while (got < (size_t)REQUESTS * (size_t)room) {
+        ssize_t n = recv(phone, s.text, sizeof(s.text), 0);
+
+        assert_true(n > 0);
+        got += (size_t)n;
+    }
+    scene_until(&s, COUNT_RESULT + RELAY_REPLIED, REQUESTS + 1);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(phone);
+    scene_end(&s);
+}
+
+static void remember(void *arg, const struct table_entry *entry)
+{
+    *(uint64_t *)arg = entry->id;
+}
+
+static void killed(void **context)
+{
+    struct scene s;
+    uint64_t id = 0;
+    int phone;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 1);
+    stream_each(s.stream, remember, &id);
+    assert_false(stream_kill(s.stream, id + 1));
+    assert_true(stream_kill(s.stream, id));
+    scene_until_closed(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_KILLED, 1);
+    assert_false(stream_kill(s.stream, id));
+    close(phone);
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(silent_and_slow_ones_end),
+        cmocka_unit_test(too_long_is_told),    cmocka_unit_test(slow_reader_ends),
+        cmocka_unit_test(pause_ends),          cmocka_unit_test(killed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
