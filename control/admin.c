@@ -110,6 +110,40 @@ static const char *parse_capture(const json_t *object, struct admin_request *req
     return NULL;
 }
 
+static const char *parse_kill(const json_t *object, struct admin_request *request)
+{
+    const char *id = json_string_value(json_object_get(object, "connection"));
+
+    request->kind = ADMIN_KILL;
+    return id != NULL && show_connections_id(id, &request->connection)
+               ? NULL
+               : "connection must be an ID, sixteen hexadecimal digits";
+}
+
+/* A filter that is there must be a text that fits. */
+static const char *parse_show(const json_t *object, struct admin_request *request)
+{
+    struct show_connections_filter *filter = &request->filter;
+    const struct {
+        const char *key;
+        char *to;
+        size_t size;
+    } filters[] = {{"source", filter->source, sizeof(filter->source)},
+                   {"transport", filter->transport, sizeof(filter->transport)},
+                   {"sni", filter->sni, sizeof(filter->sni)}};
+
+    request->kind = ADMIN_SHOW;
+    if (text_read(object, "what", request->what, sizeof(request->what)) != 0)
+        return "what must be a word";
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        if (json_object_get(object, filters[i].key) != NULL &&
+            (strcmp(request->what, "connections") != 0 ||
+             text_read(object, filters[i].key, filters[i].to, filters[i].size) != 0))
+            return "source, transport and sni are texts, and of connections";
+    }
+    return NULL;
+}
+
 static const char *parse_stages(const json_t *object, struct admin_request *request)
 {
     const json_t *on = json_object_get(object, "on");
@@ -125,12 +159,10 @@ static const char *parse_object(const json_t *object, struct admin_request *requ
 
     if (verb == NULL)
         return "request must be a word";
-    if (strcmp(verb, "show") == 0) {
-        request->kind = ADMIN_SHOW;
-        return text_read(object, "what", request->what, sizeof(request->what)) == 0
-                   ? NULL
-                   : "what must be a word";
-    }
+    if (strcmp(verb, "show") == 0)
+        return parse_show(object, request);
+    if (strcmp(verb, "kill") == 0)
+        return parse_kill(object, request);
     if (strcmp(verb, "why") == 0) {
         request->kind = ADMIN_WHY;
         if (text_read(object, "call_id", request->call_id, sizeof(request->call_id)) != 0)
@@ -238,12 +270,39 @@ static void handle_capture(struct admin_client *client, struct captures *capture
         answer_error(client, reason);
 }
 
-void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
-                  const struct names *names, struct health *health, const char *line, size_t length)
+static void handle_show(struct admin_client *client, const struct admin_parts *parts,
+                        const struct admin_request *request)
+{
+    json_t *result;
+
+    if (strcmp(request->what, "names") == 0)
+        result = show_names(parts->names);
+    else if (strcmp(request->what, "connections") == 0)
+        result = show_connections(parts->stream, &request->filter);
+    else if (strcmp(request->what, "backends") == 0)
+        result = show_backends(parts->reload, parts->health);
+    else
+        result = show_answer(parts->reload, request->what);
+    if (result == NULL)
+        answer_error(client, "nothing of that name can be shown, or no memory");
+    else
+        answer_result(client, result);
+}
+
+static void handle_kill(struct admin_client *client, struct stream *stream, uint64_t id)
+{
+    if (stream_kill(stream, id))
+        answer(client, json_pack("{s:b, s:s, s:s}", "ok", 1, "status", "done", "text",
+                                 "the connection is closed"));
+    else
+        answer_error(client, "there is no such connection");
+}
+
+void admin_handle(struct admin_client *client, const struct admin_parts *parts,
+                  struct captures *captures, const char *line, size_t length)
 {
     struct admin_request request;
     const char *reason;
-    json_t *result;
 
     if (admin_parse(line, length, &request, &reason) != 0) {
         answer_error(client, reason);
@@ -251,25 +310,19 @@ void admin_handle(struct admin_client *client, struct reload *reload, struct cap
     }
     switch (request.kind) {
     case ADMIN_SHOW:
-        if (strcmp(request.what, "names") == 0)
-            result = show_names(names);
-        else if (strcmp(request.what, "backends") == 0)
-            result = show_backends(reload, health);
-        else
-            result = show_answer(reload, request.what);
-        if (result == NULL)
-            answer_error(client, "nothing of that name can be shown, or no memory");
-        else
-            answer_result(client, result);
+        handle_show(client, parts, &request);
         return;
     case ADMIN_CHANGE:
-        reload_ask(reload, &request.change, on_outcome, client);
+        reload_ask(parts->reload, &request.change, on_outcome, client);
         return;
     case ADMIN_STAGES:
-        handle_stages(client, reload, request.on);
+        handle_stages(client, parts->reload, request.on);
         return;
     case ADMIN_WHY:
-        handle_why(client, reload, &request);
+        handle_why(client, parts->reload, &request);
+        return;
+    case ADMIN_KILL:
+        handle_kill(client, parts->stream, request.connection);
         return;
     case ADMIN_CAPTURE:
         handle_capture(client, captures, &request);

@@ -41,10 +41,8 @@ struct admin_client {
 
 struct admin {
     struct loop *loop;
-    struct reload *reload;
+    struct admin_parts parts;
     struct captures *captures;
-    const struct names *names;
-    struct health *health;
     struct sockaddr_un address;
     int fd;
     struct loop_event *watch; /* NULL: not listened to while `pause` runs */
@@ -64,7 +62,7 @@ static void client_free(struct admin_client *client)
         at = &(*at)->next;
     *at = client->next;
     client->admin->n_clients--;
-    reload_cancel(client->admin->reload, client);
+    reload_cancel(client->admin->parts.reload, client);
     loop_event_free(client->reader);
     loop_event_free(client->writer);
     loop_event_free(client->timer);
@@ -141,8 +139,7 @@ static bool take_line(struct admin_client *client)
     memmove(client->in, client->in + taken, client->in_length);
     client->busy = true;
     client_wait(client, 0);
-    admin_handle(client, client->admin->reload, client->admin->captures, client->admin->names,
-                 client->admin->health, line, length);
+    admin_handle(client, &client->admin->parts, client->admin->captures, line, length);
     return true;
 }
 
@@ -333,8 +330,8 @@ static int admin_listen(struct admin *admin, const char *group, char *ret_text)
     return status;
 }
 
-struct admin *admin_new(struct loop *loop, struct reload *reload, const struct names *names,
-                        struct health *health, const char *path, const char *group, char *ret_text)
+struct admin *admin_new(struct loop *loop, const struct admin_parts *parts, const char *path,
+                        const char *group, char *ret_text)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
     int status = -ENAMETOOLONG;
@@ -343,9 +340,7 @@ struct admin *admin_new(struct loop *loop, struct reload *reload, const struct n
     if (admin == NULL)
         return NULL;
     admin->loop = loop;
-    admin->reload = reload;
-    admin->names = names;
-    admin->health = health;
+    admin->parts = *parts;
     admin->fd = -1;
     snprintf(ret_text, PLAN_TEXT_MAX, "control.socket: %.500s: %s", path, strerror(-status));
     if (strlen(path) < sizeof(admin->address.sun_path)) {
@@ -358,7 +353,7 @@ struct admin *admin_new(struct loop *loop, struct reload *reload, const struct n
     if (status == 0) {
         admin->watch = loop_watch(loop, admin->fd, LOOP_READ, on_connection, admin);
         admin->pause = loop_timer_new(loop, on_pause_over, admin);
-        admin->captures = captures_new(loop, reload);
+        admin->captures = captures_new(loop, admin->parts.reload);
         if (admin->watch == NULL || admin->pause == NULL || admin->captures == NULL)
             status = -ENOMEM;
         if (status != 0)

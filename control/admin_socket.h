@@ -11,10 +11,9 @@
 struct admin_client;
 
 /* Handles one request line; admin_client_answer follows exactly once, at once or later, unless the
- * client leaves, which cancels it at `reload`, or is handed over to `captures`. */
-void admin_handle(struct admin_client *client, struct reload *reload, struct captures *captures,
-                  const struct names *names, struct health *health,
-                  const char *line, size_t length);
+ * client leaves, which cancels it at parts->reload, or is handed over to `captures`. */
+void admin_handle(struct admin_client *client, const struct admin_parts *parts,
+                  struct captures *captures, const char *line, size_t length);
 
 /* Sends one answer, a malloc'ed text that is taken over; NULL (no memory) ends the connection. */
 void admin_client_answer(struct admin_client *client, char *text);

@@ -197,7 +197,11 @@ static int control_init(struct control *control, const char *file, struct cfg *c
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;
     }
-    control->admin = admin_new(control->loop, control->reload, control->names, control->health,
+    control->admin = admin_new(control->loop,
+                               &(struct admin_parts){.reload = control->reload,
+                                                     .names = control->names,
+                                                     .stream = control->stream,
+                                                     .health = control->health},
                                reload_cfg(control->reload)->control.socket,
                                reload_cfg(control->reload)->control.socket_group, ret_text);
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||

@@ -19,6 +19,10 @@ const char args_usage[] =
     "  show services     listeners, policies, messages and what became of them\n"
     "  show stats        the counters of the data plane, by worker\n"
     "  show names        next hops that are names: their targets, and for how long\n"
+    "  show connections [--source ADDRESS] [--transport T] [--sni NAME]\n"
+    "                    what came by TCP, TLS and WebSocket and is there; counters\n"
+    "  kill connection ID\n"
+    "                    closes one of them\n"
     "  show config       the running configuration, defaults filled in\n"
     "  show generation   snapshot offered and acknowledged, data plane connected or absent,\n"
     "                    ids of the keys, when they rotated and may rotate again\n"
@@ -53,26 +57,43 @@ const char args_usage[] =
     "                    they came and as they left, with what was done and why as a comment; all\n"
     "                    of them or those of one Call-ID; until Ctrl-C, or N messages have come.\n"
     "                    Frames that were lost, since reading them took too long, are reported\n"
-    "  stages on|off     whether workers count the cycles of each of their stages, which costs them\n"
+    "  stages on|off     whether workers count the cycles of each of their stages, which costs "
+    "them\n"
     "                    a little: show stats tells them. Off when control starts\n"
     "B: NAME or POOL/NAME; of one that DNS resolves, all its members, those to come too, or\n"
-    "NAME@ADDRESS:PORT, one of them. --json: for programs. --socket: /run/tandem/control.sock otherwise.\n"
+    "NAME@ADDRESS:PORT, one of them. --json: for programs. --socket: /run/tandem/control.sock "
+    "otherwise.\n"
     "Exit status: 0, 1 (refused or not reached, with the reason), 2 (usage).\n";
 
-static const char *const SHOWS[] = {"backends", "services", "stats",     "calls",
-                                    "names",    "config",   "generation"};
+static const char *const SHOWS[] = {"backends", "services",    "stats",  "calls",
+                                    "names",    "connections", "config", "generation"};
+
+static const char FILTERS_WRONG[] = "--source, --transport and --sni are of show connections";
 
 /* NULL, or why not. */
 static const char *request_show(struct args *args, char **words, int n)
 {
     args->what = n == 2 ? words[1] : "";
+    if ((args->source != NULL || args->transport != NULL || args->sni != NULL) &&
+        strcmp(args->what, "connections") != 0)
+        return FILTERS_WRONG;
     for (size_t i = 0; i < sizeof(SHOWS) / sizeof(SHOWS[0]); i++) {
         if (strcmp(args->what, SHOWS[i]) == 0) {
-            args->request = json_pack("{s:s, s:s}", "request", "show", "what", args->what);
+            args->request =
+                json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "request", "show", "what", args->what,
+                          "source", args->source, "transport", args->transport, "sni", args->sni);
             return NULL;
         }
     }
-    return "show what? backends, services, stats, calls, names, config or generation";
+    return "show what? backends, services, stats, calls, names, connections, config or generation";
+}
+
+static const char *request_kill(struct args *args, char **words, int n)
+{
+    if (n != 3 || strcmp(words[1], "connection") != 0)
+        return "kill connection ID: of show connections";
+    args->request = json_pack("{s:s, s:s}", "request", "kill", "connection", words[2]);
+    return NULL;
 }
 
 static const char *request_weight(struct args *args, char **words, int n)
@@ -218,6 +239,9 @@ static const char *options_fit(const struct args *args, const char *verb)
         return "--timeout is of drain --wait";
     if (args->calls_only && !args->wait)
         return "--calls-only is of drain --wait";
+    if ((args->source != NULL || args->transport != NULL || args->sni != NULL) &&
+        strcmp(verb, "show") != 0)
+        return FILTERS_WRONG;
     if (args->call_id != NULL && strcmp(verb, "capture") != 0)
         return "--call-id is capture's";
     if (args->count != NULL && strcmp(verb, "capture") != 0 && strcmp(verb, "top") != 0)
@@ -239,6 +263,8 @@ static const char *request_make(struct args *args, char **words, int n)
         return request_capture(args, words, n);
     if (strcmp(verb, "show") == 0)
         return request_show(args, words, n);
+    if (strcmp(verb, "kill") == 0)
+        return request_kill(args, words, n);
     if (strcmp(verb, "why") == 0)
         return request_why(args, words, n);
     if (strcmp(verb, "weight") == 0)
@@ -258,9 +284,41 @@ static const char *request_make(struct args *args, char **words, int n)
     return request_admin(args, words, n);
 }
 
+/* One of the options that have a value; NULL: it is none of them. */
+static const char **value_of(struct args *args, const char *name, const char **ret_needs)
+{
+    const struct {
+        const char *name, **value, *needs;
+    } options[] = {
+        {"--timeout", &args->timeout, "--timeout needs a time"},
+        {"--socket", &args->socket, "--socket needs a path"},
+        {"--call-id", &args->call_id, "--call-id needs a Call-ID"},
+        {"--count", &args->count, "--count needs a number"},
+        {"--source", &args->source, "--source needs an address"},
+        {"--transport", &args->transport, "--transport needs one of tcp, tls, ws, wss"},
+        {"--sni", &args->sni, "--sni needs a name"},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (strcmp(name, options[i].name) == 0) {
+            *ret_needs = options[i].needs;
+            return options[i].value;
+        }
+    }
+    return NULL;
+}
+
 /* One option at argv[*i]; advances over its value. NULL, or why not. */
 static const char *option(int argc, char **argv, int *i, struct args *args)
 {
+    const char *needs, **value = value_of(args, argv[*i], &needs);
+
+    if (value != NULL) {
+        if (++*i >= argc)
+            return needs;
+        *value = argv[*i];
+        return NULL;
+    }
     if (strcmp(argv[*i], "--json") == 0) {
         args->json = true;
     } else if (strcmp(argv[*i], "--dry-run") == 0) {
@@ -269,22 +327,6 @@ static const char *option(int argc, char **argv, int *i, struct args *args)
         args->wait = true;
     } else if (strcmp(argv[*i], "--calls-only") == 0) {
         args->calls_only = true;
-    } else if (strcmp(argv[*i], "--timeout") == 0) {
-        if (++*i >= argc)
-            return "--timeout needs a time";
-        args->timeout = argv[*i];
-    } else if (strcmp(argv[*i], "--socket") == 0) {
-        if (++*i >= argc)
-            return "--socket needs a path";
-        args->socket = argv[*i];
-    } else if (strcmp(argv[*i], "--call-id") == 0) {
-        if (++*i >= argc)
-            return "--call-id needs a Call-ID";
-        args->call_id = argv[*i];
-    } else if (strcmp(argv[*i], "--count") == 0) {
-        if (++*i >= argc)
-            return "--count needs a number";
-        args->count = argv[*i];
     } else if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "-h") == 0) {
         args->action = ARGS_HELP;
     } else if (strcmp(argv[*i], "--version") == 0) {

@@ -23,9 +23,10 @@ struct args {
     const char *target;               /* of drain: the backend, or node; else NULL */
     const char *call_id, *count;      /* of capture, count also of top; NULL: not said */
     const char *timeout;              /* as timeout_s was said; NULL: not said */
+    const char *source, *transport, *sni;   /* of show connections; NULL: not said */
     const char *file;                 /* of capture; "-": standard output */
     const char *verb;                 /* show, drain, enable, disable, weight, reload, why,
-                                       * rotate-secret, capture, top */
+                                       * rotate-secret, capture, top, kill */
     const char *what;                 /* of show */
     json_t *request;                  /* owned: json_decref */
 };

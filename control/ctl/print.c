@@ -99,6 +99,21 @@ static const struct column NAMES[] = {
     {NULL, NULL, COLUMN_PLAIN},
 };
 
+static const struct column CONNECTIONS[] = {
+    {"ID", "id", COLUMN_PLAIN},
+    {"TRANSPORT", "transport", COLUMN_PLAIN},
+    {"LOCAL", "local", COLUMN_PLAIN},
+    {"PEER", "peer", COLUMN_PLAIN},
+    {"OUTGOING", "outgoing", COLUMN_PLAIN},
+    {"SECONDS", "seconds", COLUMN_PLAIN},
+    {"IDLE", "idle_seconds", COLUMN_PLAIN},
+    {"IN", "messages_in", COLUMN_PLAIN},
+    {"OUT", "messages_out", COLUMN_PLAIN},
+    {"SNI", "sni", COLUMN_PLAIN},
+    {"CIPHER", "cipher", COLUMN_PLAIN},
+    {NULL, NULL, COLUMN_PLAIN},
+};
+
 /* A scalar as text; "-" for null and for what is no scalar. */
 static void scalar_print(const json_t *value, char *ret, size_t size)
 {
@@ -401,6 +416,22 @@ static char *print_names(const json_t *result)
     return text;
 }
 
+/* The table of connections, then what was counted of all of them. */
+static char *print_connections(const json_t *result)
+{
+    char *rows = print_list(json_object_get(result, "connections"), CONNECTIONS);
+    char *counts = print_pairs(json_object_get(result, "counters"));
+    char *text = NULL;
+
+    if (rows != NULL && counts != NULL &&
+        asprintf(&text, "%s\nall connections: %" JSON_INTEGER_FORMAT "\n%s", rows,
+                 json_integer_value(json_object_get(result, "total")), counts) < 0)
+        text = NULL;
+    free(rows);
+    free(counts);
+    return text;
+}
+
 /* As a file would say it, and could: whose it is, is a comment. */
 static char *print_config(json_t *result)
 {
@@ -427,6 +458,8 @@ char *print_show(const char *what, json_t *result)
         return print_stats(result);
     if (strcmp(what, "names") == 0)
         return print_names(result);
+    if (strcmp(what, "connections") == 0)
+        return print_connections(result);
     if (strcmp(what, "config") == 0)
         return print_config(result);
     return print_pairs(result);

@@ -210,6 +210,29 @@ void table_note(struct table *table, struct table_entry *entry, const char *sni,
     pthread_mutex_unlock(&table->lock);
 }
 
+static uint64_t word(const uint64_t *number)
+{
+    return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+void table_copy(const struct table_entry *entry, struct table_entry *ret)
+{
+    *ret = (struct table_entry){.id = entry->id,
+                                .thread = entry->thread,
+                                .transport = entry->transport,
+                                .outgoing = entry->outgoing,
+                                .local = entry->local,
+                                .peer = entry->peer,
+                                .since_ms = entry->since_ms,
+                                .active_ms = word(&entry->active_ms),
+                                .bytes_in = word(&entry->bytes_in),
+                                .bytes_out = word(&entry->bytes_out),
+                                .messages_in = word(&entry->messages_in),
+                                .messages_out = word(&entry->messages_out)};
+    memcpy(ret->sni, entry->sni, sizeof(ret->sni));
+    memcpy(ret->cipher, entry->cipher, sizeof(ret->cipher));
+}
+
 uint32_t table_size(struct table *table)
 {
     uint32_t n;

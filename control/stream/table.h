@@ -63,6 +63,9 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
 void table_note(struct table *table, struct table_entry *entry, const char *sni,
                 const char *cipher);
 
+/* A copy, its numbers each read whole. From within table_each, or in its own thread. */
+void table_copy(const struct table_entry *entry, struct table_entry *ret);
+
 uint32_t table_size(struct table *table);
 
 /* Calls fn for each entry while nobody else can use the table: be quick. */

@@ -27,6 +27,8 @@ static void requests_mean_what_they_say(void **context)
         uint32_t value;
     } rows[] = {
         {"{\"request\":\"show\",\"what\":\"stats\"}", ADMIN_SHOW, 0, 0},
+        {"{\"request\":\"show\",\"what\":\"connections\",\"sni\":\"a\"}", ADMIN_SHOW, 0, 0},
+        {"{\"request\":\"kill\",\"connection\":\"0123456789abcdef\"}", ADMIN_KILL, 0, 0},
         {"{\"request\":\"why\",\"call_id\":\"x@y\"}", ADMIN_WHY, 0, 0},
         {"{\"request\":\"capture\"}", ADMIN_CAPTURE, 0, 0},
         {"{\"request\":\"capture\",\"call_id\":null,\"count\":null}", ADMIN_CAPTURE, 0, 0},
@@ -79,6 +81,11 @@ static void nonsense_is_refused_with_a_reason(void **context)
         "{\"request\":\"show\"}",
         "{\"request\":\"show\",\"what\":\"\"}",
         "{\"request\":\"show\",\"what\":\"0123456789012345678901234567890123456789\"}",
+        "{\"request\":\"show\",\"what\":\"stats\",\"sni\":\"a\"}",
+        "{\"request\":\"show\",\"what\":\"connections\",\"sni\":7}",
+        "{\"request\":\"kill\"}",
+        "{\"request\":\"kill\",\"connection\":7}",
+        "{\"request\":\"kill\",\"connection\":\"x123456789abcdef\"}",
         "{\"request\":\"drain\"}",
         "{\"request\":\"drain\",\"backend\":7}",
         "{\"request\":\"drain\",\"backend\":\"a\",\"dry_run\":1}",
@@ -132,7 +139,7 @@ static void scene_make(struct scene *s)
     fake_setup(&s->fake, A);
     s->reload = fake_reload(&s->fake, &s->ready);
     snprintf(s->path, sizeof(s->path), "%s/control.sock", s->fake.dir);
-    s->admin = admin_new(s->fake.loop, s->reload, NULL, NULL, s->path, NULL, text);
+    s->admin = admin_new(s->fake.loop, &(struct admin_parts){.reload = s->reload}, s->path, NULL, text);
     assert_non_null(s->admin);
 }
 
@@ -356,7 +363,7 @@ static void stale_socket_is_replaced_and_only_its_owner_may_use_it(void **contex
 
     (void)context;
     scene_make(&s);
-    assert_null(admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, NULL, text)); /* it is in use */
+    assert_null(admin_new(s.fake.loop, &(struct admin_parts){.reload = s.reload}, s.path, NULL, text)); /* it is in use */
     assert_int_equal(stat(s.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     admin_free(s.admin);
@@ -364,9 +371,9 @@ static void stale_socket_is_replaced_and_only_its_owner_may_use_it(void **contex
     strcpy(address.sun_path, s.path);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     close(fd); /* as a killed process leaves it */
-    assert_null(admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, "no-such-group", text));
+    assert_null(admin_new(s.fake.loop, &(struct admin_parts){.reload = s.reload}, s.path, "no-such-group", text));
     assert_non_null(strstr(text, "socket_group"));
-    s.admin = admin_new(s.fake.loop, s.reload, NULL, NULL, s.path, NULL, text);
+    s.admin = admin_new(s.fake.loop, &(struct admin_parts){.reload = s.reload}, s.path, NULL, text);
     assert_non_null(s.admin);
     scene_done(&s);
 }

@@ -14,6 +14,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "control/show_connections.h"
 #include "tests/unit/control/stream/scene.h"
 
 static char folder[] = "/tmp/tandem-edges-XXXXXX";
@@ -157,7 +158,23 @@ static void registers(struct scene *s, SSL *ssl, const char *call_id)
 
 static void note(void *arg, const struct table_entry *entry)
 {
-    *(struct table_entry *)arg = *entry;
+    table_copy(entry, arg);
+}
+
+/* How many connections are told. */
+static size_t shown(const struct scene *s, struct show_connections_filter filter)
+{
+    json_t *answer = show_connections(s->stream, &filter);
+    const json_t *list = json_object_get(answer, "connections");
+    size_t n = json_array_size(list);
+    uint64_t id;
+
+    assert_int_equal(json_integer_value(json_object_get(answer, "total")), 1);
+    if (n > 0)
+        assert_true(show_connections_id(
+            json_string_value(json_object_get(json_array_get(list, 0), "id")), &id));
+    json_decref(answer);
+    return n;
 }
 
 static void tls_registers(void **context)
@@ -175,6 +192,11 @@ static void tls_registers(void **context)
     assert_memory_equal(entry.cipher, "TLSv1.3 ", 8);
     assert_int_equal(entry.messages_in, 1);
     assert_int_equal(entry.messages_out, 1);
+    assert_int_equal(shown(&s, (struct show_connections_filter){.source = ""}), 1);
+    assert_int_equal(shown(&s, (struct show_connections_filter){.transport = "tls"}), 1);
+    assert_int_equal(shown(&s, (struct show_connections_filter){.transport = "ws"}), 0);
+    assert_int_equal(shown(&s, (struct show_connections_filter){.sni = "Phones.example.net"}), 1);
+    assert_int_equal(shown(&s, (struct show_connections_filter){.source = "127.0.0.1"}), 0);
     scene_until(&s, COUNT_TLS_FULL, 1);
     scene_until(&s, COUNT_TLS_13, 1);
     goodbye(ssl);
