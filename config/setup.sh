@@ -12,12 +12,13 @@ packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
     libcap-ng-dev libseccomp-dev libc-ares-dev libsrtp2-dev libssl-dev libwslay-dev)
 
 # What config/lab runs: namespaces, backends, phones.
-packages_lab=(python3 iproute2 ethtool util-linux kamailio sip-tester)
+packages_lab=(python3 iproute2 ethtool util-linux openssl kamailio sip-tester)
 
 # What the tests use besides: the other compiler, promtool, a NAT, ping, a look at the wire and at
-# files of what was seen there, a DNS server, an echo, a count of instructions.
+# files of what was seen there, a DNS server, an echo, a count of instructions; phones: baresip,
+# linphone's daemon, a browser.
 packages_tests=(clang prometheus nftables iputils-ping tcpdump tshark kamailio-presence-modules knot
-    baresip-core valgrind)
+    baresip-core linphone-cli chromium valgrind)
 
 # What perf/run measures against, and draws with.
 packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev gnuplot-nox)
@@ -109,6 +110,28 @@ setup_install() {
     fi
     mapfile -t missing < <(setup_missing "$@")
     [ "${#missing[@]}" -eq 0 ] || setup_fail "still missing after apt-get: ${missing[*]}"
+}
+
+# What no package of Debian has: SIP.js, the phones of the browser (plain modules, without anything
+# that it depends on). Without it their test is skipped.
+sip_js=sip.js@0.21.2
+sip_js_sum=abbf374bccf50fdd0f659e24dd70a83a0bad09553bd16fa4b6c94021053f66cb
+
+# setup_sip_js DIRECTORY: puts its modules into sip.js/ of a build directory (under the root), once.
+setup_sip_js() {
+    local directory=$root/$1/sip.js work
+    [ ! -e "$directory/index.js" ] || return 0
+    command -v npm >/dev/null || setup_install npm
+    work=$(mktemp -d)
+    if (cd "$work" && npm pack --silent "$sip_js" >name &&
+            echo "$sip_js_sum  $(cat name)" | sha256sum --check --quiet &&
+            tar -xzf "$(cat name)" package/lib) >"$work/log" 2>&1; then
+        rm -rf "$directory" && mv "$work/package/lib" "$directory"
+    else
+        tail -n 3 "$work/log"
+        setup_say "no $sip_js: a browser's phones are not tested"
+    fi
+    rm -rf "$work"
 }
 
 # What setup_build makes; nothing: all.

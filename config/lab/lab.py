@@ -27,6 +27,7 @@ from pathlib import Path
 
 from . import tandem, yaml
 from .base import LabError, Process, ROOT, on_service_cpu, run, wait_for
+from .certificates import Authority
 from .kamailio import Backend
 from .net import Net, remove_stale
 from .sipp import Sipp
@@ -34,6 +35,7 @@ from .sipp import Sipp
 OUTSIDE, OUTSIDE6 = "192.0.2.{}", "2001:db8:1::{}"
 INSIDE, INSIDE6 = "10.0.0.{}", "fd00:10::{}"
 CONTROL_USER = "daemon"                # any that a bare system has, neither root nor the data plane's
+STREAM_PORTS = {"tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 _labs = itertools.count(1)
 
 
@@ -61,12 +63,14 @@ class Lab:
     build       the build directory; default: $TANDEM_BUILD or build/ at the root
     presence    the backends are presence servers (Debian's kamailio-presence-modules)
     advertise   the backends name the virtual address as their own in Via and Record-Route
+    streams     the service's listeners besides UDP: any of tcp, tls, ws, wss, at their usual ports
     config_text a whole configuration instead of lab.config; /run/tandem and /var/lib/tandem in
                 it are replaced by the laboratory's directory
 
     Attributes: dir (a temporary directory: logs, configuration, sockets), config (a dict, written
     to config_path by start and reload), backends (name → Backend), hosts (name → Host), dataplane,
-    control, vip, vip6, domain, net.
+    control, vip, vip6, domain, net, certificate (that of TLS listeners, and its key) and authority
+    (who signed it).
     """
 
     vip, vip6 = OUTSIDE.format(10), OUTSIDE6.format(10)
@@ -75,7 +79,7 @@ class Lab:
 
     def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
                  tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False,
-                 presence=False, advertise=False, backends6=False):
+                 presence=False, advertise=False, backends6=False, streams=()):
         if os.geteuid() != 0:
             raise LabError("the laboratory needs root (network namespaces)")
         cpus = max(os.sched_getaffinity(0)) + 1
@@ -88,6 +92,11 @@ class Lab:
         self.dir = Path(tempfile.mkdtemp(prefix="tandem-"))
         self.dir.chmod(0o755)
         self.keep_dir = keep_dir
+        self.streams = streams
+        self.authority = Authority(self.dir, CONTROL_USER) if {"tls", "wss"} & set(streams) \
+            else None
+        self.certificate = self.authority and self.authority.issue(
+            "server", [f"DNS:{self.domain}", f"IP:{self.vip}", f"IP:{self.vip6}"])
         self.config_path = self.dir / "tandem.yaml"
         self.dataplane_socket = self.dir / "dataplane.sock"
         self.control_socket = self.dir / "control.sock"
@@ -280,9 +289,12 @@ class Lab:
         listen = [{"transport": "udp", "address": self.vip, "port": 5060}]
         if self.ipv6:
             listen.append({"transport": "udp", "address": self.vip6, "port": 5060})
+        listen += self._streams()
+        node6 = {"node_address6": self.inside6} if self.streams and self.ipv6 else {}
         return {
             "node": "lab",
             "node_address": self.inside,
+            **node6,
             "dataplane": {"workers": self.workers, "memory": "256MiB",
                           "hugepages": self.hugepages, "call_table": 100000,
                           "socket": str(self.dataplane_socket), "control_user": CONTROL_USER,
@@ -295,6 +307,17 @@ class Lab:
                                     for number in range(1, self.n_backends + 1)]}],
             "control": {"socket": str(self.control_socket), "state_dir": str(self.dir / "state")},
         }
+
+    def _streams(self):
+        """The listeners of `streams`; those with TLS show a certificate for domain and addresses."""
+        shown = {}
+        if self.certificate:
+            cert, key = self.certificate
+            shown = {"certificates": [{"cert": str(cert), "key": str(key)}]}
+        return [{"transport": transport, "address": address, "port": STREAM_PORTS[transport],
+                 **(shown if transport in ("tls", "wss") else {})}
+                for transport in self.streams
+                for address in (self.vip, *([self.vip6] if self.ipv6 else []))]
 
     def _port(self, number, name, zone, addresses):
         return {"name": name, "driver": self.driver, "device": f"port{number}",
@@ -413,6 +436,7 @@ class Lab:
         limit     calls at once              keys     dict for -key
         extra     more arguments of SIPp     timeout  whole run in s, an error when exceeded
         call_id   SIPp's -cid_str (%u: the number of the call)
+        transport u1; t1, tn: TCP, one connection or one for each call
         """
         if not isinstance(host, Host):
             host = self.host(host)

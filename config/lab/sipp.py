@@ -31,7 +31,7 @@ class Sipp:
 
     def __init__(self, lab, host, scenario, *, calls=None, rate=10, hold_ms=0, port=5060,
                  users=None, target=None, address=None, limit=None, keys=None, extra=(),
-                 call_id=None, timeout=None):
+                 call_id=None, timeout=None, transport="u1"):
         self.lab = lab
         self.host = host
         self.calls = calls
@@ -51,7 +51,7 @@ class Sipp:
             target = f"[{target}]"
         if not target.rpartition("]")[2].count(":"):
             target += ":5060"
-        argv = ["sipp", target, "-sf", path, "-i", address, "-p", port, "-nostdin",
+        argv = ["sipp", target, "-sf", path, "-i", address, "-p", port, "-t", transport, "-nostdin",
                 "-trace_stat", "-stf", self.stat_path, "-fd", "500ms",
                 "-trace_err", "-error_file", self.errors_path,
                 "-trace_screen", "-screen_file", lab.dir / f"{self.name}.screen",
@@ -61,6 +61,8 @@ class Sipp:
                 "-key", "domain", lab.domain,
                 # A busy machine is not the product's failure.
                 "-watchdog_interval", "0"]
+        if transport != "u1":
+            argv += ["-max_socket", 1000]         # the default is more than may be opened
         if calls is not None:
             argv += ["-m", calls, "-r", rate, "-l", limit or max(3000, int(40 * rate))]
         if timeout:

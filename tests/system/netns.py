@@ -68,9 +68,9 @@ def tcp_listener(namespace, address, port):
     return inside(namespace, make)
 
 
-def tcp_connect(namespace, address, port, timeout=10):
-    """A TCP socket of a namespace, connected."""
-    return inside(namespace, lambda: socket.create_connection((address, port), timeout))
+def tcp_connect(namespace, address, port, timeout=10, source=None):
+    """A TCP socket of a namespace, connected; source: its own (address, port)."""
+    return inside(namespace, lambda: socket.create_connection((address, port), timeout, source))
 
 
 class Capture:

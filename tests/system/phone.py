@@ -7,7 +7,7 @@ It has no timers but that ask() repeats a request until something answers it.
 import re
 import time
 
-from sip import Message, Peer, request, response
+from sip import Message, Peer, contact_uri, request, response
 
 PATIENCE = 6                          # seconds until a message that must come is given up
 SDP = (b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -108,6 +108,8 @@ class Phone(Peer):
     from bytes to bytes that each message passes before it is sent.
     """
 
+    repeat = 0.5                   # seconds until a request that nothing answered is sent again
+
     def __init__(self, lab, host_name, user, port=0, address=None, target=None, public=None,
                  dress=None):
         super().__init__(lab, host_name, port, address)
@@ -125,13 +127,13 @@ class Phone(Peer):
 
     @property
     def contact(self):
-        host, port = self.public
-        return f"sip:{self.user}@{f'[{host}]' if ':' in host else host}:{port}"
+        return contact_uri(self.user, self.public, self.transport)
 
     # Out.
 
     def make(self, method, uri, **more):
         more.setdefault("user", self.user)
+        more.setdefault("transport", self.transport)
         return request(method, uri, self.public, **more)
 
     def send(self, data, target=None):
@@ -143,7 +145,8 @@ class Phone(Peer):
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self.send(data)
-            answer = self.find(0.5, lambda m: m.status and m.status >= 200 and same(m, asked))
+            answer = self.find(self.repeat,
+                               lambda m: m.status and m.status >= 200 and same(m, asked))
             if answer:
                 return answer
         raise AssertionError(f"{self.user}: no final response to {asked.start!r}; inbox: "

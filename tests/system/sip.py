@@ -58,24 +58,33 @@ def host(address):
     return f"[{address}]" if ":" in address else address
 
 
+def contact_uri(user, source, transport="UDP"):
+    """Where a user is, as Contact says it: WS stands for WSS, too (RFC 7118 §5)."""
+    where = host(source[0]) + (f":{source[1]}" if source[1] else "")
+    named = {"UDP": "", "WSS": ";transport=ws"}.get(transport, f";transport={transport.lower()}")
+    return f"sip:{user}@{where}{named}"
+
+
 def request(method, uri, source, *, call_id=None, cseq=1, branch=None, user="tester",
-            to=None, to_tag=None, from_tag="t1", routes=(), extra=(), body=b""):
+            to=None, to_tag=None, from_tag="t1", routes=(), extra=(), body=b"", transport="UDP"):
     """
-    The bytes of a request. source: (address, port) for Via and Contact. uri may be a user of
-    example.net. The defaults repeat the fields that were not given only within one call: take the
-    Call-ID and branch from what was sent when a second request belongs to it.
+    The bytes of a request. source: (address, port) for Via and Contact, which names a transport
+    that is not UDP; port 0: none. uri may be a user of example.net. The defaults repeat the fields
+    that were not given only within one call: take the Call-ID and branch from what was sent when a
+    second request belongs to it.
     """
     number = next(_numbers)
     call_id = call_id or f"odd-{number}-{time.monotonic_ns():x}@{source[0]}"
     branch = branch or f"z9hG4bK-odd-{number}-{time.monotonic_ns():x}"
-    where = f"{host(source[0])}:{source[1]}"
+    where = host(source[0]) + (f":{source[1]}" if source[1] else "")
     lines = [f"{method} {uri} SIP/2.0",
-             f"Via: SIP/2.0/UDP {where};rport;branch={branch}",
+             f"Via: SIP/2.0/{transport} {where};rport;branch={branch}",
              *[f"Route: {route}" for route in routes],
              f"From: <sip:{user}@example.net>;tag={from_tag}",
              f"To: <{to or uri}>" + (f";tag={to_tag}" if to_tag else ""),
              f"Call-ID: {call_id}", f"CSeq: {cseq} {method}", "Max-Forwards: 70",
-             f"Contact: <sip:{user}@{where}>", *extra, f"Content-Length: {len(body)}", "", ""]
+             f"Contact: <{contact_uri(user, source, transport)}>", *extra,
+             f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
@@ -94,14 +103,23 @@ def response(to, status, reason, *, tag=None, contact=None, body=b""):
 
 
 class Peer:
-    """A UDP socket of a lab's host that speaks SIP to the virtual address (of its family)."""
+    """
+    A UDP socket of a lab's host that speaks SIP to the virtual address (of its family). Who speaks
+    by another transport has other open(), send() and arrived().
+    """
+
+    transport = "UDP"
 
     def __init__(self, lab, host_name, port=0, address=None):
         self.host = lab.host(host_name)
         address = address or self.host.address
-        self.socket = udp_socket(self.host.namespace, address, port)
-        self.address = self.socket.getsockname()[:2]
         self.target = (lab.vip6 if ":" in address else lab.vip, 5060)
+        self.open(lab, address, port)
+        self.address = self.socket.getsockname()[:2]
+
+    def open(self, lab, address, port):
+        """Makes the socket."""
+        self.socket = udp_socket(self.host.namespace, address, port)
 
     def __enter__(self):
         return self
@@ -110,7 +128,7 @@ class Peer:
         self.socket.close()
 
     def request(self, method, uri, **more):
-        return request(method, uri, self.address, **more)
+        return request(method, uri, self.address, transport=self.transport, **more)
 
     def send(self, data, target=None):
         self.socket.sendto(data, target or self.target)
@@ -119,13 +137,16 @@ class Peer:
         """The next Message for which wanted(message); None after timeout seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            left = max(0, deadline - time.monotonic())
-            if not select.select([self.socket], [], [], left)[0]:
-                return None
-            data, source = self.socket.recvfrom(65535)
-            message = Message(data, source[:2])
-            if wanted(message):
+            message = self.arrived(max(0, deadline - time.monotonic()))
+            if message is None or wanted(message):
                 return message
+
+    def arrived(self, timeout):
+        """The next Message, whatever it is; None after timeout seconds."""
+        if not select.select([self.socket], [], [], timeout)[0]:
+            return None
+        data, source = self.socket.recvfrom(65535)
+        return Message(data, source[:2])
 
     def final(self, data, timeout=3, repeat=0.5):
         """Sends a request, again every `repeat` seconds, until its final response; or None."""
