@@ -127,6 +127,21 @@ static void names_with_a_nul(void **state)
     scene_identity_done(&one);
 }
 
+/* Where alternative names cannot be read, or are there twice, the common name does not stand in. */
+static void names_twice(void **state)
+{
+    struct scene_identity one = scene_issue(
+        &scene, &(struct scene_wish){.cn = "cn.example", .names = "DNS:a.example"});
+    X509_EXTENSION *again = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:b.example");
+
+    (void)state;
+    assert_int_equal(X509_add_ext(one.certificate, again, -1), 1);
+    assert_false(tls_name_is(one.certificate, "cn.example"));
+    assert_false(tls_name_is(one.certificate, "b.example"));
+    X509_EXTENSION_free(again);
+    scene_identity_done(&one);
+}
+
 static void usages(void **state)
 {
     static const struct {
@@ -158,6 +173,7 @@ int main(void)
         cmocka_unit_test(names_of_certificates),
         cmocka_unit_test(comparison),
         cmocka_unit_test(names_with_a_nul),
+        cmocka_unit_test(names_twice),
         cmocka_unit_test(usages),
     };
 

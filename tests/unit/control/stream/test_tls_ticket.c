@@ -13,9 +13,8 @@
 #include "tests/unit/control/stream/tls_scene.h"
 
 #define PLAIN "transport: tls, certificates: [{cert: @/a.pem, key: @/a.key}]"
-#define MUTUAL                                                                                     \
-    "transport: tls, certificates: [{cert: @/a.pem, key: @/a.key}], "                              \
-    "client_certificates: required, client_ca: @/root.pem"
+#define OPTIONAL PLAIN ", client_certificates: optional, client_ca: @/root.pem"
+#define MUTUAL PLAIN ", client_certificates: required, client_ca: @/root.pem"
 
 enum { DAY_S = 86400, NOON_S = 20000 * DAY_S + DAY_S / 2 };
 
@@ -78,6 +77,32 @@ static void days(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_int_equal(opened(&scene.secret, &scene.secret, table[i].after_s), table[i].status);
+}
+
+/* Nothing of one day's key is in another's, nor of one MAC key's in another's. */
+static void keys_differ(void **state)
+{
+    struct compile_secret rotated;
+    struct tls_ticket_key keys[3];
+    struct tls_tickets tickets;
+
+    (void)state;
+    assert_int_equal(secret_rotate(&scene.secret, NOON_S, &rotated), 0);
+    assert_int_equal(tls_tickets_init(&tickets, &scene.secret), 0);
+    assert_int_equal(tls_ticket_sealing(&tickets, NOON_S, &keys[0]), 0);
+    assert_int_equal(tls_ticket_sealing(&tickets, NOON_S + DAY_S, &keys[1]), 0);
+    tls_tickets_done(&tickets);
+    assert_int_equal(tls_tickets_init(&tickets, &rotated), 0);
+    assert_int_equal(tls_ticket_sealing(&tickets, NOON_S, &keys[2]), 0);
+    tls_tickets_done(&tickets);
+    for (int i = 0; i < 3; i++) {
+        const struct tls_ticket_key *a = &keys[i], *b = &keys[(i + 1) % 3];
+
+        assert_memory_not_equal(a->name + 5, b->name + 5, sizeof(a->name) - 5);
+        assert_memory_not_equal(a->cipher, b->cipher, sizeof(a->cipher));
+        assert_memory_not_equal(a->mac, b->mac, sizeof(a->mac));
+        assert_memory_not_equal(a->cipher, a->mac, sizeof(a->mac));
+    }
 }
 
 static void rotations(void **state)
@@ -215,6 +240,30 @@ static void demands_are_the_same(void **state)
     tls_free(crl);
 }
 
+/* Nor one that was got where none was needed, by who shows none. */
+static void nobody_stays_nobody(void **state)
+{
+    struct tls *optional = scene_tls(&scene, OPTIONAL), *mutual = scene_tls(&scene, MUTUAL);
+
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        SSL_CTX *client = client_of(version);
+        struct scene_pair pair;
+
+        assert_false(resumes(client, optional, NULL));
+        assert_true(resumes(client, optional, kept));
+        pair = scene_call(client, mutual, "a.example.net", kept);
+        assert_false(pair.done);
+        assert_string_equal(scene_failure(&pair), "no_certificate");
+        scene_pair_done(&pair);
+        SSL_CTX_free(client);
+    }
+    SSL_SESSION_free(kept);
+    kept = NULL;
+    tls_free(optional);
+    tls_free(mutual);
+}
+
 /* Nor one of a certificate that has expired since. */
 static void certificates_expire(void **state)
 {
@@ -246,10 +295,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(days),
+        cmocka_unit_test(keys_differ),
         cmocka_unit_test(rotations),
         cmocka_unit_test(other_secrets),
         cmocka_unit_test(sessions_go_on),
         cmocka_unit_test(demands_are_the_same),
+        cmocka_unit_test(nobody_stays_nobody),
         cmocka_unit_test(certificates_expire),
     };
 
