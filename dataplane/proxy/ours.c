@@ -23,8 +23,11 @@ static uint16_t default_port(const struct sip_uri *uri)
  * transport, and reading them all to learn that takes long. */
 static bool may_name_transport(struct sip_slice params)
 {
-    const char *at = params.at, *end = at + params.length;
+    const char *at = params.at, *end;
 
+    if (params.length == 0)
+        return false;
+    end = at + params.length;
     while (end - at > 3 && (at = memchr(at, ';', (size_t)(end - at) - 2)) != NULL) {
         at++;
         if ((at[0] | 0x20) == 't' && (at[1] | 0x20) == 'r')

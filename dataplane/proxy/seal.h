@@ -20,8 +20,8 @@ enum {
 
 struct proxy_seal {
     uint32_t length, at; /* bytes in all; reading position */
-    uint8_t bytes[PROXY_SEAL_BYTES_MAX];
-    uint8_t slack[16]; /* numbers are read and written by words, digits by two */
+    uint8_t bytes[PROXY_SEAL_BYTES_MAX + 16]; /* numbers are read and written by words, digits by
+                                                 two */
 };
 
 static inline void proxy_seal_init(struct proxy_seal *seal)

@@ -50,6 +50,26 @@ static void decide(struct stage *stage, const char *dir, const char *file)
     invariants_check_again(stage, &first);
 }
 
+/* By TLS the same is decided, and what goes to a backend leaves from the node's own address. */
+static bool same_by_stream(struct stage *stage, const char *file)
+{
+    static char bytes[CORPUS_MESSAGE];
+    const struct proxy_output *o = &stage->output;
+    enum proxy_reason reason = o->reason;
+    int32_t backend = o->backend;
+    uint32_t length = stage->in_length;
+
+    memcpy(bytes, stage->in, length);
+    lb_call_table_init(memset(stage->calls, 0, lb_call_table_bytes(STAGE_CALLS)), STAGE_CALLS);
+    stage_decide(stage, "tls/203.0.113.77:40000#7", "192.0.2.10:5061", bytes, length);
+    invariants_check(stage);
+    if (o->reason != reason || o->backend != backend)
+        return wrong(file, stage, "by a stream it is another decision");
+    return o->verdict != PROXY_FORWARD ||
+           (o->to.local.port == 5070 && o->to.transport == SIP_TRANSPORT_UDP) ||
+           wrong(file, stage, "by a stream it does not leave from the node's address");
+}
+
 static bool routes_parse(const struct sip_msg *msg)
 {
     const struct sip_field *field = sip_msg_first(msg, SIP_ROUTE);
@@ -114,7 +134,7 @@ static bool check(struct stage *stage, const char *dir, const struct corpus_tabl
 
 int main(int argc, char **argv)
 {
-    static const struct stage_conf conf = {.with_v6 = true};
+    static const struct stage_conf conf = {.with_v6 = true, .streams = true};
     static struct corpus_table table;
     struct counts counts = {0};
     struct stage *stage;
@@ -129,7 +149,8 @@ int main(int argc, char **argv)
     stage = stage_new(&conf);
     corpus_open(&table, argv[1], "ORACLE.tsv");
     while (corpus_row(&table))
-        counts.wrong += !check(stage, argv[1], &table, &counts);
+        counts.wrong += !check(stage, argv[1], &table, &counts) ||
+                        !same_by_stream(stage, table.column[0]);
     stage_free(stage);
     manifest_done(&manifest);
     printf(

@@ -36,6 +36,19 @@ static struct sip_addr take_addr(struct take *take, bool v6)
     return addr;
 }
 
+static void take_stream(struct take *take, struct proxy_flow *flow)
+{
+    flow->node = take_number(take, 4);
+    flow->connection = (uint64_t)take_number(take, 4) << 32 | take_number(take, 4);
+}
+
+static bool same_flow(const struct proxy_flow *a, const struct proxy_flow *b)
+{
+    return a->transport == b->transport && sip_addr_equal(&a->local, &b->local) &&
+           sip_addr_equal(&a->peer, &b->peer) && a->node == b->node &&
+           a->connection == b->connection;
+}
+
 static struct proxy_token take_token(struct take *take)
 {
     uint32_t flags = take_number(take, 1);
@@ -51,12 +64,14 @@ static struct proxy_token take_token(struct take *take)
         token.flow.local.ip = token.flow.peer.ip;
     token.backend = take_number(take, 4);
     token.backend_port = (uint16_t)take_number(take, 2);
+    if (token.flow.transport != SIP_TRANSPORT_UDP)
+        take_stream(take, &token.flow);
     return token;
 }
 
 static bool same_token(const struct proxy_token *a, const struct proxy_token *b)
 {
-    return proxy_flow_equal(&a->flow, &b->flow) && a->backend == b->backend &&
+    return same_flow(&a->flow, &b->flow) && a->backend == b->backend &&
            a->backend_port == b->backend_port && a->pair == b->pair;
 }
 
@@ -192,6 +207,7 @@ static int verify(const struct snapshot *s, const struct via_case *c, const char
         return -EACCES;
     /* Whatever way the line is written: what verifies leads to where the request came in. */
     must(sip_addr_equal(&seal.local, &c->from.local) && seal.transport == c->from.transport);
+    must(seal.node == c->from.node && seal.connection == c->from.connection);
     return 0;
 }
 
@@ -247,8 +263,11 @@ static void fuzz_own(const struct snapshot *s, struct via_case *c, struct take *
 static void put_own(const struct snapshot *s, struct via_case *c)
 {
     static struct sip_edit edit;
-    struct proxy_via_seal seal = {
-        .key = proxy_seal_signing_key(s), .local = c->from.local, .transport = c->from.transport};
+    struct proxy_via_seal seal = {.key = proxy_seal_signing_key(s),
+                                  .local = c->from.local,
+                                  .transport = c->from.transport,
+                                  .node = c->from.node,
+                                  .connection = c->from.connection};
     uint64_t branch = branch_of(s, c);
     char sent_by[SIP_ADDR_TEXT_ROOM] = "";
 
@@ -281,13 +300,16 @@ static void fuzz_via(const struct snapshot *s, struct take *take)
     must(length > 0 && length < (int)sizeof(room));
     if (sip_msg_index(room, (size_t)length, &c.request) != SIP_OK)
         return;
-    c.from.transport = c.to.transport = SIP_TRANSPORT_UDP;
+    c.from.transport = SIP_TRANSPORT_UDP + (flags >> 2 & 7) % (SIP_TRANSPORT_COUNT - 1);
     c.from.local = take_addr(take, flags & 1);
     c.to.local = listeners[flags % s->listeners.n].addr;
+    c.to.transport = listeners[flags % s->listeners.n].transport;
     proxy_via_sent_by(&c.request.top_via, &c.next);
     c.next.sent_by_port = (uint16_t)take_number(take, 2);
     c.next.received = take_ip(take, flags & 2);
     c.next.rport = (uint16_t)take_number(take, 2);
+    if (c.from.transport != SIP_TRANSPORT_UDP)
+        take_stream(take, &c.from);
     put_own(s, &c);
     fuzz_own(s, &c, take);
     fuzz_against(s, &c, take);
@@ -308,7 +330,7 @@ static void fuzz_seal(struct sip_slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct stage_conf conf = {.with_v6 = true};
+    static const struct stage_conf conf = {.with_v6 = true, .streams = true};
     static struct stage *stage;
     struct take take = {data, size};
     struct sip_slice text = sip_slice((const char *)data, (uint32_t)size);

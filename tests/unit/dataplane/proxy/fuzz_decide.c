@@ -44,6 +44,7 @@ struct corpus {
     char *text[MESSAGES_MAX];
     uint32_t length[MESSAGES_MAX];
     uint32_t n;
+    bool streams; /* of a stage that has some */
 };
 
 static void add(struct corpus *c, const char *text, uint32_t length)
@@ -76,19 +77,27 @@ static void add_answers(struct corpus *c, struct stage *stage)
     add(c, text, (uint32_t)length);
 }
 
+static void fill_by(struct corpus *c, struct stage *stage, const char *from, const char *at,
+                    const char *message)
+{
+    stage_decide(stage, from, at, message, strlen(message));
+    if (stage->output.verdict != PROXY_FORWARD)
+        return;
+    stage->out_length = (uint32_t)sip_edit_copy(&stage->output.edit, stage->in, stage->msg.length,
+                                                stage->out, STAGE_TEXT - 1);
+    stage->out[stage->out_length] = '\0';
+    add_answers(c, stage);
+}
+
 static void fill(struct corpus *c, struct stage *stage)
 {
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         add(c, good[i], (uint32_t)strlen(good[i]));
-        stage_decide(stage, "203.0.113.5:5060",
-                     i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060", good[i],
-                     strlen(good[i]));
-        if (stage->output.verdict != PROXY_FORWARD)
-            continue;
-        stage->out_length = (uint32_t)sip_edit_copy(&stage->output.edit, stage->in,
-                                                    stage->msg.length, stage->out, STAGE_TEXT - 1);
-        stage->out[stage->out_length] = '\0';
-        add_answers(c, stage);
+        fill_by(c, stage, "203.0.113.5:5060",
+                i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060", good[i]);
+        if (c->streams)
+            fill_by(c, stage, i == 1 ? "tls/203.0.113.5:40000#7@lb2" : "tls/203.0.113.5:40000#7",
+                    "192.0.2.10:5061", good[i]);
     }
     assert_true(c->n > 2 * sizeof(good) / sizeof(good[0]) - 2);
 }
@@ -135,6 +144,11 @@ static const char *const pieces[] = {
     "INVITE",
     "Record-Route: <sip:a>\r\n",
     ";transport=tcp",
+    ";transport=tls",
+    ";ob",
+    ";reg-id=1",
+    "Supported: outbound\r\n",
+    "10.0.0.1:5070",
     "example.net",
     "carrier.example",
     "nobody.example.",
@@ -191,13 +205,22 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
     static const char *const ours[] = {"192.0.2.10:5060", "192.0.2.10:5070",
                                        "[2001:db8:5::10]:5060", "192.0.2.30:5060",
                                        "192.0.2.40:5060"};
-    uint32_t from = random_below(c->n), length = c->length[from];
+    static const char *const streams[][2] = {{"tls/203.0.113.5:40000#7", "192.0.2.10:5061"},
+                                             {"wss/203.0.113.6:40000#8", "192.0.2.10:443"},
+                                             {"tcp/203.0.113.7:40000#9@lb2", "192.0.2.10:5060"},
+                                             {"tls/[2001:db8::7]:40000#10", "[2001:db8:5::10]:5061"},
+                                             {"10.0.0.11:5060", "10.0.0.1:5070"}};
+    uint32_t from = random_below(c->n), length = c->length[from], way = random_below(5);
     struct proxy_output first;
 
     memcpy(work, c->text[from], length);
     for (uint32_t n = random_below(5); n > 0; n--)
         mutate(work, &length, c);
-    stage_decide(stage, peers[random_below(5)], ours[random_below(5)], "", 0);
+    stage->punted = c->streams && random_below(2) == 0;
+    if (c->streams && random_below(2) == 0)
+        stage_decide(stage, streams[way][0], streams[way][1], "", 0);
+    else
+        stage_decide(stage, peers[way], ours[random_below(5)], "", 0);
     memcpy(end - length, work, length);
     sip_msg_index(end - length, length, &stage->msg);
     stage->now_s += random_below(3);
@@ -207,6 +230,7 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
     first = stage->output;
     proxy_decide(&stage->view, &stage->input, &stage->output);
     invariants_check_again(stage, &first);
+    invariants_check_gone(stage);
 }
 
 int main(int argc, char **argv)
@@ -220,6 +244,7 @@ int main(int argc, char **argv)
     };
     static const struct compile_live live = {.names = names, .n_names = 2};
     struct stage_conf confs[] = {{.with_v6 = true},
+                                 {.with_v6 = true, .streams = true},
                                  {.share = LB_SHARE_DIALOGS,
                                   .key = LB_KEY_AOR,
                                   .nat = SNAPSHOT_NAT_ALWAYS,
@@ -231,9 +256,9 @@ int main(int argc, char **argv)
     random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 88172645463325252u;
     if (room == MAP_FAILED || mprotect(room + ROOM, PAGE, PROT_NONE) != 0)
         return 1;
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(confs) / sizeof(confs[0]); i++) {
         struct stage *stage = stage_new(&confs[i]);
-        struct corpus corpus = {0};
+        struct corpus corpus = {.streams = confs[i].streams};
 
         fill(&corpus, stage);
         for (uint32_t round = 0; round < rounds; round++)
@@ -242,6 +267,6 @@ int main(int argc, char **argv)
             free(corpus.text[--corpus.n]);
         stage_free(stage);
     }
-    printf("%u rounds on each of 2 snapshots\n", rounds);
+    printf("%u rounds on each of %zu snapshots\n", rounds, sizeof(confs) / sizeof(confs[0]));
     return 0;
 }

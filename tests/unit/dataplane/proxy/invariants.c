@@ -35,6 +35,18 @@ static void check_stun(struct stage *stage)
                      -ENOSPC);
 }
 
+/* By a stream sends only who has some, and not by another node's. */
+static void check_stream(const struct stage *stage)
+{
+    const struct proxy_flow *to = &stage->output.to;
+
+    if (to->transport == SIP_TRANSPORT_UDP)
+        assert_true(to->node == 0 && to->connection == 0);
+    else
+        assert_true(stage->view.has_streams &&
+                    (to->connection == 0 || to->node == stage->snapshot->node_id));
+}
+
 void invariants_check(struct stage *stage)
 {
     static char copy[OUT], place[OUT], reply[OUT];
@@ -49,6 +61,7 @@ void invariants_check(struct stage *stage)
         length = sip_edit_copy(&o->edit, msg->buf, msg->length, copy, sizeof(copy));
         assert_true(length > 0);
         assert_true(o->to.peer.port != 0 && o->to.local.port != 0);
+        check_stream(stage);
         /* Mode direct changes nothing, and only it sends unchanged. */
         assert_int_equal(o->means == PROXY_REWRITTEN, o->edit.n > 0);
         /* What we send is a message, of the same transaction. */
@@ -75,6 +88,23 @@ void invariants_check(struct stage *stage)
             proxy_reply_print(&stage->view, &stage->input, o, copy, (size_t)length - 1), -ENOSPC);
         for (int32_t i = 0; i < length; i++)
             assert_true((unsigned char)reply[i] >= ' ' || reply[i] == '\r' || reply[i] == '\n');
+    }
+}
+
+void invariants_check_gone(struct stage *stage)
+{
+    struct proxy_output *o = &stage->output;
+
+    if (o->verdict != PROXY_FORWARD || o->to.transport == SIP_TRANSPORT_UDP)
+        return;
+    proxy_flow_gone(&stage->view, &stage->input, o);
+    if (o->verdict == PROXY_REPLY) {
+        assert_int_equal(o->reason, PROXY_REPLY_430_FLOW);
+        assert_true(proxy_flow_equal(&o->to, &stage->input.from) ||
+                    o->to.transport == SIP_TRANSPORT_UDP);
+        invariants_check(stage);
+    } else {
+        assert_int_equal(o->verdict, PROXY_DROP);
     }
 }
 

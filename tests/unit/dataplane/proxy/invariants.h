@@ -9,6 +9,8 @@
 void invariants_check(struct stage *stage);
 
 /* Of the same message decided again at once: the same bytes to the same place (RFC 3261 §16.11). */
+/* Of a forward by a stream: what is done when that is gone. */
+void invariants_check_gone(struct stage *stage);
 void invariants_check_again(const struct stage *stage, const struct proxy_output *first);
 
 #endif

@@ -79,23 +79,10 @@ static const struct {
 } stream_listeners[] = {
     {SIP_TRANSPORT_TCP, "192.0.2.10:5060"},       {SIP_TRANSPORT_TLS, "192.0.2.10:5061"},
     {SIP_TRANSPORT_WS, "192.0.2.10:80"},          {SIP_TRANSPORT_WSS, "192.0.2.10:443"},
-    {SIP_TRANSPORT_TLS, "[2001:db8:5::10]:5061"}, {SIP_TRANSPORT_UDP, "10.0.0.1:5070"},
-    {SIP_TRANSPORT_UDP, "[fd00::1]:5070"},
+    {SIP_TRANSPORT_TLS, "[2001:db8:5::10]:5061"},
 };
 
 enum { LISTENERS = 3 + sizeof(stream_listeners) / sizeof(stream_listeners[0]) };
-
-/* What comes to the node's own addresses is control's. */
-static void give_to_control(struct snapshot *s)
-{
-    struct snapshot_listener *listeners =
-        (struct snapshot_listener *)((char *)s + s->listeners.offset);
-
-    for (uint32_t i = 0; i < s->listeners.n; i++) {
-        if (memcmp(listeners[i].text, "10.", 3) == 0 || memcmp(listeners[i].text, "[fd", 3) == 0)
-            listeners[i].plane = SNAPSHOT_PLANE_CONTROL;
-    }
-}
 
 static void fill_services(struct cfg_service services[SERVICES], const struct stage_conf *conf)
 {
@@ -111,6 +98,7 @@ static void fill_services(struct cfg_service services[SERVICES], const struct st
     other_listen[0] = udp("192.0.2.20:5060");
     services[0] = (struct cfg_service){.name = "calls", .pool = "proxies", .listen = listen};
     services[0].n_listen = conf->streams ? LISTENERS : 3;
+    services[0].stream_port = conf->streams ? 5070 : 0;
     services[0].record_route = !conf->no_record_route;
     services[0].path = (uint8_t)conf->path;
     services[0].nat = (uint8_t)conf->nat;
@@ -221,9 +209,10 @@ static struct snapshot *compile(const struct stage_conf *conf)
     input.live = &live;
     cfg.has_node_address = true;
     cfg.node_address = address("10.0.0.1:5060").ip;
+    cfg.has_node_address6 = true;
+    cfg.node_address6 = address("[fd00::1]:5060").ip;
     input.node_draining = conf->node_draining;
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
-    give_to_control(snapshot);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)
         fail_msg("snapshot_check: %s", reason);
     return snapshot;

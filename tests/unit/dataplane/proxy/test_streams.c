@@ -195,6 +195,40 @@ static void test_every_kind(void **state)
     }
 }
 
+/* Who keeps a flow open says so by a parameter of its Contact (RFC 5626 §5.1), by UDP too. */
+static void test_outbound(void **state)
+{
+    static const struct {
+        const char *contact, *supported;
+        bool is;
+    } cases[] = {
+        {"<sip:b@h>;reg-id=1", "path, Outbound", true},
+        {"<sip:b@h>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"", "outbound", true},
+        {"<sip:b@h> ; reg-id = 1", "outbound", true},
+        {"sip:b@h;reg-id=1", "outbound,path", true},
+        {"<sip:b@h>;reg-id=1", "path, outbounds", false},
+        {"<sip:b@h>", "outbound", false},
+        {"<sip:b@h;reg-id=1>", "outbound", false},
+        {"<sip:b@h>;+sip.instance=\"<urn;reg-id=1>\"", "outbound", false},
+        {"\"b;reg-id=1\" <sip:b@h>", "outbound", false},
+    };
+    struct stage *stage = one_backend();
+    char in[1024];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(in, sizeof(in),
+                 "REGISTER sip:example.net SIP/2.0\n" HEAD("UDP 192.168.1.4;branch=z9hG4bKo", "ob",
+                                                           "1 REGISTER")
+                 "Contact: %s\nSupported: %s\n\n", cases[i].contact, cases[i].supported);
+        stage_send(stage, "203.0.113.5:5060", VIP, in);
+        assert_int_equal(stage->output.verdict, PROXY_FORWARD);
+        stage->out[stage->out_length] = '\0';
+        if ((strstr(stage->out, "@" VIP ";lr;ob>\r\n") != NULL) != cases[i].is)
+            fail_msg("%s, %s:\n%s", cases[i].contact, cases[i].supported, stage->out);
+    }
+    stage_free(stage);
+}
+
 /* Browsers' libraries ask for no rport: the connection alone leads back. */
 static void test_without_rport(void **state)
 {
@@ -442,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_without_rport),
+        cmocka_unit_test(test_outbound),
         cmocka_unit_test(test_another_node), cmocka_unit_test(test_data_plane_punts),
         cmocka_unit_test(test_planes),       cmocka_unit_test(test_sips),
         cmocka_unit_test(test_flow_gone),
