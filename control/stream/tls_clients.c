@@ -35,7 +35,7 @@ static int read_cas(const char *file, EVP_MD_CTX *digest, struct tls_clients *re
 }
 
 /* Says when a CRL is too old, since then nobody whom its CA signed gets in. */
-static void warn_of_times(const STACK_OF(X509_CRL) *crls, const char *file,
+static void warn_of_times(const STACK_OF(X509_CRL) * crls, const char *file,
                           const struct tls_place *place)
 {
     for (int i = 0; i < sk_X509_CRL_num(crls); i++) {
@@ -44,7 +44,8 @@ static void warn_of_times(const STACK_OF(X509_CRL) *crls, const char *file,
 
         if (until == NULL || X509_cmp_current_time(until) > 0)
             continue;
-        tls_refuse(&reason, file, "list %d is too old: it lets nobody in whom its CA signed", i + 1);
+        tls_refuse(&reason, file, "list %d is too old: it lets nobody in whom its CA signed",
+                   i + 1);
         tls_place_warn(place, ".client_crl", &reason);
     }
 }
@@ -52,7 +53,7 @@ static void warn_of_times(const STACK_OF(X509_CRL) *crls, const char *file,
 static int read_crls(const char *file, const struct tls_place *place, EVP_MD_CTX *digest,
                      struct tls_clients *ret, struct tls_reason *ret_reason)
 {
-    STACK_OF(X509_CRL) *crls;
+    STACK_OF(X509_CRL) * crls;
     struct tls_file bytes;
     int status = tls_file_read(file, false, &bytes, ret_reason);
 
@@ -101,7 +102,8 @@ static int read_all(const struct cfg_listener *listener, const struct tls_place 
     ret->store = listener->client_ca == NULL ? NULL : X509_STORE_new();
     EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
     EVP_DigestUpdate(digest, &mode, sizeof(mode));
-    if (copy_names(listener, digest, ret) != 0 || (listener->client_ca != NULL && ret->store == NULL)) {
+    if (copy_names(listener, digest, ret) != 0 ||
+        (listener->client_ca != NULL && ret->store == NULL)) {
         tls_refuse(&reason, place->cfg->file, "no memory");
         return tls_place_refuse(place, "", &reason);
     }

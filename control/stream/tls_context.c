@@ -13,17 +13,16 @@
 #include "control/log.h"
 
 enum {
-    SECURITY_LEVEL = 2,           /* 112 bits: RSA from 2,048 on, no SHA-1 (SSL_CTX_set_security_level(3)) */
-    SEND_RECORD_BYTES = 4096,     /* a SIP message fits: what is held while a peer reads slowly */
+    SECURITY_LEVEL = 2, /* 112 bits: RSA from 2,048 on, no SHA-1 (SSL_CTX_set_security_level(3)) */
+    SEND_RECORD_BYTES = 4096, /* a SIP message fits: what is held while a peer reads slowly */
     PEER_CHAIN_MAX_BYTES = 32768,
 };
 
 /* By how much they cost here: AES has instructions; a client without them that puts ChaCha20 first
  * gets it (SSL_OP_PRIORITIZE_CHACHA). */
-static const char CIPHERS_12[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+static const char CIPHERS_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                 "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 static const char CIPHERS_13[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char GROUPS[] = "X25519:P-256:P-384";
@@ -169,8 +168,9 @@ static int show(SSL_CTX *context, const struct tls_set *set, const struct tls_li
         struct tls_place at;
         struct tls_reason reason;
 
-        if (i == TLS_SNI_NONE || SSL_CTX_use_cert_and_key(context, credential->certificate,
-                                                          credential->key, credential->chain, 1) == 1)
+        if (i == TLS_SNI_NONE ||
+            SSL_CTX_use_cert_and_key(context, credential->certificate, credential->key,
+                                     credential->chain, 1) == 1)
             continue;
         at = tls_place_at(place, ".certificates[%u]", i);
         snprintf(reason.text, sizeof(reason.text), "OpenSSL does not take it: %s",
@@ -244,8 +244,8 @@ int tls_listener_init(struct tls_listener *listener, const struct cfg_listener *
 {
     int status;
 
-    *listener = (struct tls_listener){
-        .addr = cfg->addr, .transport = cfg->transport, .tickets = tickets};
+    *listener =
+        (struct tls_listener){.addr = cfg->addr, .transport = cfg->transport, .tickets = tickets};
     status = read_credentials(listener, cfg, place);
     if (status == 0)
         status = tls_clients_read(cfg, place, &listener->clients);

@@ -60,13 +60,15 @@ static int read_all(int fd, const char *file, struct tls_file *bytes, struct tls
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return tls_refuse(ret_reason, file, "%s", n < 0 ? strerror(errno) : "was cut meanwhile");
+            return tls_refuse(ret_reason, file, "%s",
+                              n < 0 ? strerror(errno) : "was cut meanwhile");
         at += (size_t)n;
     }
     return 0;
 }
 
-int tls_file_read(const char *file, bool secret, struct tls_file *ret, struct tls_reason *ret_reason)
+int tls_file_read(const char *file, bool secret, struct tls_file *ret,
+                  struct tls_reason *ret_reason)
 {
     struct tls_file bytes = {NULL, 0};
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), status;
@@ -134,15 +136,16 @@ static bool at_end(void)
     return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
-STACK_OF(X509) *tls_read_certificates(const struct tls_file *bytes, const char *file,
-                                      struct tls_reason *ret_reason)
+STACK_OF(X509) * tls_read_certificates(const struct tls_file *bytes, const char *file,
+                                       struct tls_reason *ret_reason)
 {
     BIO *bio = BIO_new_mem_buf(bytes->bytes, (int)bytes->length);
     STACK_OF(X509) *list = sk_X509_new_null();
     X509 *one = NULL;
 
     ERR_clear_error();
-    while (bio != NULL && list != NULL && (one = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while (bio != NULL && list != NULL &&
+           (one = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
         if (sk_X509_push(list, one) == 0)
             break;
     }
@@ -161,8 +164,8 @@ STACK_OF(X509) *tls_read_certificates(const struct tls_file *bytes, const char *
     return NULL;
 }
 
-STACK_OF(X509_CRL) *tls_read_crls(const struct tls_file *bytes, const char *file,
-                                  struct tls_reason *ret_reason)
+STACK_OF(X509_CRL) *
+    tls_read_crls(const struct tls_file *bytes, const char *file, struct tls_reason *ret_reason)
 {
     BIO *bio = BIO_new_mem_buf(bytes->bytes, (int)bytes->length);
     STACK_OF(X509_CRL) *list = sk_X509_CRL_new_null();

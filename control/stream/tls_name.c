@@ -89,9 +89,10 @@ static bool tell_common_name(X509 *certificate, const struct visitor *visitor)
     const X509_NAME *subject = X509_get_subject_name(certificate);
     int i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
     unsigned char *utf8 = NULL;
-    int length = i < 0 ? -1
-                       : ASN1_STRING_to_UTF8(
-                             &utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
+    int length =
+        i < 0
+            ? -1
+            : ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
     bool ret = length > 0 && tell(visitor, (const char *)utf8, (size_t)length);
 
     OPENSSL_free(utf8);

@@ -16,11 +16,11 @@
 
 enum { DAY_S = 86400, IV_BYTES = 16 };
 
-/* A ticket's first bytes; the rest of them derives from the secret, so that another cluster's tickets
- * are told at once. */
+/* A ticket's first bytes; the rest of them derives from the secret, so that another cluster's
+ * tickets are told at once. */
 struct name {
-    uint8_t id;                   /* of the MAC key */
-    uint8_t day_be[4];            /* since 1970 */
+    uint8_t id;        /* of the MAC key */
+    uint8_t day_be[4]; /* since 1970 */
     uint8_t derived[TLS_TICKET_NAME_BYTES - 5];
 };
 
@@ -54,8 +54,8 @@ static void key_bytes(const struct lb_key *key, uint8_t ret[16])
 }
 
 /* Key, salt and info as RFC 5869 calls them. */
-static bool hkdf(const struct tls_tickets *tickets, const struct lb_key *key, const struct name *name,
-                 uint8_t *ret, size_t length)
+static bool hkdf(const struct tls_tickets *tickets, const struct lb_key *key,
+                 const struct name *name, uint8_t *ret, size_t length)
 {
     static const char label[] = "tandem session ticket"; /* with its NUL: what follows is apart */
     uint8_t secret[16], salt[16], info[sizeof(label) + 5];
@@ -154,7 +154,8 @@ int tls_ticket_answer(const struct tls_tickets *tickets, unsigned char *name, un
     const uint64_t now_s = (uint64_t)time(NULL);
     struct tls_ticket_key key;
     int status = seal ? tls_ticket_sealing(tickets, now_s, &key)
-                      : tls_ticket_opening(tickets, now_s, name, &key), answer;
+                      : tls_ticket_opening(tickets, now_s, name, &key),
+        answer;
 
     if (status < 0)
         return NONE;

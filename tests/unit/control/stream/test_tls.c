@@ -130,7 +130,7 @@ static void shown(const struct scene_pair *pair, char ret[64])
 static void certificates_by_name(void **state)
 {
     static const struct {
-        const char *sni, *ec, *rsa;   /* shown to who takes ECDSA first, and to who takes RSA only */
+        const char *sni, *ec, *rsa; /* shown to who takes ECDSA first, and to who takes RSA only */
     } table[] = {
         {"a.example.net", "EC a.example.net", "RSA a.example.net"},
         {"A.EXAMPLE.net", "EC a.example.net", "RSA a.example.net"},
@@ -182,7 +182,7 @@ static void certificates_by_name(void **state)
 static void protocols(void **state)
 {
     static const struct {
-        const char *listener, *offer, *answer;   /* NULL: refused */
+        const char *listener, *offer, *answer; /* NULL: refused */
     } table[] = {
         {"transport: tls", "\5sip/2", "sip/2"},
         {"transport: tls", "\3sip", "sip"},
@@ -400,7 +400,7 @@ static void connections_outlive_reloads(void **state)
 /* Threads take connections while reloads replace what they take them from. */
 struct crowd {
     pthread_mutex_t lock;
-    struct tls *tls;              /* under the lock */
+    struct tls *tls; /* under the lock */
     atomic_uint done, failed;
 };
 

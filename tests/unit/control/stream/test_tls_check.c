@@ -47,7 +47,8 @@ static void write_odd_shapes(const struct scene_identity *a)
     OPENSSL_free(der);
     assert_non_null(out);
     assert_int_equal(fchmod(fileno(out), 0600), 0);
-    assert_int_equal(PEM_write_PKCS8PrivateKey(out, a->key, EVP_aes_256_cbc(), "secret", 6, NULL, NULL), 1);
+    assert_int_equal(
+        PEM_write_PKCS8PrivateKey(out, a->key, EVP_aes_256_cbc(), "secret", 6, NULL, NULL), 1);
     assert_int_equal(fclose(out), 0);
     write_text("empty", "");
     write_text("words", "certificates, one day");
@@ -66,7 +67,8 @@ static int setup(void **state)
     scene_identity_done(&a);
     issue(&(struct scene_wish){.file = "b", .names = "DNS:b.example.net"});
     issue(&(struct scene_wish){.file = "open", .names = "DNS:c.example.net"});
-    issue(&(struct scene_wish){.file = "short", .names = "DNS:d.example.net", .kind = SCENE_RSA_SHORT});
+    issue(&(struct scene_wish){
+        .file = "short", .names = "DNS:d.example.net", .kind = SCENE_RSA_SHORT});
     issue(&(struct scene_wish){.file = "group", .names = "DNS:e.example.net"});
     issue(&(struct scene_wish){.file = "ed", .names = "DNS:f.example.net", .kind = SCENE_ED25519});
     issue(&(struct scene_wish){.file = "old", .cn = "g", .from_s = -7200, .until_s = -3600});
@@ -95,26 +97,33 @@ static void refused(void **state)
     static const struct {
         const char *keys, *key, *reason;
     } table[] = {
-        {"certificates: [{cert: @/none.pem, key: @/a.key}]", FIRST ".cert", "none.pem: No such file"},
-        {"certificates: [{cert: @/a.pem, key: @/none.key}]", FIRST ".key", "none.key: No such file"},
+        {"certificates: [{cert: @/none.pem, key: @/a.key}]", FIRST ".cert",
+         "none.pem: No such file"},
+        {"certificates: [{cert: @/a.pem, key: @/none.key}]", FIRST ".key",
+         "none.key: No such file"},
         {"certificates: [" GOOD ", {cert: @/a.pem, key: @/b.key}]", SECOND ".key",
          "b.key: is not the key of "},
-        {"certificates: [{cert: @/a.key, key: @/a.key}]", FIRST ".cert", "holds no certificate in PEM"},
-        {"certificates: [{cert: @/der.pem, key: @/a.key}]", FIRST ".cert", "holds no certificate in PEM"},
-        {"certificates: [{cert: @/words, key: @/a.key}]", FIRST ".cert", "holds no certificate in PEM"},
+        {"certificates: [{cert: @/a.key, key: @/a.key}]", FIRST ".cert",
+         "holds no certificate in PEM"},
+        {"certificates: [{cert: @/der.pem, key: @/a.key}]", FIRST ".cert",
+         "holds no certificate in PEM"},
+        {"certificates: [{cert: @/words, key: @/a.key}]", FIRST ".cert",
+         "holds no certificate in PEM"},
         {"certificates: [{cert: @/broken.pem, key: @/a.key}]", FIRST ".cert",
          "certificate 1 cannot be read"},
         {"certificates: [{cert: @/empty, key: @/a.key}]", FIRST ".cert", "empty: is empty"},
         {"certificates: [{cert: @, key: @/a.key}]", FIRST ".cert", "is no regular file"},
         {"certificates: [{cert: /dev/zero, key: @/a.key}]", FIRST ".cert", "is no regular file"},
         {"certificates: [{cert: @/a.pem, key: @/a.pem}]", FIRST ".key", "everybody may use"},
-        {"certificates: [{cert: @/a.pem, key: @/words}]", FIRST ".key", "holds no private key in PEM"},
+        {"certificates: [{cert: @/a.pem, key: @/words}]", FIRST ".key",
+         "holds no private key in PEM"},
         {"certificates: [{cert: @/a.pem, key: @/locked.key}]", FIRST ".key", "is encrypted"},
         {"certificates: [{cert: @/open.pem, key: @/open.key}]", FIRST ".key",
          "a private key that everybody may use (mode 0644)"},
         {"certificates: [" GOOD ", {cert: @/short.pem, key: @/short.key}]", SECOND ".cert",
          "OpenSSL does not take it: ee key too small"},
-        {"certificates: [{cert: @/a.pem, key: @/a.key, ocsp: @/none}]", FIRST ".ocsp", "No such file"},
+        {"certificates: [{cert: @/a.pem, key: @/a.key, ocsp: @/none}]", FIRST ".ocsp",
+         "No such file"},
         {"certificates: [{cert: @/a.pem, key: @/a.key, ocsp: @/a.pem}]", FIRST ".ocsp",
          "is no successful OCSP response in DER"},
         {"certificates: [" GOOD "], client_certificates: required, client_ca: @/none",
@@ -192,8 +201,9 @@ static void check_and_reload_say_so(void **state)
 
     (void)state;
     cfg_free(scene_cfg(&scene, "transport: tls, certificates: [{cert: @/a.pem, key: @/b.key}]"));
-    snprintf(expected, sizeof(expected), "%s:12: " FIRST ".key: %s/b.key: is not the key of %s/a.pem",
-             scene.config, scene.dir, scene.dir);
+    snprintf(expected, sizeof(expected),
+             "%s:12: " FIRST ".key: %s/b.key: is not the key of %s/a.pem", scene.config, scene.dir,
+             scene.dir);
     assert_int_equal(plan_make(&base, &change, NULL, 1, &plan, text), -EINVAL);
     assert_string_equal(text, expected);
     assert_int_equal(run_check(text, sizeof(text)), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates of those who connect to us (none, optional, required; CAs, CRLs, names by RFC 5922) and
- * of those whom we connect to.
+ * Certificates of those who connect to us (none, optional, required; CAs, CRLs, names by RFC 5922)
+ * and of those whom we connect to.
  */
 #include <openssl/err.h>
 #include <string.h>
@@ -27,8 +27,10 @@ static int setup(void **state)
     const struct scene_identity *sub = &scene.sub;
     const struct scene_wish wishes[WHO] = {
         [TRUNK] = {.cn = "t", .names = "URI:sip:trunk.example", .issuer = sub},
-        [CARRIER] = {.cn = "c", .names = "DNS:sip.carrier.example,DNS:*.carrier.example",
-                     .usage = "serverAuth", .issuer = sub},
+        [CARRIER] = {.cn = "c",
+                     .names = "DNS:sip.carrier.example,DNS:*.carrier.example",
+                     .usage = "serverAuth",
+                     .issuer = sub},
         [ALICE] = {.cn = "trunk.example", .names = "URI:sip:alice@trunk.example", .issuer = sub},
         [STRANGER] = {.cn = "s", .names = "URI:sip:trunk.example"},
         [EXPIRED] = {.cn = "e", .from_s = -7200, .until_s = -60, .issuer = sub},
@@ -41,9 +43,8 @@ static int setup(void **state)
     for (int who = TRUNK; who < WHO; who++)
         people[who] = scene_issue(&scene, &wishes[who]);
     struct scene_identity a = scene_issue(
-        &scene, &(struct scene_wish){.file = "a",
-                                     .names = "DNS:a.example.net,IP:192.0.2.10",
-                                     .issuer = sub});
+        &scene, &(struct scene_wish){
+                    .file = "a", .names = "DNS:a.example.net,IP:192.0.2.10", .issuer = sub});
     scene_identity_done(&a);
     return 0;
 }
@@ -97,8 +98,8 @@ static void expect(const char *listener, const struct expectation *expected, siz
     tls_free(tls);
 }
 
-#define EXPECT(listener, ...)                                                                      \
-    expect(listener, (const struct expectation[]){__VA_ARGS__},                                    \
+#define EXPECT(listener, ...)                                   \
+    expect(listener, (const struct expectation[]){__VA_ARGS__}, \
            sizeof((const struct expectation[]){__VA_ARGS__}) / sizeof(struct expectation))
 
 static void none_optional_required(void **state)
@@ -149,10 +150,10 @@ static void what_is_known_of_them(void **state)
 {
     struct tls *tls = scene_tls(&scene, REQUIRED);
     SSL_CTX *client = scene_client(&scene);
-    struct scene_identity odd = scene_issue(
-        &scene, &(struct scene_wish){.cn = "a\nb,c\xc3\xa9",
-                                     .names = "DNS:b.example,DNS:C.example",
-                                     .issuer = &scene.sub});
+    struct scene_identity odd =
+        scene_issue(&scene, &(struct scene_wish){.cn = "a\nb,c\xc3\xa9",
+                                                 .names = "DNS:b.example,DNS:C.example",
+                                                 .issuer = &scene.sub});
     struct scene_pair pair;
     struct tls_facts facts;
 
@@ -182,7 +183,8 @@ static struct scene_pair connect_to(struct tls *tls, enum who who, const char *n
     if (who != NOBODY) {
         scene_client_shows(context, &people[who]);
     } else {
-        assert_int_equal(SSL_CTX_use_certificate_chain_file(context, scene_path(&scene, "a.pem")), 1);
+        assert_int_equal(SSL_CTX_use_certificate_chain_file(context, scene_path(&scene, "a.pem")),
+                         1);
         assert_int_equal(
             SSL_CTX_use_PrivateKey_file(context, scene_path(&scene, "a.key"), SSL_FILETYPE_PEM), 1);
     }
@@ -252,9 +254,12 @@ static void the_systems_cas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(none_optional_required), cmocka_unit_test(names),
-        cmocka_unit_test(revocation),             cmocka_unit_test(what_is_known_of_them),
-        cmocka_unit_test(servers_are_verified),   cmocka_unit_test(the_systems_cas),
+        cmocka_unit_test(none_optional_required),
+        cmocka_unit_test(names),
+        cmocka_unit_test(revocation),
+        cmocka_unit_test(what_is_known_of_them),
+        cmocka_unit_test(servers_are_verified),
+        cmocka_unit_test(the_systems_cas),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

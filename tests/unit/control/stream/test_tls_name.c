@@ -63,8 +63,8 @@ static void names_of_certificates(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct scene_identity one = scene_issue(
-            &scene, &(struct scene_wish){.cn = table[i].cn, .names = table[i].names});
+        struct scene_identity one =
+            scene_issue(&scene, &(struct scene_wish){.cn = table[i].cn, .names = table[i].names});
         char names[512] = "";
 
         tls_name_domains(one.certificate, add, names);
@@ -130,8 +130,8 @@ static void names_with_a_nul(void **state)
 /* Where alternative names cannot be read, or are there twice, the common name does not stand in. */
 static void names_twice(void **state)
 {
-    struct scene_identity one = scene_issue(
-        &scene, &(struct scene_wish){.cn = "cn.example", .names = "DNS:a.example"});
+    struct scene_identity one =
+        scene_issue(&scene, &(struct scene_wish){.cn = "cn.example", .names = "DNS:a.example"});
     X509_EXTENSION *again = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:b.example");
 
     (void)state;

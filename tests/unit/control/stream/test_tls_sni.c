@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which certificates go with a name (RFC 6066 §3): exact names, wildcards of one label, several kinds
- * of keys for one name, and the first certificate for everything else.
+ * Which certificates go with a name (RFC 6066 §3): exact names, wildcards of one label, several
+ * kinds of keys for one name, and the first certificate for everything else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,11 +36,13 @@ static void sets_by_name(void **state)
         struct tls_bearer bearers[BEARERS_MAX];
         uint32_t n;
         struct {
-            const char *name, *set;   /* "": nobody's, the first certificate's then */
+            const char *name, *set; /* "": nobody's, the first certificate's then */
         } asked[10];
     } table[] = {
         {{{NULL, 0, RSA}}, 1, {{"a.net", ""}, {"", ""}}},
-        {{{a, 1, EC}}, 1, {{"a.net", "0--"}, {"A.NET", "0--"}, {"a.net.", "0--"}, {"x.a.net", ""}, {"net", ""}}},
+        {{{a, 1, EC}},
+         1,
+         {{"a.net", "0--"}, {"A.NET", "0--"}, {"a.net.", "0--"}, {"x.a.net", ""}, {"net", ""}}},
         {{{a, 1, EC}, {b, 2, RSA}, {b, 2, EC}, {a, 1, ED}},
          4,
          {{"a.net", "013"}, {"b.net", "21-"}, {"c.net", ""}}},
@@ -54,7 +56,9 @@ static void sets_by_name(void **state)
           {"y.x.a.net", ""},
           {"*.a.net", ""},
           {"x", ""}}},
-        {{{b, 1, RSA}, {wild, 1, EC}, {wild_x, 1, EC}}, 3, {{"x.a.net", "2--"}, {"y.a.net", "1--"}}},
+        {{{b, 1, RSA}, {wild, 1, EC}, {wild_x, 1, EC}},
+         3,
+         {{"x.a.net", "2--"}, {"y.a.net", "1--"}}},
     };
 
     (void)state;

@@ -69,7 +69,7 @@ static void days(void **state)
         {DAY_S / 2, 1},
         {DAY_S + DAY_S / 2 - 1, 1},
         {DAY_S + DAY_S / 2, -ENOKEY},
-        {-DAY_S, 1},       /* the other node's clock is ahead */
+        {-DAY_S, 1}, /* the other node's clock is ahead */
         {-2 * DAY_S, -ENOKEY},
         {1000L * DAY_S, -ENOKEY},
     };
@@ -112,8 +112,8 @@ static void rotations(void **state)
     (void)state;
     assert_int_equal(secret_rotate(&before, NOON_S, &once), 0);
     assert_int_equal(secret_rotate(&once, NOON_S, &twice), 0);
-    assert_int_equal(opened(&before, &once, 0), 1);   /* by its previous key */
-    assert_int_equal(opened(&once, &before, 0), 1);   /* by its next one */
+    assert_int_equal(opened(&before, &once, 0), 1); /* by its previous key */
+    assert_int_equal(opened(&once, &before, 0), 1); /* by its next one */
     assert_int_equal(opened(&before, &twice, 0), -ENOKEY);
 }
 
@@ -193,10 +193,10 @@ static void sessions_go_on(void **state)
         assert_non_null(kept);
         assert_true(SSL_SESSION_get_ticket_lifetime_hint(kept) == DAY_S);
         assert_true(resumes(client, here, kept));
-        assert_true(resumes(client, there, kept));   /* another node, or after a restart */
-        assert_true(resumes(client, later, kept));   /* after a rotation… */
-        assert_true(resumes(client, there, kept));   /* …at a node that knows nothing of it yet */
-        assert_false(resumes(client, else_, kept));  /* another cluster */
+        assert_true(resumes(client, there, kept));  /* another node, or after a restart */
+        assert_true(resumes(client, later, kept));  /* after a rotation… */
+        assert_true(resumes(client, there, kept));  /* …at a node that knows nothing of it yet */
+        assert_false(resumes(client, else_, kept)); /* another cluster */
         SSL_CTX_free(client);
     }
     SSL_SESSION_free(kept);
@@ -210,8 +210,8 @@ static void sessions_go_on(void **state)
 /* A ticket that was got without a certificate, or before one was revoked, opens nothing. */
 static void demands_are_the_same(void **state)
 {
-    struct scene_identity trunk = scene_issue(
-        &scene, &(struct scene_wish){.cn = "trunk.example", .issuer = &scene.sub});
+    struct scene_identity trunk =
+        scene_issue(&scene, &(struct scene_wish){.cn = "trunk.example", .issuer = &scene.sub});
     struct tls *open = scene_tls(&scene, PLAIN), *mutual = scene_tls(&scene, MUTUAL), *crl;
 
     (void)state;

@@ -94,17 +94,19 @@ struct scene_identity scene_issue(const struct scene *scene, const struct scene_
     struct scene_identity ret = {X509_new(), make_key(scene, wish->kind), wish->issuer};
     const struct scene_identity *issuer = wish->issuer != NULL ? wish->issuer : &ret;
     X509_NAME *subject = X509_get_subject_name(ret.certificate);
-    const EVP_MD *digest = EVP_PKEY_get_base_id(issuer->key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256();
+    const EVP_MD *digest =
+        EVP_PKEY_get_base_id(issuer->key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256();
     int64_t serial = 0;
 
     assert_int_equal(RAND_bytes((unsigned char *)&serial, 7), 1);
     ASN1_INTEGER_set_int64(X509_get_serialNumber(ret.certificate), serial);
     X509_set_version(ret.certificate, X509_VERSION_3);
     X509_gmtime_adj(X509_getm_notBefore(ret.certificate), wish->from_s);
-    X509_gmtime_adj(X509_getm_notAfter(ret.certificate), wish->until_s != 0 ? wish->until_s : DAY_S);
+    X509_gmtime_adj(X509_getm_notAfter(ret.certificate),
+                    wish->until_s != 0 ? wish->until_s : DAY_S);
     if (wish->cn != NULL)
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)wish->cn, -1,
-                                   -1, 0);
+        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)wish->cn,
+                                   -1, -1, 0);
     X509_set_issuer_name(ret.certificate, X509_get_subject_name(issuer->certificate));
     X509_set_pubkey(ret.certificate, ret.key);
     extend(ret.certificate, NID_basic_constraints, wish->ca ? "critical,CA:TRUE" : "CA:FALSE");
@@ -197,9 +199,11 @@ void scene_setup(struct scene *scene)
     assert_non_null(mkdtemp(scene->dir));
     snprintf(scene->config, sizeof(scene->config), "%s/tandem.yaml", scene->dir);
     scene->rsa = EVP_RSA_gen(2048);
-    scene->root = scene_issue(scene, &(struct scene_wish){.file = "root", .cn = "root", .ca = true});
-    scene->sub = scene_issue(scene, &(struct scene_wish){
-                                        .file = "sub", .cn = "sub", .ca = true, .issuer = &scene->root});
+    scene->root =
+        scene_issue(scene, &(struct scene_wish){.file = "root", .cn = "root", .ca = true});
+    scene->sub = scene_issue(
+        scene,
+        &(struct scene_wish){.file = "sub", .cn = "sub", .ca = true, .issuer = &scene->root});
     scene->secret = (struct compile_secret){
         .seed = {1, 2},
         .mac[SNAPSHOT_MAC_NEXT] = {.id = 8, .valid = 1, .key = {3, 4}},
@@ -231,19 +235,18 @@ struct cfg *scene_cfg(const struct scene *scene, const char *listener)
     char text[768];
 
     assert_non_null(out);
-    fprintf(out,
-            "node: n\n"
-            "node_address: 192.0.2.11\n"
-            "dataplane:\n"
-            "  workers: [1]\n"
-            "  ports:\n"
-            "    - {name: outside, driver: \"null\", addresses: [192.0.2.10/24]}\n"
-            "services:\n"
-            "  - name: s\n"
-            "    pool: p\n"
-            "    listen:\n"
-            "      - {transport: udp, address: 192.0.2.10, port: 5060}\n"
-            "      - {address: 192.0.2.10, port: 5061, ");
+    fprintf(out, "node: n\n"
+                 "node_address: 192.0.2.11\n"
+                 "dataplane:\n"
+                 "  workers: [1]\n"
+                 "  ports:\n"
+                 "    - {name: outside, driver: \"null\", addresses: [192.0.2.10/24]}\n"
+                 "services:\n"
+                 "  - name: s\n"
+                 "    pool: p\n"
+                 "    listen:\n"
+                 "      - {transport: udp, address: 192.0.2.10, port: 5060}\n"
+                 "      - {address: 192.0.2.10, port: 5061, ");
     for (; *listener != '\0'; listener++)
         fputs(*listener == '@' ? scene->dir : (char[]){*listener, '\0'}, out);
     fputs("}\n"
@@ -337,8 +340,8 @@ struct scene_pair scene_meet(SSL *client, SSL *server)
         client_goes = client_goes && step(client, &pair.client_error);
         server_goes = server_goes && step(server, &pair.server_error);
     }
-    pair.done = client_goes && server_goes && SSL_is_init_finished(client) &&
-                SSL_is_init_finished(server);
+    pair.done =
+        client_goes && server_goes && SSL_is_init_finished(client) && SSL_is_init_finished(server);
     return pair;
 }
 
