@@ -283,6 +283,34 @@ static void test_without_rport(void **state)
     "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")                                    \
     "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("d", "1 INVITE")
 
+/* No response finds another connection, or another node's, than the one that was signed. */
+static void test_forged_seal(void **state)
+{
+    static const struct step invite[] = {INVITE_OF(PHONE)};
+    struct stage *stage = one_backend();
+    char seal[128];
+
+    STAGE_PLAY(stage, invite);
+    snprintf(seal, sizeof(seal), "%s", stage_get(stage, "M1"));
+    for (size_t i = 0; seal[i] != '\0'; i++) {
+        char was = seal[i];
+
+        for (int bit = 0; bit < 7; bit++) {
+            seal[i] = (char)(was ^ 1 << bit);
+            if (!sip_char_is(seal[i], SIP_CHAR_TOKEN))
+                continue;
+            stage_set(stage, "M1", seal);
+            stage_send(stage, KAM, NODE, OK_TO_IT);
+            assert_int_equal(stage->output.reason, PROXY_DROP_VIA_MAC);
+        }
+        seal[i] = was;
+    }
+    stage_set(stage, "M1", seal);
+    stage_send(stage, KAM, NODE, OK_TO_IT);
+    assert_int_equal(stage->output.reason, PROXY_FORWARDED_RESPONSE);
+    stage_free(stage);
+}
+
 /* Connections of another node: not ours to send by. */
 static void test_another_node(void **state)
 {
@@ -476,7 +504,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_without_rport),
-        cmocka_unit_test(test_outbound),
+        cmocka_unit_test(test_outbound),     cmocka_unit_test(test_forged_seal),
         cmocka_unit_test(test_another_node), cmocka_unit_test(test_data_plane_punts),
         cmocka_unit_test(test_planes),       cmocka_unit_test(test_sips),
         cmocka_unit_test(test_flow_gone),
