@@ -402,7 +402,7 @@ static void (*const PARTS[])(struct metrics_text *text, const struct source *sou
 char *metrics_write(void *arg, size_t *ret_length)
 {
     const struct metrics_start *start = arg;
-    struct counters_header *counters = link_counters(reload_link(start->reload));
+    struct counters_header *counters = reload_counters(start->reload);
     struct totals *totals = totals_new(reload_state(start->reload), counters);
     struct service_counts *services = service_counts_new(counters);
     uint32_t *entries = share_entries(reload_snapshot(start->reload));

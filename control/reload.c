@@ -428,7 +428,7 @@ static void forget_one(struct reload *r)
 
     if (!state_lingers(r->state) || mono_s < r->forget_s)
         return;
-    counters = link_counters(r->link);
+    counters = reload_counters(r);
     change.id = linger_pick(&r->linger, r->state, r->cfg->linger_ms, counters,
                             (uint64_t)time(NULL), mono_s);
     free(counters);

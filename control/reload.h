@@ -79,6 +79,13 @@ void reload_on_adopted(struct reload *reload, void (*fn)(void *arg), void *arg);
  */
 struct compile_live *reload_live(struct reload *reload);
 
+/* Who decides about messages, too, and adds what it counted of backends; NULL: nobody. */
+void reload_on_counters(struct reload *reload,
+                        void (*fn)(void *arg, struct counters_header *counters), void *arg);
+
+/* What both planes counted of backends, as link_counters. */
+struct counters_header *reload_counters(const struct reload *reload);
+
 /* What runs; valid until the loop goes on. */
 const struct cfg *reload_cfg(const struct reload *reload);   /* as the file says */
 const struct members *reload_members(const struct reload *reload);

@@ -36,6 +36,8 @@ struct reload {
     void *punt_arg;
     void (*on_adopted)(void *arg); /* NULL: nobody */
     void *adopted_arg;
+    void (*on_counters)(void *arg, struct counters_header *counters); /* NULL: nobody */
+    void *counters_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;
     bool for_first;                 /* what is in flight is the first change in the queue */

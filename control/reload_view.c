@@ -17,6 +17,22 @@ void reload_on_adopted(struct reload *r, void (*fn)(void *arg), void *arg)
     r->adopted_arg = arg;
 }
 
+void reload_on_counters(struct reload *r, void (*fn)(void *arg, struct counters_header *counters),
+                        void *arg)
+{
+    r->on_counters = fn;
+    r->counters_arg = arg;
+}
+
+struct counters_header *reload_counters(const struct reload *r)
+{
+    struct counters_header *counters = link_counters(r->link);
+
+    if (counters != NULL && r->on_counters != NULL)
+        r->on_counters(r->counters_arg, counters);
+    return counters;
+}
+
 struct compile_live *reload_live(struct reload *r)
 {
     return &r->live;

@@ -136,7 +136,7 @@ static json_t *backend_json(const struct reload *reload, const struct lb_backend
 json_t *show_backends(const struct reload *reload, struct health *health)
 {
     const struct snapshot *s = reload_snapshot(reload);
-    struct counters_header *counters = link_counters(reload_link(reload));
+    struct counters_header *counters = reload_counters(reload);
     struct totals *totals = totals_new(reload_state(reload), counters);
     uint32_t *entries = share_entries(s);
     json_t *list = totals == NULL || entries == NULL ? NULL : json_array();
@@ -168,7 +168,7 @@ static json_t *call_json(const struct snapshot *s, const struct lb_backend *b,
 static json_t *show_calls(const struct reload *reload)
 {
     const struct snapshot *s = reload_snapshot(reload);
-    struct counters_header *counters = link_counters(reload_link(reload));
+    struct counters_header *counters = reload_counters(reload);
     struct totals *totals = totals_new(reload_state(reload), counters);
     json_t *list = totals == NULL ? NULL : json_array();
 

@@ -19,8 +19,9 @@ struct calls {
     struct lb_call_counts *counts; /* [n_writers] */
     uint64_t *memory;              /* of the counts */
     uint64_t entries, position, done;
-    bool sweeping;              /* slots come free at the end of this lap */
-    uint32_t used[CALLS_SLOTS]; /* entries of this lap by slot */
+    bool sweeping;                         /* slots come free at the end of this lap */
+    uint32_t used[CALLS_SLOTS];            /* entries of this lap by slot */
+    uint64_t over[LB_COUNTS][CALLS_SLOTS]; /* what ended in a slot before it was its backend's */
 };
 
 static bool counts_init(struct calls *calls)
@@ -103,6 +104,33 @@ struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
     return view_new(snapshot, limits, edges, calls->slots, &calls->n_views);
 }
 
+static void add_slot(const struct calls *calls, uint32_t slot, uint64_t started[LB_COUNTS],
+                     uint64_t ended[LB_COUNTS])
+{
+    for (uint32_t writer = 0; writer < calls->n_writers; writer++) {
+        const struct lb_call_counts *counts = &calls->counts[writer];
+
+        for (uint32_t what = 0; what < LB_COUNTS; what++) {
+            started[what] += __atomic_load_n(&counts->started[what][slot], __ATOMIC_RELAXED);
+            ended[what] += __atomic_load_n(&counts->ended[what][slot], __ATOMIC_RELAXED);
+        }
+    }
+}
+
+/* Of a free slot all that began is over, and will be another backend's no more. */
+static void settle(struct calls *calls)
+{
+    for (uint32_t slot = 0; slot < CALLS_SLOTS; slot++) {
+        uint64_t started[LB_COUNTS] = {0}, ended[LB_COUNTS] = {0};
+
+        if (calls->slots->use[slot] != LB_SLOT_FREE || calls->slots->ids[slot] == 0)
+            continue;
+        add_slot(calls, slot, started, ended);
+        for (uint32_t what = 0; what < LB_COUNTS; what++)
+            calls->over[what][slot] = ended[what];
+    }
+}
+
 void calls_sweep(struct calls *calls, uint32_t now_s)
 {
     uint64_t n = (calls->entries + CALLS_SWEEP_SLICES - 1) / CALLS_SWEEP_SLICES;
@@ -115,25 +143,21 @@ void calls_sweep(struct calls *calls, uint32_t now_s)
     calls->done += n;
     if (calls->done < calls->entries)
         return;
-    if (calls->sweeping)
+    if (calls->sweeping) {
         lb_slots_sweep_end(calls->slots, calls->used);
+        settle(calls);
+    }
     lap_begin(calls);
 }
 
-uint64_t calls_of(const struct calls *calls, uint32_t backend_id, enum lb_count what)
+void calls_of(const struct calls *calls, uint16_t slot, uint64_t ret_started[LB_COUNTS],
+              uint64_t ret_ended[LB_COUNTS])
 {
-    const struct lb_slots *slots = calls->slots;
-    uint64_t started = 0, ended = 0;
-
-    for (uint32_t slot = 0; slot < slots->n; slot++) {
-        if (slots->use[slot] == LB_SLOT_FREE || slots->ids[slot] != backend_id)
-            continue;
-        for (uint32_t writer = 0; writer < calls->n_writers; writer++) {
-            const struct lb_call_counts *counts = &calls->counts[writer];
-
-            started += __atomic_load_n(&counts->started[what][slot], __ATOMIC_RELAXED);
-            ended += __atomic_load_n(&counts->ended[what][slot], __ATOMIC_RELAXED);
-        }
+    memset(ret_started, 0, LB_COUNTS * sizeof(*ret_started));
+    memset(ret_ended, 0, LB_COUNTS * sizeof(*ret_ended));
+    add_slot(calls, slot, ret_started, ret_ended);
+    for (uint32_t what = 0; what < LB_COUNTS; what++) {
+        ret_started[what] -= calls->over[what][slot];
+        ret_ended[what] -= calls->over[what][slot];
     }
-    return started > ended ? started - ended : 0;
 }

@@ -34,7 +34,8 @@ struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
 /* Expires a slice of what is due; slots of backends that are gone come free. Main, the writer 0. */
 void calls_sweep(struct calls *calls, uint32_t now_s);
 
-/* What there is of a backend by all threads' counts. Main. */
-uint64_t calls_of(const struct calls *calls, uint32_t backend_id, enum lb_count what);
+/* What began and what is over of a slot's backend by all threads' counts. Main. */
+void calls_of(const struct calls *calls, uint16_t slot, uint64_t ret_started[LB_COUNTS],
+              uint64_t ret_ended[LB_COUNTS]);
 
 #endif

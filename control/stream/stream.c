@@ -202,6 +202,34 @@ static void on_tick(void *arg)
     calls_sweep(s->hub.calls, now_s());
 }
 
+/* Adds the calls that control decided about to what the data plane counted of their backends. */
+static void on_counters(void *arg, struct counters_header *counters)
+{
+    static const enum counters_slot begun[LB_COUNTS] = {
+        [LB_COUNT_CALLS] = COUNTERS_SLOT_STARTED,
+        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_STARTED,
+        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_STARTED};
+    static const enum counters_slot over[LB_COUNTS] = {
+        [LB_COUNT_CALLS] = COUNTERS_SLOT_ENDED,
+        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_ENDED,
+        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_ENDED};
+    const struct stream *s = arg;
+    uint64_t started[LB_COUNTS], ended[LB_COUNTS];
+
+    for (uint32_t slot = 0; s->hub.n_threads > 0 && slot < counters->n_slots; slot++) {
+        uint32_t id = counters_slot_ids(counters)[slot];
+        int32_t backend = id == 0 ? LB_NO_BACKEND : snapshot_backend_by_id(s->view->snapshot, id);
+
+        if (backend == LB_NO_BACKEND)
+            continue;
+        calls_of(s->hub.calls, s->view->slot_of[backend], started, ended);
+        for (uint32_t what = 0; what < LB_COUNTS; what++) {
+            counters_slot_block(counters, 0, begun[what])[slot] += started[what];
+            counters_slot_block(counters, 0, over[what])[slot] += ended[what];
+        }
+    }
+}
+
 /* ---- Begin and end ---- */
 
 struct stream *stream_new(struct loop *loop, struct reload *reload)
@@ -226,6 +254,7 @@ struct stream *stream_new(struct loop *loop, struct reload *reload)
     }
     loop_timer_start(s->tick, TICK_MS);
     reload_on_adopted(reload, on_adopted, s);
+    reload_on_counters(reload, on_counters, s);
     on_adopted(s);
     return s;
 }
@@ -235,6 +264,7 @@ void stream_free(struct stream *s)
     if (s == NULL)
         return;
     reload_on_adopted(s->reload, NULL, NULL);
+    reload_on_counters(s->reload, NULL, NULL);
     for (uint32_t i = 0; i < HUB_THREADS_MAX; i++)
         thread_free(s->threads[i]);
     for (uint32_t i = 0; i < HUB_THREADS_MAX; i++)
@@ -283,9 +313,4 @@ bool stream_kill(struct stream *s, uint64_t id)
         return false;
     task = task_new(TASK_KILL, &flow, NULL, 0);
     return task != NULL && inbox_put(s->hub.inboxes[place.thread], task);
-}
-
-uint64_t stream_calls(const struct stream *s, uint32_t backend_id, enum lb_count what)
-{
-    return calls_of(s->hub.calls, backend_id, what);
 }

@@ -37,7 +37,4 @@ void stream_each(const struct stream *stream,
 /* Ends a connection. False: there is none of that number. */
 bool stream_kill(struct stream *stream, uint64_t id);
 
-/* What there is of a backend that control decided about. */
-uint64_t stream_calls(const struct stream *stream, uint32_t backend_id, enum lb_count what);
-
 #endif

@@ -4,6 +4,7 @@
  * port, answers and requests reach the phone's connection, and nothing else.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -260,6 +261,34 @@ static void takes_what_the_data_plane_has(void **context)
     scene_end(&s);
 }
 
+/* What control decided is told with what the data plane counted: of backend b, in its slot 3. */
+static void counts_calls(void **context)
+{
+    struct scene s;
+    struct counters_header *counters;
+    const char pool[] = "p";
+    int phone, backend, want;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    registers(&s, phone, "r1", &backend);
+    want = backend == s.a;
+    counters_slot_ids(s.fake.counters)[3] =
+        snapshot_backend_id(sip_slice(pool, 1), sip_slice(want ? "a" : "b", 1));
+    counters_slot_block(s.fake.counters, 0, COUNTERS_SLOT_STARTED)[3] = 5;
+    scene_send(phone, scene_request("INVITE", "sip:v@example.net", "r1", "TCP", ""));
+    scene_datagram(&s, reached(&s));
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 3);
+    counters = reload_counters(s.reload);
+    assert_non_null(counters);
+    assert_int_equal(counters_slot_sum(counters, 3, COUNTERS_SLOT_STARTED), 6);
+    assert_int_equal(counters_slot_sum(counters, 3, COUNTERS_SLOT_ENDED), 0);
+    free(counters);
+    close(phone);
+    scene_end(&s);
+}
+
 /* Control's own port is for backends. */
 static void strangers_are_not_heard(void **context)
 {
@@ -317,6 +346,7 @@ int main(void)
         cmocka_unit_test(reload_closes_only_what_left),
         cmocka_unit_test(connects_once),
         cmocka_unit_test(takes_what_the_data_plane_has),
+        cmocka_unit_test(counts_calls),
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(threads_reach_each_other),
     };
