@@ -118,6 +118,7 @@ static int metrics_init(struct control *control, char *ret_text)
     control->metrics_start = (struct metrics_start){
         .reload = control->reload,
         .health = control->health,
+        .stream = control->stream,
         .version = TANDEM_VERSION,
         .start_s = (uint64_t)time(NULL),
     };

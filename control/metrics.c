@@ -10,6 +10,7 @@
 
 #include "control/loop.h"
 #include "control/metrics_counters.h"
+#include "control/metrics_streams.h"
 #include "control/metrics_text.h"
 #include "control/service_counts.h"
 #include "control/share.h"
@@ -393,10 +394,16 @@ static void write_media(struct metrics_text *text, const struct source *source)
     }
 }
 
+static void write_streams(struct metrics_text *text, const struct source *source)
+{
+    if (source->start->stream != NULL)
+        metrics_streams_write(text, source->start->stream);
+}
+
 static void (*const PARTS[])(struct metrics_text *text, const struct source *source) = {
     write_control,          write_dataplane, write_snapshot, write_changes, write_services,
     write_service_messages, write_pools,     write_backends, write_totals,  write_outcomes,
-    write_latencies,        write_media,
+    write_latencies,        write_media,     write_streams,
 };
 
 char *metrics_write(void *arg, size_t *ret_length)

@@ -9,11 +9,13 @@
 
 #include "control/health/health.h"
 #include "control/reload.h"
+#include "control/stream/stream.h"
 
 /* What is known when control starts. */
 struct metrics_start {
     const struct reload *reload;
     struct health *health;            /* NULL: nobody watches backends */
+    const struct stream *stream;      /* NULL: there are no streams */
     const char *version;
     uint64_t start_s; /* CLOCK_REALTIME second when control began */
 };

@@ -318,10 +318,15 @@ static struct reload *connected(struct fake *fake)
     return connect_to(fake);
 }
 
+static const struct stream *streams; /* NULL: there are none */
+
 static void page_of(struct page *page, const struct reload *reload, struct health *health)
 {
-    struct metrics_start start = {
-        .reload = reload, .health = health, .version = "1.2-x", .start_s = 1700000000};
+    struct metrics_start start = {.reload = reload,
+                                  .health = health,
+                                  .stream = streams,
+                                  .version = "1.2-x",
+                                  .start_s = 1700000000};
     size_t length;
     char *text = metrics_write(&start, &length);
 
@@ -439,6 +444,7 @@ static void readme_has_all_families(void **context)
     struct fake fake;
     struct reload *reload;
     struct health *health;
+    struct stream *stream;
     struct counters_header *counters = counted(1);
     struct metrics_text *text = metrics_text_new();
     bool seen[FAMILIES_MAX] = {false};
@@ -452,14 +458,19 @@ static void readme_has_all_families(void **context)
                  "interval: 24h}}\n    share: none #");
     reload = connect_to(&fake);
     health = health_new(fake.loop, reload);
+    stream = stream_new(fake.loop, reload);
     assert_non_null(health);
+    assert_non_null(stream);
     assert_non_null(in);
+    streams = stream;
     assert_true(fread(file, 1, (1 << 20) - 1, in) > 0);
     fclose(in);
     metrics_counters_write(text, counters);
     bytes = metrics_text_end(text, &length);
     page_read(&counters_page, bytes, length);
     page_of(&page, reload, health);
+    assert_value(&page, "tandem_connections_closed_total{reason=\"slow_reader\"}", "0");
+    assert_value(&page, "tandem_stream_bytes_total{direction=\"in\"}", "0");
     assert_value(&page, "tandem_backend_probes_total{pool=\"p\",backend=\"a\",outcome=\"silent\"}",
                  "0");
     assert_value(&page,
@@ -481,6 +492,8 @@ static void readme_has_all_families(void **context)
     free(bytes);
     free(page.text);
     free(counters);
+    streams = NULL;
+    stream_free(stream);
     health_free(health);
     reload_free(reload);
     fake_teardown(&fake);
