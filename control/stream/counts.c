@@ -5,6 +5,7 @@
 #include "control/stream/counts.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Those of TLS and framing have the names of what is counted there. */
 static const char *const NAMES[COUNT_COUNT] = {
@@ -49,8 +50,6 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_LOST_UNSENT] = "lost_unsent",
 };
 
-static const char CLOSED[] = "closed_";
-
 const char *counts_name(uint32_t which, char ret[COUNTS_NAME_MAX])
 {
     const char *front = "", *name = NAMES[which];
@@ -73,5 +72,5 @@ const char *relay_result_name(enum relay_result result)
 
 const char *close_reason_name(enum close_reason reason)
 {
-    return NAMES[COUNT_CLOSED + (uint32_t)reason] + sizeof(CLOSED) - 1;
+    return NAMES[COUNT_CLOSED + (uint32_t)reason] + strlen("closed_");
 }
