@@ -11,8 +11,8 @@
 struct proxy_flow {
     struct sip_addr local; /* our address and port */
     struct sip_addr peer;
-    uint8_t transport; /* enum sip_transport */
-    uint32_t node;     /* of a stream: whose connection it is (snapshot_node_id); else 0 */
+    uint8_t transport;   /* enum sip_transport */
+    uint32_t node;       /* of a stream: whose connection it is (snapshot_node_id); else 0 */
     uint64_t connection; /* …and which, never given twice; 0: any to the peer, or a new one */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A look ahead, for memory's sake alone: which backend a message is likely to be about, so that what
- * is known of it comes into the cache while others are decided. It changes and decides nothing.
+ * A look ahead, for memory's sake alone: which backend a message is likely to be about, so that
+ * what is known of it comes into the cache while others are decided. It changes and decides
+ * nothing.
  */
 #include "dataplane/proxy/proxy.h"
 

@@ -49,7 +49,7 @@ enum proxy_reason {
     PROXY_DROP_NO_BACKEND,    /* a response in mode direct, and no backend lives */
     PROXY_DROP_FLOW,          /* a response whose stream is gone, or another node's */
     PROXY_DROP_TOO_MANY_EDITS, /* edits do not fit the edit list */
-    PROXY_PUNT_NAME, /* next hop is a name that the snapshot does not know: control resolves it */
+    PROXY_PUNT_NAME,   /* next hop is a name that the snapshot does not know: control resolves it */
     PROXY_PUNT_STREAM, /* it leaves by a stream, of which the caller has none: control decides */
     PROXY_REASON_COUNT,
 };

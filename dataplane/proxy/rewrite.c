@@ -188,8 +188,8 @@ static void put_record_routes(struct proxy_work *w)
     put_record_route(w, &token, from);
 }
 
-/* Whether a Contact's value has a parameter reg-id. Most have it at the end, where no quotes are open
- * and no brackets. */
+/* Whether a Contact's value has a parameter reg-id. Most have it at the end, where no quotes are
+ * open and no brackets. */
 static bool has_reg_id(struct sip_slice contact)
 {
     static const char name[] = ";reg-id=";

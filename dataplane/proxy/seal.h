@@ -19,7 +19,7 @@ enum {
 };
 
 struct proxy_seal {
-    uint32_t length, at; /* bytes in all; reading position */
+    uint32_t length, at;                      /* bytes in all; reading position */
     uint8_t bytes[PROXY_SEAL_BYTES_MAX + 16]; /* numbers are read and written by words, digits by
                                                  two */
 };

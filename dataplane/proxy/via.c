@@ -132,8 +132,8 @@ static bool is_stream(const struct proxy_via_seal *seal)
 
 /*
  * Five words where all addresses are IPv4's, else ten, of a stream eleven; none of them says the
- * key's id, since the key itself does. Addresses as they are meant: an IPv6 address has several texts, and backends
- * re-serialise what we wrote.
+ * key's id, since the key itself does. Addresses as they are meant: an IPv6 address has several
+ * texts, and backends re-serialise what we wrote.
  */
 void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
                          uint32_t cseq, const struct proxy_next_via *next, struct lb_lanes *lanes)

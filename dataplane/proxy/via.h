@@ -25,9 +25,9 @@ struct proxy_next_via {
     bool sent_by_is_ip;
     struct sip_ip sent_by_ip;      /* when it is an address */
     struct sip_slice sent_by_host; /* when it is a name */
-    uint16_t sent_by_port;  /* the transport's default when none is written */
-    uint16_t rport;         /* 0: none */
-    struct sip_ip received; /* all zero: no received */
+    uint16_t sent_by_port;         /* the transport's default when none is written */
+    uint16_t rport;                /* 0: none */
+    struct sip_ip received;        /* all zero: no received */
 };
 
 /* What our parameter says: how the request came, and the key and the MAC that sign it. */

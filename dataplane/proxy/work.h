@@ -56,7 +56,7 @@ struct proxy_work {
     bool ruri_replaced;
     struct sip_slice moved_ruri; /* appended to the Routes for a strict router; length 0: none */
 
-    bool has_token; /* rule 1 popped one */
+    bool has_token;           /* rule 1 popped one */
     struct proxy_token token; /* when has_token */
 
     bool next_is_route; /* the target was read from the next Route */

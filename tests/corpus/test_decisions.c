@@ -149,8 +149,8 @@ int main(int argc, char **argv)
     stage = stage_new(&conf);
     corpus_open(&table, argv[1], "ORACLE.tsv");
     while (corpus_row(&table))
-        counts.wrong += !check(stage, argv[1], &table, &counts) ||
-                        !same_by_stream(stage, table.column[0]);
+        counts.wrong +=
+            !check(stage, argv[1], &table, &counts) || !same_by_stream(stage, table.column[0]);
     stage_free(stage);
     manifest_done(&manifest);
     printf(

@@ -212,8 +212,8 @@ static bool is_target(const struct sip_msg *in, const struct routes *routes, str
     return false;
 }
 
-/* Whether the first n Routes of `to` stand in a row in `from`, few of which were popped in front and
- * one behind at most. */
+/* Whether the first n Routes of `to` stand in a row in `from`, few of which were popped in front
+ * and one behind at most. */
 static bool in_a_row(const struct routes *from, const struct routes *to, uint32_t n)
 {
     for (uint32_t front = 0; front <= from->n && front <= POPPED_FRONT_MAX; front++) {

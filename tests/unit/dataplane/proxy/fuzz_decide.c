@@ -93,8 +93,8 @@ static void fill(struct corpus *c, struct stage *stage)
 {
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         add(c, good[i], (uint32_t)strlen(good[i]));
-        fill_by(c, stage, "203.0.113.5:5060",
-                i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060", good[i]);
+        fill_by(c, stage, "203.0.113.5:5060", i == 2 ? "[2001:db8:5::10]:5060" : "192.0.2.10:5060",
+                good[i]);
         if (c->streams)
             fill_by(c, stage, i == 1 ? "tls/203.0.113.5:40000#7@lb2" : "tls/203.0.113.5:40000#7",
                     "192.0.2.10:5061", good[i]);
@@ -205,11 +205,12 @@ static void round_of(struct stage *stage, const struct corpus *c, char *end)
     static const char *const ours[] = {"192.0.2.10:5060", "192.0.2.10:5070",
                                        "[2001:db8:5::10]:5060", "192.0.2.30:5060",
                                        "192.0.2.40:5060"};
-    static const char *const streams[][2] = {{"tls/203.0.113.5:40000#7", "192.0.2.10:5061"},
-                                             {"wss/203.0.113.6:40000#8", "192.0.2.10:443"},
-                                             {"tcp/203.0.113.7:40000#9@lb2", "192.0.2.10:5060"},
-                                             {"tls/[2001:db8::7]:40000#10", "[2001:db8:5::10]:5061"},
-                                             {"10.0.0.11:5060", "10.0.0.1:5070"}};
+    static const char *const streams[][2] = {
+        {"tls/203.0.113.5:40000#7", "192.0.2.10:5061"},
+        {"wss/203.0.113.6:40000#8", "192.0.2.10:443"},
+        {"tcp/203.0.113.7:40000#9@lb2", "192.0.2.10:5060"},
+        {"tls/[2001:db8::7]:40000#10", "[2001:db8:5::10]:5061"},
+        {"10.0.0.11:5060", "10.0.0.1:5070"}};
     uint32_t from = random_below(c->n), length = c->length[from], way = random_below(5);
     struct proxy_output first;
 

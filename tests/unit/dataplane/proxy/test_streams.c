@@ -21,19 +21,20 @@
 #define PHONE "tls/198.51.100.7:40000#7"
 #define ANOTHERS "tls/198.51.100.7:40000#7@lb2"
 
-#define HEAD(via, call, cseq)                                                                      \
-    "Via: SIP/2.0/" via "\nMax-Forwards: 70\nFrom: <sip:a@example.net>;tag=f\n"                    \
+#define HEAD(via, call, cseq)                                                   \
+    "Via: SIP/2.0/" via "\nMax-Forwards: 70\nFrom: <sip:a@example.net>;tag=f\n" \
     "To: <sip:bob@example.net>$(TAG)\nCall-ID: " call "\nCSeq: " cseq "\n"
 /* What is the same in a forwarded request, behind our Via and the sender's. */
-#define TAIL(call, cseq)                                                                           \
-    "Max-Forwards: 69\nFrom: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>$(TAG)\n"         \
+#define TAIL(call, cseq)                                                                   \
+    "Max-Forwards: 69\nFrom: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>$(TAG)\n" \
     "Call-ID: " call "\nCSeq: " cseq "\n"
 #define BY_PHONE "$(V) $(SENTBY);branch=z9hG4bKp;rport"
 #define FILLED "Via: SIP/2.0/$(V) $(SENTBY);branch=z9hG4bKp;rport=40000;received=198.51.100.7\n"
 #define BY_KAM "UDP " KAM ";branch=z9hG4bKk"
 #define OURS(number) "branch=$(BR" number ");tdm=$(M" number ")\n"
-#define ANSWER(call, cseq) "From: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>;tag=t\n"    \
-                           "Call-ID: " call "\nCSeq: " cseq "\n\n"
+#define ANSWER(call, cseq)                                               \
+    "From: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>;tag=t\n" \
+    "Call-ID: " call "\nCSeq: " cseq "\n\n"
 
 /* What is seen of a phone on every kind of stream. */
 static const struct kind {
@@ -47,107 +48,106 @@ static const struct kind {
 
 static const struct step registers[] = {
     {"REGISTER: Path and Via show the node's address", "$(PEER)", "$(AT)",
-     "REGISTER sip:example.net SIP/2.0\n" HEAD(BY_PHONE, "r", "1 REGISTER")
-     "Contact: <sip:bob@$(SENTBY)$(U)>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n"
-     "Supported: path, outbound\n\n",
+     "REGISTER sip:example.net SIP/2.0\n" HEAD(
+         BY_PHONE, "r",
+         "1 REGISTER") "Contact: <sip:bob@$(SENTBY)$(U)>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n"
+                       "Supported: path, outbound\n\n",
      KAM " from " NODE,
      "REGISTER sip:example.net SIP/2.0\n"
-     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")
-     "Path: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n" FILLED TAIL("r", "1 REGISTER")
-     "Contact: <sip:bob@$(SENTBY)$(U)>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n"
-     "Supported: path, outbound\n\n",
+     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1") "Path: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n" FILLED
+         TAIL("r", "1 REGISTER") "Contact: "
+                                 "<sip:bob@$(SENTBY)$(U)>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n"
+                                 "Supported: path, outbound\n\n",
      0, PROXY_RULE_TABLE},
     {"its 200 goes by the connection", KAM, NODE,
      "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1") FILLED ANSWER("r", "1 REGISTER"),
      "$(PEER) from $(AT)", "SIP/2.0 200 OK\n" FILLED ANSWER("r", "1 REGISTER"),
      PROXY_FORWARDED_RESPONSE, PROXY_RULE_VIA},
     {"no ;ob behind another proxy", "$(PEER)", "$(AT)",
-     "REGISTER sip:example.net SIP/2.0\n" HEAD(BY_PHONE, "r", "2 REGISTER")
-     "Via: SIP/2.0/UDP 192.168.1.9;branch=z9hG4bKq\n"
-     "Contact: <sip:bob@$(SENTBY)$(U)>;reg-id=1\nSupported: path, outbound\n\n",
+     "REGISTER sip:example.net SIP/2.0\n" HEAD(
+         BY_PHONE, "r",
+         "2 REGISTER") "Via: SIP/2.0/UDP 192.168.1.9;branch=z9hG4bKq\n"
+                       "Contact: <sip:bob@$(SENTBY)$(U)>;reg-id=1\nSupported: path, outbound\n\n",
      KAM " from " NODE,
      "REGISTER sip:example.net SIP/2.0\n"
-     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("2")
-     "Path: <sip:$(PATH)@10.0.0.1:5070;lr>\n" FILLED TAIL("r", "2 REGISTER")
-     "Via: SIP/2.0/UDP 192.168.1.9;branch=z9hG4bKq\n"
-     "Contact: <sip:bob@$(SENTBY)$(U)>;reg-id=1\nSupported: path, outbound\n\n",
+     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("2") "Path: <sip:$(PATH)@10.0.0.1:5070;lr>\n" FILLED
+         TAIL("r", "2 REGISTER") "Via: SIP/2.0/UDP 192.168.1.9;branch=z9hG4bKq\n"
+                                 "Contact: <sip:bob@$(SENTBY)$(U)>;reg-id=1\nSupported: path, "
+                                 "outbound\n\n",
      0, PROXY_RULE_CALL},
 };
 
 /* The phone is called by way of its Path, answers, and hangs up. */
 static const struct step called[] = {
     {"INVITE by the Path", KAM, NODE,
-     "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(BY_KAM, "c", "1 INVITE")
-     "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
+     "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(
+         BY_KAM, "c", "1 INVITE") "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
      "$(PEER) from $(AT)",
      "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n"
-     "Via: SIP/2.0/$(V) $(AT);" OURS("3")
-     "Record-Route: <sip:$(TOP)@$(AT)$(U);lr>\n"
-     "Record-Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
-     "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 INVITE") "\n",
+     "Via: SIP/2.0/$(V) $(AT);" OURS("3") "Record-Route: <sip:$(TOP)@$(AT)$(U);lr>\n"
+                                          "Record-Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
+                                          "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 INVITE") "\n",
      0, PROXY_RULE_FLOW},
     {"the same again", KAM, NODE,
-     "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(BY_KAM, "c", "1 INVITE")
-     "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
+     "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(
+         BY_KAM, "c", "1 INVITE") "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
      "$(PEER) from $(AT)",
      "INVITE sip:bob@$(SENTBY)$(U) SIP/2.0\n"
-     "Via: SIP/2.0/$(V) $(AT);" OURS("3")
-     "Record-Route: <sip:$(TOP)@$(AT)$(U);lr>\n"
-     "Record-Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
-     "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 INVITE") "\n",
+     "Via: SIP/2.0/$(V) $(AT);" OURS("3") "Record-Route: <sip:$(TOP)@$(AT)$(U);lr>\n"
+                                          "Record-Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
+                                          "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 INVITE") "\n",
      0, PROXY_RULE_FLOW},
     {"its CANCEL has its branch", KAM, NODE,
-     "CANCEL sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(BY_KAM, "c", "1 CANCEL")
-     "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
+     "CANCEL sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(
+         BY_KAM, "c", "1 CANCEL") "Route: <sip:$(PATH)@10.0.0.1:5070;lr;ob>\n\n",
      "$(PEER) from $(AT)",
      "CANCEL sip:bob@$(SENTBY)$(U) SIP/2.0\n"
-     "Via: SIP/2.0/$(V) $(AT);" OURS("3")
-     "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 CANCEL") "\n",
+     "Via: SIP/2.0/$(V) $(AT);" OURS("3") "Via: SIP/2.0/" BY_KAM "\n" TAIL("c", "1 CANCEL") "\n",
      0, PROXY_RULE_FLOW},
     {"200 by the stream leaves from the node's address", "$(PEER)", "$(AT)",
-     "SIP/2.0 200 OK\nVia: SIP/2.0/$(V) $(AT);" OURS("3")
-     "Via: SIP/2.0/" BY_KAM "\n" ANSWER("c", "1 INVITE"),
+     "SIP/2.0 200 OK\nVia: SIP/2.0/$(V) $(AT);" OURS("3") "Via: SIP/2.0/" BY_KAM
+                                                          "\n" ANSWER("c", "1 INVITE"),
      KAM " from " NODE, "SIP/2.0 200 OK\nVia: SIP/2.0/" BY_KAM "\n" ANSWER("c", "1 INVITE"),
      PROXY_FORWARDED_RESPONSE, PROXY_RULE_VIA},
     {"ACK pops both", KAM, NODE,
-     "ACK sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(BY_KAM "2", "c", "1 ACK")
-     "Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>, <sip:$(TOP)@$(AT)$(U);lr>\n\n",
+     "ACK sip:bob@$(SENTBY)$(U) SIP/2.0\n" HEAD(
+         BY_KAM "2", "c",
+         "1 ACK") "Route: <sip:$(BOTTOM)@10.0.0.1:5070;lr>, <sip:$(TOP)@$(AT)$(U);lr>\n\n",
      "$(PEER) from $(AT)",
      "ACK sip:bob@$(SENTBY)$(U) SIP/2.0\n"
-     "Via: SIP/2.0/$(V) $(AT);" OURS("4")
-     "Via: SIP/2.0/" BY_KAM "2\n" TAIL("c", "1 ACK") "\n",
+     "Via: SIP/2.0/$(V) $(AT);" OURS("4") "Via: SIP/2.0/" BY_KAM "2\n" TAIL("c", "1 ACK") "\n",
      0, PROXY_RULE_FLOW},
     {"BYE of the phone pops both", "$(PEER)", "$(AT)",
-     "BYE sip:a@203.0.113.9 SIP/2.0\n" HEAD(BY_PHONE, "c", "9 BYE")
-     "Route: <sip:$(TOP)@$(AT)$(U);lr>\nRoute: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
-     "Route: <sip:10.0.0.12;lr>\n\n",
+     "BYE sip:a@203.0.113.9 SIP/2.0\n" HEAD(
+         BY_PHONE, "c",
+         "9 BYE") "Route: <sip:$(TOP)@$(AT)$(U);lr>\nRoute: <sip:$(BOTTOM)@10.0.0.1:5070;lr>\n"
+                  "Route: <sip:10.0.0.12;lr>\n\n",
      KAM " from " NODE,
      "BYE sip:a@203.0.113.9 SIP/2.0\n"
-     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("5") FILLED TAIL("c", "9 BYE")
-     "Route: <sip:10.0.0.12;lr>\n\n",
+     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("5")
+         FILLED TAIL("c", "9 BYE") "Route: <sip:10.0.0.12;lr>\n\n",
      0, PROXY_RULE_ROUTE},
 };
 
 /* The phone calls, is called back within the dialog, and asks who we are. */
 static const struct step calls[] = {
     {"INVITE of the phone", "$(PEER)", "$(AT)",
-     "INVITE sip:bob@example.net SIP/2.0\n" HEAD(BY_PHONE, "o", "1 INVITE") "\n",
-     KAM " from " NODE,
+     "INVITE sip:bob@example.net SIP/2.0\n" HEAD(BY_PHONE, "o", "1 INVITE") "\n", KAM " from " NODE,
      "INVITE sip:bob@example.net SIP/2.0\n"
-     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS("6")
-     "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
-     "Record-Route: <sip:$(OUT)@$(AT)$(U);lr>\n" FILLED TAIL("o", "1 INVITE") "\n",
+     "Via: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+         "6") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
+              "Record-Route: <sip:$(OUT)@$(AT)$(U);lr>\n" FILLED TAIL("o", "1 INVITE") "\n",
      0, PROXY_RULE_TABLE},
     {"ACK to its failure, after a reconnection, has its branch", "$(AGAIN)", "$(AT)",
      "ACK sip:bob@example.net SIP/2.0\n" HEAD(BY_PHONE, "o", "1 ACK") "\n", KAM " from " NODE,
      "ACK sip:bob@example.net SIP/2.0\n"
      "Via: SIP/2.0/UDP 10.0.0.1:5070;branch=$(BR6);tdm=$(M7)\n"
-     "Via: SIP/2.0/$(V) $(SENTBY);branch=z9hG4bKp;rport=40001;received=198.51.100.7\n"
-     TAIL("o", "1 ACK") "\n",
+     "Via: SIP/2.0/$(V) $(SENTBY);branch=z9hG4bKp;rport=40001;received=198.51.100.7\n" TAIL(
+         "o", "1 ACK") "\n",
      0, PROXY_RULE_CALL},
     {"BYE of the backend", KAM, NODE,
-     "BYE sip:a@$(SENTBY)$(U) SIP/2.0\n" HEAD(BY_KAM, "o", "1 BYE")
-     "Route: <sip:$(IN)@10.0.0.1:5070;lr>, <sip:$(OUT)@$(AT)$(U);lr>\n\n",
+     "BYE sip:a@$(SENTBY)$(U) SIP/2.0\n" HEAD(
+         BY_KAM, "o", "1 BYE") "Route: <sip:$(IN)@10.0.0.1:5070;lr>, <sip:$(OUT)@$(AT)$(U);lr>\n\n",
      "$(PEER) from $(AT)", NULL, 0, PROXY_RULE_FLOW},
     {"OPTIONS to ourselves is answered by the stream", "$(PEER)", "$(AT)",
      "OPTIONS sip:192.0.2.10$(U) SIP/2.0\n" HEAD(BY_PHONE, "q", "1 OPTIONS") "\n",
@@ -217,9 +217,10 @@ static void test_outbound(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         snprintf(in, sizeof(in),
-                 "REGISTER sip:example.net SIP/2.0\n" HEAD("UDP 192.168.1.4;branch=z9hG4bKo", "ob",
-                                                           "1 REGISTER")
-                 "Contact: %s\nSupported: %s\n\n", cases[i].contact, cases[i].supported);
+                 "REGISTER sip:example.net SIP/2.0\n" HEAD(
+                     "UDP 192.168.1.4;branch=z9hG4bKo", "ob",
+                     "1 REGISTER") "Contact: %s\nSupported: %s\n\n",
+                 cases[i].contact, cases[i].supported);
         stage_send(stage, "203.0.113.5:5060", VIP, in);
         assert_int_equal(stage->output.verdict, PROXY_FORWARD);
         stage->out[stage->out_length] = '\0';
@@ -232,33 +233,38 @@ static void test_outbound(void **state)
 /* Browsers' libraries ask for no rport: the connection alone leads back. */
 static void test_without_rport(void **state)
 {
-    static const struct step steps[] = {
-        {"INVITE", "wss/198.51.100.7:40000#7", "192.0.2.10:443",
-         "INVITE sip:bob@example.net SIP/2.0\n" HEAD("WSS x.invalid;branch=z9hG4bKp", "w",
-                                                     "1 INVITE") "\n",
-         KAM " from " NODE,
-         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")
-         "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
-         "Record-Route: <sip:$(OUT)@192.0.2.10:443;transport=ws;lr>\n"
-         "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" TAIL("w", "1 INVITE")
-         "\n", 0, PROXY_RULE_TABLE},
-        {"200", KAM, NODE,
-         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")
-         "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
-                                                                                    "1 INVITE"),
-         "wss/198.51.100.7:5061#7 from 192.0.2.10:443", NULL, PROXY_FORWARDED_RESPONSE,
-         PROXY_RULE_VIA},
-        {"200 whose seal is another's", KAM, NODE,
-         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;branch=$(BR1);tdm=$(M1)A\n"
-         "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
-                                                                                    "1 INVITE"),
-         "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
-        {"200 that would go to another name", KAM, NODE,
-         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")
-         "Via: SIP/2.0/WSS y.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
-                                                                                    "1 INVITE"),
-         "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
-    };
+    static const struct step
+        steps[] =
+            {
+                {"INVITE", "wss/198.51.100.7:40000#7", "192.0.2.10:443",
+                 "INVITE sip:bob@example.net SIP/2.0\n" HEAD("WSS x.invalid;branch=z9hG4bKp", "w",
+                                                             "1 INVITE") "\n",
+                 KAM " from " NODE,
+                 "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+                     "1") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
+                          "Record-Route: <sip:$(OUT)@192.0.2.10:443;transport=ws;lr>\n"
+                          "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" TAIL(
+                              "w", "1 INVITE") "\n",
+                 0, PROXY_RULE_TABLE},
+                {"200", KAM, NODE,
+                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+                     "1") "Via: SIP/2.0/WSS "
+                          "x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
+                                                                                     "1 INVITE"),
+                 "wss/198.51.100.7:5061#7 from 192.0.2.10:443", NULL, PROXY_FORWARDED_RESPONSE,
+                 PROXY_RULE_VIA},
+                {"200 whose seal is another's", KAM, NODE,
+                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;branch=$(BR1);tdm=$(M1)A\n"
+                 "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER(
+                     "w", "1 INVITE"),
+                 "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
+                {"200 that would go to another name", KAM, NODE,
+                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+                     "1") "Via: SIP/2.0/WSS "
+                          "y.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
+                                                                                     "1 INVITE"),
+                 "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
+            };
     struct stage *stage = one_backend();
 
     STAGE_PLAY(stage, steps);
@@ -266,22 +272,28 @@ static void test_without_rport(void **state)
 }
 
 /* A dialog of a phone's, for what follows: its tokens are IN and OUT, OUT the phone's side. */
-#define INVITE_OF(phone)                                                                           \
-    {"INVITE", phone, TLS_VIP,                                                                     \
-     "INVITE sip:bob@example.net SIP/2.0\n" HEAD("TLS 192.168.1.4;branch=z9hG4bKp", "d",           \
-                                                 "1 INVITE") "\n",                                 \
-     KAM " from " NODE,                                                                            \
-     "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")               \
-     "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"                                                \
-     "Record-Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"                               \
-     "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" TAIL("d", "1 INVITE")  \
-     "\n", 0, PROXY_RULE_TABLE}
-#define ROUTES "Route: <sip:$(IN)@10.0.0.1:5070;lr>, <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
-#define IN_DIALOG(method, routes)                                                                  \
+#define INVITE_OF(phone)                                                                          \
+    {                                                                                             \
+        "INVITE", phone, TLS_VIP,                                                                 \
+            "INVITE sip:bob@example.net SIP/2.0\n" HEAD("TLS 192.168.1.4;branch=z9hG4bKp", "d",   \
+                                                        "1 INVITE") "\n",                         \
+            KAM " from " NODE,                                                                    \
+            "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(           \
+                "1") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"                               \
+                     "Record-Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"              \
+                     "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" TAIL( \
+                         "d", "1 INVITE") "\n",                                                   \
+            0, PROXY_RULE_TABLE                                                                   \
+    }
+#define ROUTES \
+    "Route: <sip:$(IN)@10.0.0.1:5070;lr>, <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
+#define IN_DIALOG(method, routes) \
     method " sip:a@192.168.1.4 SIP/2.0\n" HEAD(BY_KAM, "d", "1 " method) routes "\n"
-#define OK_TO_IT                                                                                   \
-    "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1")                                    \
-    "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("d", "1 INVITE")
+#define OK_TO_IT                                                                                  \
+    "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("1") "Via: SIP/2.0/TLS "               \
+                                                                "192.168.1.4;branch=z9hG4bKp;"    \
+                                                                "received=198.51.100.7\n" ANSWER( \
+                                                                    "d", "1 INVITE")
 
 /* No response finds another connection, or another node's, than the one that was signed. */
 static void test_forged_seal(void **state)
@@ -314,22 +326,29 @@ static void test_forged_seal(void **state)
 /* Connections of another node: not ours to send by. */
 static void test_another_node(void **state)
 {
-    static const struct step steps[] = {
-        INVITE_OF(ANOTHERS),
-        {"BYE", KAM, NODE, IN_DIALOG("BYE", ROUTES), KAM " from " NODE, NULL, PROXY_REPLY_430_FLOW,
-         PROXY_RULE_NONE},
-        {"ACK", KAM, NODE, IN_DIALOG("ACK", ROUTES), "drop_ack", NULL, 0, PROXY_RULE_NONE},
-        {"BYE to the data plane", KAM, VIP, IN_DIALOG("BYE", ROUTES), KAM " from " VIP, NULL,
-         PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
-        {"200", KAM, NODE, OK_TO_IT, "drop_flow", NULL, 0, PROXY_RULE_NONE},
-        {"the phone comes to us: the other node's Route is popped with ours", PHONE, TLS_VIP,
-         "BYE sip:bob@203.0.113.9 SIP/2.0\n" HEAD("TLS 192.168.1.4;branch=z9hG4bKb", "d", "2 BYE")
-         "Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>, <sip:$(IN)@10.0.0.77:5070;lr>\n\n",
-         KAM " from " NODE,
-         "BYE sip:bob@203.0.113.9 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("2")
-         "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKb;received=198.51.100.7\n" TAIL("d", "2 BYE")
-         "\n", 0, PROXY_RULE_TOKEN},
-    };
+    static const struct step
+        steps[] =
+            {
+                INVITE_OF(ANOTHERS),
+                {"BYE", KAM, NODE, IN_DIALOG("BYE", ROUTES), KAM " from " NODE, NULL,
+                 PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
+                {"ACK", KAM, NODE, IN_DIALOG("ACK", ROUTES), "drop_ack", NULL, 0, PROXY_RULE_NONE},
+                {"BYE to the data plane", KAM, VIP, IN_DIALOG("BYE", ROUTES), KAM " from " VIP,
+                 NULL, PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
+                {"200", KAM, NODE, OK_TO_IT, "drop_flow", NULL, 0, PROXY_RULE_NONE},
+                {"the phone comes to us: the other node's Route is popped with ours", PHONE,
+                 TLS_VIP,
+                 "BYE sip:bob@203.0.113.9 SIP/2.0\n" HEAD(
+                     "TLS 192.168.1.4;branch=z9hG4bKb", "d",
+                     "2 BYE") "Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>, "
+                              "<sip:$(IN)@10.0.0.77:5070;lr>\n\n",
+                 KAM " from " NODE,
+                 "BYE sip:bob@203.0.113.9 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+                     "2") "Via: SIP/2.0/TLS "
+                          "192.168.1.4;branch=z9hG4bKb;received=198.51.100.7\n" TAIL("d",
+                                                                                     "2 BYE") "\n",
+                 0, PROXY_RULE_TOKEN},
+            };
     struct stage *stage = one_backend();
 
     STAGE_PLAY(stage, steps);
@@ -350,8 +369,9 @@ static void test_data_plane_punts(void **state)
          "INVITE sips:bob@203.0.113.9 SIP/2.0\n" HEAD(BY_KAM, "new", "1 INVITE") "\n",
          "punt_stream", NULL, 0, PROXY_RULE_NONE},
         {"where no listener is of that transport and family", KAM, VIP,
-         "INVITE sip:bob@[2001:db8::9];transport=tcp SIP/2.0\n" HEAD(BY_KAM, "new", "1 INVITE")
-         "\n", KAM " from " VIP, NULL, PROXY_REPLY_404_NO_ROUTE, PROXY_RULE_NONE},
+         "INVITE sip:bob@[2001:db8::9];transport=tcp SIP/2.0\n" HEAD(BY_KAM, "new",
+                                                                     "1 INVITE") "\n",
+         KAM " from " VIP, NULL, PROXY_REPLY_404_NO_ROUTE, PROXY_RULE_NONE},
         {"to a WebSocket's name", KAM, VIP,
          "INVITE sip:bob@x.invalid;transport=ws SIP/2.0\n" HEAD(BY_KAM, "new", "1 INVITE") "\n",
          KAM " from " VIP, NULL, PROXY_REPLY_404_NO_ROUTE, PROXY_RULE_NONE},
@@ -365,17 +385,20 @@ static void test_data_plane_punts(void **state)
          "INVITE sip:bob@203.0.113.9;transport=tls SIP/2.0\n" HEAD(BY_KAM, "new", "1 INVITE") "\n",
          "tls/203.0.113.9:5061#0 from " TLS_VIP,
          "INVITE sip:bob@203.0.113.9;transport=tls SIP/2.0\n"
-         "Via: SIP/2.0/TLS 192.0.2.10:5061;" OURS("5")
-         "Record-Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n"
-         "Record-Route: <sip:$(B5)@192.0.2.10:5060;lr>\n"
-         "Via: SIP/2.0/" BY_KAM "\n" TAIL("new", "1 INVITE") "\n", 0, PROXY_RULE_NEXT_HOP},
+         "Via: SIP/2.0/TLS 192.0.2.10:5061;" OURS(
+             "5") "Record-Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n"
+                  "Record-Route: <sip:$(B5)@192.0.2.10:5060;lr>\n"
+                  "Via: SIP/2.0/" BY_KAM "\n" TAIL("new", "1 INVITE") "\n",
+         0, PROXY_RULE_NEXT_HOP},
         {"its flow leads there again", KAM, VIP,
-         "BYE sip:bob@203.0.113.9;transport=tls SIP/2.0\n" HEAD(BY_KAM, "new", "2 BYE")
-         "Route: <sip:$(B5)@192.0.2.10:5060;lr>, <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n\n",
+         "BYE sip:bob@203.0.113.9;transport=tls SIP/2.0\n" HEAD(
+             BY_KAM, "new", "2 BYE") "Route: <sip:$(B5)@192.0.2.10:5060;lr>, "
+                                     "<sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n\n",
          "tls/203.0.113.9:5061#0 from " TLS_VIP, NULL, 0, PROXY_RULE_FLOW},
         {"a WebSocket of either kind", KAM, VIP,
-         "MESSAGE sip:bob@203.0.113.9:41000;transport=ws SIP/2.0\n" HEAD(BY_KAM, "m", "1 MESSAGE")
-         "\n", "ws/203.0.113.9:41000#0 from 192.0.2.10:80", NULL, 0, PROXY_RULE_NEXT_HOP},
+         "MESSAGE sip:bob@203.0.113.9:41000;transport=ws SIP/2.0\n" HEAD(BY_KAM, "m",
+                                                                         "1 MESSAGE") "\n",
+         "ws/203.0.113.9:41000#0 from 192.0.2.10:80", NULL, 0, PROXY_RULE_NEXT_HOP},
     };
     struct stage *stage = one_backend();
     uint16_t slot = stage->slot_of[1];
@@ -411,7 +434,8 @@ static void test_planes(void **state)
                                                       "1 MESSAGE") "\n",
          KAM " from " NODE, NULL, 0, PROXY_RULE_TABLE},
         {"a spiral by the node's address", KAM, VIP,
-         "OPTIONS sip:bob@10.0.0.1:5070 SIP/2.0\n" HEAD(BY_KAM, "p6", "1 OPTIONS") "\n", KAM " from " VIP, NULL, 0, PROXY_RULE_TABLE},
+         "OPTIONS sip:bob@10.0.0.1:5070 SIP/2.0\n" HEAD(BY_KAM, "p6", "1 OPTIONS") "\n",
+         KAM " from " VIP, NULL, 0, PROXY_RULE_TABLE},
         {"a spiral by TLS, in words", KAM, NODE,
          "MESSAGE sip:bob@192.0.2.10;transport=tls SIP/2.0\n" HEAD(BY_KAM, "p7", "1 MESSAGE") "\n",
          KAM " from " NODE, NULL, 0, PROXY_RULE_TABLE},
@@ -430,30 +454,32 @@ static void test_sips(void **state)
          "INVITE sips:bob@example.net SIP/2.0\n" HEAD("UDP 203.0.113.5;branch=z9hG4bKu", "s1",
                                                       "1 INVITE") "\n",
          KAM " from " VIP,
-         "INVITE sips:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;" OURS("1")
-         "Record-Route: <sip:$(R1)@192.0.2.10:5060;lr>\n"
-         "Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bKu\n" TAIL("s1", "1 INVITE") "\n",
+         "INVITE sips:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;" OURS(
+             "1") "Record-Route: <sip:$(R1)@192.0.2.10:5060;lr>\n"
+                  "Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bKu\n" TAIL("s1", "1 INVITE") "\n",
          0, PROXY_RULE_TABLE},
         {"to that phone", KAM, VIP,
-         "INVITE sips:a@203.0.113.5 SIP/2.0\n" HEAD(BY_KAM, "s1", "2 INVITE")
-         "Route: <sip:$(R1)@192.0.2.10:5060;lr>\n\n",
+         "INVITE sips:a@203.0.113.5 SIP/2.0\n" HEAD(
+             BY_KAM, "s1", "2 INVITE") "Route: <sip:$(R1)@192.0.2.10:5060;lr>\n\n",
          KAM " from " VIP, NULL, PROXY_REPLY_480_SIPS, PROXY_RULE_NONE},
         {"from a TLS phone", PHONE, TLS_VIP,
          "INVITE sips:bob@example.net SIP/2.0\n" HEAD("TLS 192.168.1.4;branch=z9hG4bKp", "s2",
                                                       "1 INVITE") "\n",
          KAM " from " NODE,
-         "INVITE sips:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS("2")
-         "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
-         "Record-Route: <sips:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
-         "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n"
-         TAIL("s2", "1 INVITE") "\n", 0, PROXY_RULE_TABLE},
+         "INVITE sips:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+             "2") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
+                  "Record-Route: <sips:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
+                  "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" TAIL(
+                      "s2", "1 INVITE") "\n",
+         0, PROXY_RULE_TABLE},
         {"to that phone", KAM, NODE,
-         "BYE sips:a@192.168.1.4 SIP/2.0\n" HEAD(BY_KAM, "s2", "1 BYE")
-         "Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
-         "Route: <sips:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n\n",
+         "BYE sips:a@192.168.1.4 SIP/2.0\n" HEAD(
+             BY_KAM, "s2", "1 BYE") "Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
+                                    "Route: <sips:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n\n",
          PHONE " from " TLS_VIP,
-         "BYE sips:a@192.168.1.4 SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.10:5061;" OURS("3")
-         "Via: SIP/2.0/" BY_KAM "\n" TAIL("s2", "1 BYE") "\n", 0, PROXY_RULE_FLOW},
+         "BYE sips:a@192.168.1.4 SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.10:5061;" OURS(
+             "3") "Via: SIP/2.0/" BY_KAM "\n" TAIL("s2", "1 BYE") "\n",
+         0, PROXY_RULE_FLOW},
         {"to an address by WSS", KAM, NODE,
          "BYE sips:a@203.0.113.9:4000;transport=ws SIP/2.0\n" HEAD(BY_KAM, "s3", "1 BYE") "\n",
          "wss/203.0.113.9:4000#0 from 192.0.2.10:443", NULL, 0, PROXY_RULE_NEXT_HOP},
@@ -494,8 +520,8 @@ static void test_flow_gone(void **state)
     assert_int_equal(stage->ended[slot], 1);
     assert_int_equal(stage->output.to.transport, SIP_TRANSPORT_UDP);
     assert_true(proxy_flow_equal(&stage->output.to, &stage->input.from));
-    assert_true(proxy_reply_print(&stage->view, &stage->input, &stage->output, reply,
-                                  sizeof(reply)) > 0);
+    assert_true(
+        proxy_reply_print(&stage->view, &stage->input, &stage->output, reply, sizeof(reply)) > 0);
     assert_memory_equal(reply, "SIP/2.0 430 ", 12);
     stage_free(stage);
 }
