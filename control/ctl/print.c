@@ -382,16 +382,22 @@ static char *print_pairs(const json_t *object)
 {
     char *text = NULL, value[CELL_MAX];
     const char *key;
-    json_t *item;
+    json_t *item, *pairs = (json_t *)(uintptr_t)object;
     size_t size;
     FILE *out = open_memstream(&text, &size);
+    int width = 18;
 
     if (out == NULL)
         return NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, key, item)
+    json_object_foreach(pairs, key, item)
+    {
+        if (strlen(key) + 2 > (size_t)width)
+            width = (int)strlen(key) + 2;
+    }
+    json_object_foreach(pairs, key, item)
     {
         scalar_print(item, value, sizeof(value));
-        fprintf(out, "%-18s%s\n", key, value);
+        fprintf(out, "%-*s%s\n", width, key, value);
     }
     if (fclose(out) != 0) {
         free(text);

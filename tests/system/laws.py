@@ -28,6 +28,12 @@ LAWS = [
     (["to_tap"], ["tap_delivered", "tap_ring_full", "tap_write_drop"]),
     (["from_tap"], ["tap_tx", "tap_tx_drop", "from_tap_ring_full"]),
 ]
+# Those of control/stream/counts.h, while no message waits for a name and none came from the data plane.
+STREAM_LAWS = [
+    (["accepted", "connected"], ["connections", "closed_*"]),
+    (["messages_stream", "messages_datagram"], ["forwarded", "replied", "waiting", "dropped_*"]),
+    (["forwarded", "replied"], ["sent_stream", "sent_datagram", "lost_*"]),
+]
 # Replies have no prefix of their own: verdict_<status>_<why>.
 REPLY_DIGITS = "23456"
 
@@ -98,10 +104,30 @@ def broken(counters):
     return found
 
 
+def streams(lab):
+    """What control counted of streams, and the connections that there are as `connections`."""
+    said = lab.ctl("show", "connections", json=True)
+    return {**said["counters"], "connections": said["total"]}
+
+
+def broken_streams(lab, timeout=10):
+    """The same of STREAM_LAWS, once no message is under way."""
+    deadline = time.monotonic() + timeout
+    now = streams(lab)
+    while time.monotonic() < deadline:
+        time.sleep(0.06)
+        before, now = now, streams(lab)
+        if now == before:
+            break
+    return [f"{' + '.join(left)} = {side(now, left)}, but {' + '.join(right)} = "
+            f"{side(now, right)}: {now}"
+            for left, right in STREAM_LAWS if side(now, left) != side(now, right)]
+
+
 def check(lab):
     """Stats when settled; AssertionError with the laws that are broken."""
     now = settled(lab)
-    lines = broken(now.counters)
+    lines = broken(now.counters) + (broken_streams(lab) if lab.streams else [])
     if lines:
         raise AssertionError("conservation laws broken:\n  " + "\n  ".join(lines))
     return now

@@ -270,6 +270,32 @@ class Calls(StreamTest):
                 hang_up(there, call)
                 self.at_one_backend(call.call_id)
 
+    def test_7_operator(self):
+        """`show connections` finds a phone by transport, source and SNI; `kill` ends its connection."""
+        lab = self.lab
+        phones = {transport: self.phone(f"op{transport.lower()}", transport, "caller")
+                  for transport in TRANSPORTS}
+
+        def shown(*filters):
+            found = lab.ctl("show", "connections", *filters, json=True)["connections"]
+            return {entry["peer"]: entry for entry in found}
+
+        peers = {transport: f"{phone.address[0]}:{phone.address[1]}"
+                 for transport, phone in phones.items()}
+        for transport, peer in peers.items():
+            entry = shown("--transport", transport.lower())[peer]
+            secure = transport in ("TLS", "WSS")
+            self.assertEqual((entry["transport"], entry["local"], entry["sni"]),
+                             (transport, f"{lab.vip}:{PORTS[transport]}",
+                              lab.domain if secure else None))
+            self.assertEqual((entry["messages_in"], entry["messages_out"]), (1, 1))
+            self.assertIn(peer, shown("--source", lab.host("caller").address))
+            self.assertEqual(peer in shown("--sni", lab.domain), secure)
+            self.assertEqual(lab.ctl("kill", "connection", entry["id"])[0], 0)
+            self.assertTrue(phones[transport].connection.ends())
+            wait_for(lambda: peer not in shown(), 5, f"{peer} to be forgotten")
+            self.assertEqual(lab.ctl("kill", "connection", entry["id"])[0], 1)
+
 
 if __name__ == "__main__":
     main()

@@ -6,9 +6,11 @@ too much of it, which ends a connection, is counted, and hurts nobody else's.
 import socket
 import sys
 import time
+from contextlib import contextmanager
 
 sys.dont_write_bytecode = True
 
+import laws                                                       # noqa: E402
 from harness import SystemTest, main, wait_for                    # noqa: E402
 from netns import tcp_connect                                     # noqa: E402
 from phone import SDP, SDP_TYPE, Phone, compact, hang_up, talk    # noqa: E402
@@ -67,8 +69,24 @@ class FramingTest(SystemTest):
         peer.send(asked)
         self.assertEqual(self.answers(peer, [asked]), [200])
 
-    def ended(self, sent, kind=Tcp, status=None):
-        """These bytes end a connection, answered by this status; a neighbour's goes on."""
+    @contextmanager
+    def counted(self, *names):
+        """Each of these counters of streams grows by one meanwhile."""
+        before = laws.streams(self.lab)
+        yield
+        for name in names:
+            wait_for(lambda: laws.streams(self.lab)[name] > before[name], 5, f"{name} to grow")
+            self.assertEqual(laws.streams(self.lab)[name], before[name] + 1, name)
+
+    def ended(self, sent, counter, kind=Tcp, status=None):
+        """
+        These bytes end a connection, answered by this status, and are counted by this counter; a
+        neighbour's goes on.
+        """
+        with self.counted("closed_frame", counter):
+            self.ends(sent, kind, status)
+
+    def ends(self, sent, kind, status):
         neighbour, peer = self.peer(kind), self.peer(kind)
         self.works(neighbour)
         try:
@@ -145,16 +163,19 @@ class Framing(FramingTest):
         peer = self.peer()
         good = peer.options()
         length = b"Content-Length: 0\r\n"
-        self.ended(good.replace(length, b""), status=400)
-        self.ended(good.replace(length, b"Content-Length: x\r\n"), status=400)
-        self.ended(good.replace(length, b"Content-Length: -1\r\n"), status=400)
-        self.ended(good.replace(length, b"Content-Length: 99999999999999999999\r\n"), status=400)
-        self.ended(good.replace(length, b"Content-Length: 0\r\nl: 5\r\n"), status=400)
-        self.ended(good.replace(length, b"Content-Length: 100000000\r\n"), status=413)
-        self.ended(good.replace(length, b"X: " + b"x" * 5000 + CRLF + length), status=513)
+        for said, status, counter in (
+                (b"", 400, "frame_length_missing"),
+                (b"Content-Length: x\r\n", 400, "frame_length_bad"),
+                (b"Content-Length: -1\r\n", 400, "frame_length_bad"),
+                (b"Content-Length: 99999999999999999999\r\n", 400, "frame_length_bad"),
+                (b"Content-Length: 0\r\nl: 5\r\n", 400, "frame_length_contrary"),
+                (b"Content-Length: 100000000\r\n", 413, "frame_body_long"),
+                (b"X: " + b"x" * 5000 + CRLF + length, 513, "frame_headers_long")):
+            self.ended(good.replace(length, said), counter, status=status)
         for noise in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-                      b"\x00\xff" * 600, b"INVITE\r\n\r\n", b"x" * 200000):
-            self.ended(noise)
+                      b"\x00\xff" * 600, b"INVITE\r\n\r\n"):
+            self.ended(noise, "frame_not_sip")
+        self.ended(b"x" * 200000, "frame_headers_long")
 
     def test_5_slow(self):
         """A message that does not end, and a handshake that does not, are given up."""
@@ -162,11 +183,13 @@ class Framing(FramingTest):
         neighbour, peer = self.peer(), self.peer()
         good = peer.options()
         begun = time.monotonic()
-        peer.connection.send_bytes(good[:100])
-        self.assertTrue(peer.connection.ends(8))
+        with self.counted("closed_message_timeout"):
+            peer.connection.send_bytes(good[:100])
+            self.assertTrue(peer.connection.ends(8))
         self.assertGreater(time.monotonic() - begun, 1.5)
         for port in (5061, 80):
-            with tcp_connect(lab.host("caller").namespace, lab.vip, port) as silent:
+            with self.counted("closed_handshake_timeout"), \
+                    tcp_connect(lab.host("caller").namespace, lab.vip, port) as silent:
                 silent.settimeout(8)
                 begun = time.monotonic()
                 drained(silent)                          # HTTP says 408 first
@@ -203,7 +226,8 @@ class WebSocket(FramingTest):
         if drop:
             asked = b"\r\n".join(line for line in asked.split(b"\r\n")
                                  if not line.startswith(drop))
-        with tcp_connect(lab.host("caller").namespace, lab.vip, 80) as raw:
+        with self.counted("closed_handshake", "upgrades_refused"), \
+                tcp_connect(lab.host("caller").namespace, lab.vip, 80) as raw:
             raw.sendall(asked)
             raw.settimeout(5)
             said = drained(raw)
@@ -245,11 +269,12 @@ class WebSocket(FramingTest):
                            (1007, websocket.frame(b"\xff\xfe" * 10)),
                            (1000, websocket.frame((1000).to_bytes(2, "big"), websocket.CLOSE))):
             peer = self.peer(Ws)
-            peer.connection.send_bytes(sent)
-            while peer.connection.receive(3) is not None:
-                pass
-            self.assertEqual(peer.connection.close_code, code)
-            self.assertTrue(peer.connection.ends())
+            with self.counted("closed_peer" if code == 1000 else "closed_frame"):
+                peer.connection.send_bytes(sent)
+                while peer.connection.receive(3) is not None:
+                    pass
+                self.assertEqual(peer.connection.close_code, code)
+                self.assertTrue(peer.connection.ends())
 
 
 if __name__ == "__main__":

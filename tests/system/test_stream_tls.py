@@ -9,6 +9,7 @@ import warnings
 
 sys.dont_write_bytecode = True
 
+import laws                                                       # noqa: E402
 from harness import SystemTest, main                              # noqa: E402
 from lab.certificates import Authority                            # noqa: E402
 from netns import tcp_connect                                     # noqa: E402
@@ -103,11 +104,15 @@ class Tls(SystemTest):
             plain.settimeout(5)
             plain.sendall(request("OPTIONS", "sip:ping@example.net", ("192.0.2.21", 5060)))
             drained(plain)                           # an alert
+        counted = laws.streams(self.lab)
+        self.assertEqual((counted["tls_failed_protocol_version"], counted["tls_failed_plain_text"]),
+                         (1, 1))
 
     def test_3_clients(self):
         """Where it is required, a certificate of our authority with the trunk's name, and no other."""
         made = self.connect(port=TRUNK_PORT, shown=self.trunk)
         self.answered(made)
+        before = laws.streams(self.lab)
         for shown in (None, self.stranger, self.foreign):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 context = trusting(self.lab)
@@ -118,6 +123,11 @@ class Tls(SystemTest):
                         if not refused.recv(1):
                             raise ConnectionResetError("closed")
         self.answered(made)
+        after = laws.streams(self.lab)
+        self.assertEqual({name: after[name] - before[name] for name in after
+                          if name.startswith("tls_failed_") and after[name] != before[name]},
+                         {"tls_failed_no_certificate": 2, "tls_failed_other_name": 2,
+                          "tls_failed_unknown_ca": 2})
 
     def test_4_renewed(self):
         """Another certificate takes the old one's place; who was there before stays, and is served."""
