@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/sip/uri.h"
+
 enum { ROOM_MIN = 65536 }; /* for what is sent; more where a message is longer */
 
 struct relay {
@@ -76,6 +78,43 @@ static int send_out(struct relay *relay, const struct view *view, const struct p
     return post_send(relay->post, view->snapshot, &o->to, relay->out, (uint32_t)length);
 }
 
+/* Who registers which of its flows, by a REGISTER's first Contact (RFC 5626 §4.2); 0: it does not
+ * say. */
+static uint64_t phone_of(const struct sip_msg *msg, const struct lb_key *key)
+{
+    const struct sip_field *field = sip_msg_first(msg, SIP_CONTACT);
+    struct sip_slice instance, id;
+    struct sip_nameaddr contact;
+    struct lb_siphash hash;
+
+    if (field == NULL || sip_nameaddr_parse(sip_msg_value(msg, field), &contact) != 0 ||
+        !sip_param_find(contact.params, sip_slice_of("+sip.instance"), &instance, NULL) ||
+        !sip_param_find(contact.params, sip_slice_of("reg-id"), &id, NULL))
+        return 0;
+    lb_siphash24_init(&hash, key);
+    lb_siphash_add_field(&hash, msg->to_uri.at, msg->to_uri.length);
+    lb_siphash_add_field(&hash, instance.at, instance.length);
+    lb_siphash_add_field(&hash, id.at, id.length);
+    return lb_siphash_end(&hash) | 1;
+}
+
+/* Tells the table of a registration that was forwarded, and of its grant. */
+static void note_registration(const struct relay *relay, const struct view *view,
+                              const struct proxy_input *input)
+{
+    const struct sip_msg *msg = &relay->msg;
+    const struct lb_key *key = &view->snapshot->hash_key;
+    uint64_t call = snapshot_call_hash(key, msg->call_id);
+
+    if (msg->method != SIP_REGISTER)
+        return;
+    if (msg->kind == SIP_REQUEST && input->from.connection != 0)
+        table_registers(relay->post->hub->table, input->from.connection, phone_of(msg, key), call);
+    else if (msg->kind == SIP_RESPONSE && msg->status / 100 == 2 &&
+             relay->output.to.connection != 0)
+        table_registered(relay->post->hub->table, relay->output.to.connection, call);
+}
+
 static enum relay_result carry_out(struct relay *relay, const struct view *view,
                                    const struct proxy_input *input, struct proxy_name *ret_name)
 {
@@ -89,6 +128,8 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     /* What leaves unchanged is the data plane's alone. */
     if (o->verdict == PROXY_DROP || o->verdict == PROXY_PUNT || o->means != PROXY_REWRITTEN)
         return RELAY_DROPPED_VERDICT;
+    if (o->verdict == PROXY_FORWARD) /* before an answer can come to another thread */
+        note_registration(relay, view, input);
     status = send_out(relay, view, input);
     if (status == -ENOTCONN && o->verdict == PROXY_FORWARD) {
         proxy_flow_gone(&view->proxy, input, &relay->output);

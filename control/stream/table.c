@@ -11,9 +11,14 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "control/stream/pairs.h"
 #include "dataplane/lb/siphash.h"
 
-enum { BUCKETS = 1 << 16, V6_SOURCE_BYTES = 8 }; /* of IPv6 who has one address has a whole /64 */
+enum {
+    BUCKETS = 1 << 16,
+    PHONES = 1 << 18,
+    V6_SOURCE_BYTES = 8
+}; /* of IPv6 who has one address has a whole /64 */
 
 /* How many connections come from one source. */
 struct table_source {
@@ -30,6 +35,8 @@ struct table {
     struct table_entry *by_id[BUCKETS];
     struct table_entry *by_peer[BUCKETS];
     struct table_source *sources[BUCKETS];
+    struct pairs *phones; /* phone → its connection */
+    struct pairs *former; /* connection → whose it was */
 };
 
 struct table *table_new(void)
@@ -38,7 +45,12 @@ struct table *table_new(void)
 
     if (table == NULL)
         return NULL;
-    if (getrandom(&table->key, sizeof(table->key), 0) != (ssize_t)sizeof(table->key)) {
+    table->phones = pairs_new(PHONES);
+    table->former = pairs_new(PHONES);
+    if (table->phones == NULL || table->former == NULL ||
+        getrandom(&table->key, sizeof(table->key), 0) != (ssize_t)sizeof(table->key)) {
+        pairs_free(table->phones);
+        pairs_free(table->former);
         free(table);
         return NULL;
     }
@@ -54,6 +66,8 @@ void table_free(struct table *table)
     if (table == NULL)
         return;
     pthread_mutex_destroy(&table->lock);
+    pairs_free(table->phones);
+    pairs_free(table->former);
     free(table);
 }
 
@@ -169,16 +183,61 @@ static bool place(const struct table_entry *entry, struct table_place *ret)
     return true;
 }
 
+static struct table_entry *by_id(const struct table *table, uint64_t id)
+{
+    struct table_entry *entry = table->by_id[id % BUCKETS];
+
+    while (entry != NULL && entry->id != id)
+        entry = entry->next_by_id;
+    return entry;
+}
+
+/* The connection that a phone has now which had that one. */
+static struct table_entry *after(const struct table *table, uint64_t id)
+{
+    const uint64_t *phone = pairs_find(table->former, id);
+    const uint64_t *now = phone == NULL ? NULL : pairs_find(table->phones, *phone);
+
+    return now == NULL ? NULL : by_id(table, *now);
+}
+
+void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t call)
+{
+    struct table_entry *entry;
+
+    pthread_mutex_lock(&table->lock);
+    entry = by_id(table, id);
+    if (entry != NULL) {
+        entry->phone = phone;
+        entry->call = call;
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+void table_registered(struct table *table, uint64_t id, uint64_t call)
+{
+    const struct table_entry *entry;
+    const uint64_t *before;
+
+    pthread_mutex_lock(&table->lock);
+    entry = by_id(table, id);
+    if (entry != NULL && entry->phone != 0 && entry->call == call) {
+        before = pairs_find(table->phones, entry->phone);
+        if (before != NULL && *before != id)
+            pairs_put(table->former, *before, entry->phone);
+        pairs_put(table->phones, entry->phone, id);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
 bool table_find(struct table *table, uint64_t id, struct table_place *ret)
 {
     const struct table_entry *entry;
     bool found;
 
     pthread_mutex_lock(&table->lock);
-    entry = table->by_id[id % BUCKETS];
-    while (entry != NULL && entry->id != id)
-        entry = entry->next_by_id;
-    found = place(entry, ret);
+    entry = by_id(table, id);
+    found = place(entry != NULL ? entry : after(table, id), ret);
     pthread_mutex_unlock(&table->lock);
     return found;
 }

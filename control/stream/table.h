@@ -27,6 +27,7 @@ struct table_entry {
     char sni[TABLE_TEXT_MAX];         /* "": none */
     char cipher[TABLE_TEXT_MAX];      /* version and cipher of TLS; "": none */
     /* The table's own: */
+    uint64_t phone, call;             /* of the REGISTER that came last; 0: none */
     struct table_entry *next_by_id, *next_by_peer;
     struct table_source *source;
 };
@@ -53,11 +54,19 @@ struct table_place {
     struct table_entry *entry;        /* for its own thread alone */
 };
 
-/* By number; by transport and both addresses. False: there is none. Any thread. */
+/* By number, that of a former connection of a phone too; by transport and both addresses. False: there is none. Any thread. */
 bool table_find(struct table *table, uint64_t id, struct table_place *ret);
 bool table_find_peer(struct table *table, enum sip_transport transport,
                      const struct sip_addr *local, const struct sip_addr *peer,
                      struct table_place *ret);
+
+/*
+ * A phone that registers by another connection is the same phone (RFC 5626 §4.2): once a REGISTER was
+ * granted, the number of the connection that it had before leads to the one that it came by.
+ * `phone`: a hash of who registers which of its flows; `call`: of the Call-ID. Never 0. Any thread.
+ */
+void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t call);
+void table_registered(struct table *table, uint64_t id, uint64_t call);
 
 /* Writes what a handshake told. Its own thread. */
 void table_note(struct table *table, struct table_entry *entry, const char *sni,

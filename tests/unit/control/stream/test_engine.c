@@ -261,6 +261,48 @@ static void takes_what_the_data_plane_has(void **context)
     scene_end(&s);
 }
 
+static void register_flow(struct scene *s, int phone, const char *call_id, int *ret_backend,
+                          char ret_path[2048], const char *status)
+{
+    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP",
+                                    "Supported: path, outbound\r\n"
+                                    "Contact: <sip:u@phone.invalid;transport=tcp>;reg-id=1;"
+                                    "+sip.instance=\"<urn:uuid:0C67446E-F1A1-11D9-94D3>\"\r\n"));
+    *ret_backend = reached(s);
+    scene_datagram(s, *ret_backend);
+    snprintf(ret_path, 2048, "%s", uri_of(scene_line(s, "Path", 0)));
+    scene_send_to(*ret_backend, 2, SCENE_OWN, scene_response(s, status));
+    assert_memory_equal(scene_message(s, phone), "SIP/2.0 ", 8);
+}
+
+/* Calls along the Path of a connection that a phone had before find the one that it has now, once
+ * its REGISTER was granted; whoever else claims to be it, and is not believed, gets nothing. */
+static void registers_again_and_is_found(void **context)
+{
+    struct scene s;
+    char old[2048], new[2048];
+    int phone, other, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    register_flow(&s, phone, "r1", &backend, old, "200 OK");
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    other = scene_tcp(22, SCENE_SIP);
+    register_flow(&s, other, "r2", &backend, new, "403 Forbidden");
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    assert_memory_equal(scene_datagram(&s, backend), "SIP/2.0 430 ", 12);
+    phone = scene_tcp(23, SCENE_SIP);
+    register_flow(&s, phone, "r3", &backend, new, "200 OK");
+    assert_string_not_equal(old, new);
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
+    close(phone);
+    close(other);
+    scene_end(&s);
+}
+
 /* What control decided is told with what the data plane counted: of backend b, in its slot 3. */
 static void counts_calls(void **context)
 {
@@ -346,6 +388,7 @@ int main(void)
         cmocka_unit_test(reload_closes_only_what_left),
         cmocka_unit_test(connects_once),
         cmocka_unit_test(takes_what_the_data_plane_has),
+        cmocka_unit_test(registers_again_and_is_found),
         cmocka_unit_test(counts_calls),
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(threads_reach_each_other),
