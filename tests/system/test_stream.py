@@ -297,5 +297,28 @@ class Calls(StreamTest):
             self.assertEqual(lab.ctl("kill", "connection", entry["id"])[0], 1)
 
 
+class Inside6(StreamTest):
+    """Backends that the configuration names by IPv6 addresses see node_address6."""
+
+    options = {**StreamTest.options, "backends6": True}
+
+    def test_1_calls(self):
+        node = rf"{re.escape(host(self.lab.inside6))}:{STREAM_PORT}"
+        for transport in TRANSPORTS:
+            for six in (False, True):
+                with self.subTest(transport=transport, six=six), Wires(self.lab) as wires:
+                    name = f"in{transport.lower()}{six:d}"
+                    ann = self.phone(name, transport, "caller", six)
+                    bob = self.phone(f"{name}bob", transport, six=not six)
+                    for caller, callee in ((ann, bob), (bob, ann)):
+                        call, there = talk(caller, callee)
+                        hang_up(there, call)
+                        invite, = wires.messages(False, lambda m: m.method == "INVITE"
+                                                 and m.get("call-id") == call.call_id)
+                        self.assertRegex(listed(invite.all("via"))[0], rf"^SIP/2\.0/UDP {node};")
+                        self.assertRegex(listed(invite.all("record-route"))[0], rf"@{node}[;>]")
+                        self.at_one_backend(call.call_id)
+
+
 if __name__ == "__main__":
     main()

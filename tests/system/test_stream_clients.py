@@ -87,7 +87,28 @@ class Clients(SystemTest):
             finally:
                 theirs.stop()
 
-    def test_3_browser(self):
+    @unittest.skipUnless(can_baresip() and can_linphone(), "baresip and linphone are not installed")
+    def test_3_each_other(self):
+        """baresip and linphone over TLS call each other, and either hangs up."""
+        bare = Baresip(self.lab, "callee", "meetbare")
+        lin = None
+        try:
+            lin = Linphone(self.lab, "caller", "meetlin")
+            for phone in (bare, lin):
+                self.known_everywhere(phone.user)
+            for caller, callee, first in ((bare, lin, bare), (lin, bare, bare), (bare, lin, lin)):
+                caller.dial(callee.aor)
+                callee.answer()
+                caller.established()
+                callee.established()
+                first.hang_up()
+                caller.closed()
+                callee.closed()
+        finally:
+            for phone in filter(None, (bare, lin)):
+                phone.stop()
+
+    def test_4_browser(self):
         """SIP.js in Chromium over WSS: two of them hear each other; calls with UDP and TLS."""
         if not can_browser(self.lab.build):
             self.skipTest("no chromium, or no SIP.js in the build directory (setup_sip_js)")
