@@ -152,12 +152,14 @@ class Phone(Peer):
         raise AssertionError(f"{self.user}: no final response to {asked.start!r}; inbox: "
                              f"{[m.start for m in self.inbox]}")
 
-    def register(self, expires=3600, status=200):
-        """REGISTER with the Contact of this phone, always of one Call-ID."""
+    def register(self, expires=3600, status=200, extra=(), parameters=""):
+        """REGISTER with the Contact of this phone and these parameters of it, of one Call-ID."""
         self.register_cseq += 1
-        answer = self.ask(self.make(
+        data = self.make(
             "REGISTER", f"sip:{self.lab.domain}", call_id=self.register_call,
-            cseq=self.register_cseq, to=self.aor, extra=[f"Expires: {expires}"]))
+            cseq=self.register_cseq, to=self.aor, extra=[f"Expires: {expires}", *extra])
+        contact = f"<{self.contact}>".encode()
+        answer = self.ask(data.replace(contact, contact + parameters.encode(), 1))
         if answer.status != status:
             raise AssertionError(f"REGISTER of {self.user}: {answer.start}")
         return answer

@@ -296,6 +296,24 @@ class Calls(StreamTest):
             wait_for(lambda: peer not in shown(), 5, f"{peer} to be forgotten")
             self.assertEqual(lab.ctl("kill", "connection", entry["id"])[0], 1)
 
+    def test_8_reconnected(self):
+        """A call of an outbound phone (RFC 5626) goes on by the connection that it makes next."""
+        for number, transport in enumerate(TRANSPORTS):
+            with self.subTest(transport=transport):
+                name = f"again{transport.lower()}"
+                outbound = {"extra": ["Supported: path, outbound"], "parameters":
+                            ';reg-id=1;+sip.instance="<urn:uuid:00000000-0000-1000-8000-'
+                            f'{number:012x}>"'}
+                ann = self.phone(name, transport, "caller", register=False)
+                self.assertIn(";ob>", ann.register(**outbound).get("path"))
+                bob = self.phone(f"{name}bob", "UDP")
+                call, there = talk(ann, bob)
+                ann.connection.close()
+                ann.reconnect()
+                ann.register(**outbound)
+                hang_up(there, call)
+                self.at_one_backend(call.call_id)
+
 
 class Inside6(StreamTest):
     """Backends that the configuration names by IPv6 addresses see node_address6."""

@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import time
+from pathlib import Path
 
 from lab import LabError, wait_for
 
@@ -54,13 +55,13 @@ class Linphone:
         path = directory / "linphonerc"
         path.write_text(CONFIG.format(ca=lab.authority.cert if lab.authority else "", six=int(six)))
         # The daemon puts its socket in /tmp, whatever it is told.
-        self.pipe = f"tandem-{os.getpid()}-{user}"
+        self.pipe_path = Path(f"/tmp/tandem-{os.getpid()}-{user}")
         # Certificates name the domain, so it must have an address. Mounts are those of `ip netns`.
         hosts = directory / "hosts"
         hosts.write_text(f"127.0.0.1 localhost\n{lab.vip6 if six else lab.vip} {lab.domain}\n")
         self.process = lab.popen(
             host_name, "sh", "-ec", 'mount --bind "$1" /etc/hosts; shift; exec "$@"', "sh", hosts,
-            "env", f"HOME={directory}", "linphone-daemon", "--pipe", self.pipe,
+            "env", f"HOME={directory}", "linphone-daemon", "--pipe", self.pipe_path.name,
             "--config", path, "--log", directory / "log", name=f"linphone-{user}")
         self.log_path = directory / "log"
         self.socket = wait_for(self.connect, 15, f"linphone of {user} to listen")
@@ -82,7 +83,7 @@ class Linphone:
         """It takes one client, for good."""
         made = socket.socket(socket.AF_UNIX)
         try:
-            made.connect(f"/tmp/{self.pipe}")
+            made.connect(str(self.pipe_path))
             return made
         except OSError:
             made.close()
@@ -141,3 +142,4 @@ class Linphone:
     def stop(self):
         self.socket.close()
         self.process.stop(5)
+        self.pipe_path.unlink(missing_ok=True)
