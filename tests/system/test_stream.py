@@ -37,15 +37,22 @@ class Wires:
     def __exit__(self, *_):
         self.stack.close()
 
-    def messages(self, outgoing, wanted):
-        """[(Message, from or to which address and port)] of the SIP messages wanted(message)."""
+    def one(self, method, call_id, outgoing=False):
+        """The one request of this method and Call-ID; captures may be late with it."""
+        found = wait_for(lambda: self.messages(method, call_id, outgoing), 5,
+                         f"a backend's wire to show {method} of {call_id}")
+        assert len(found) == 1, f"{method} passed {len(found)} times"
+        return found[0]
+
+    def messages(self, method, call_id, outgoing):
+        """Messages, whose source is the other end, also of outgoing ones."""
         found = []
         for capture in self.captures.values():
             for packet in capture.packets(protocol=UDP, outgoing=outgoing):
                 other = ((packet.destination, packet.destination_port) if outgoing
                          else (packet.source, packet.source_port))
                 message = Message(packet.payload, other)
-                if len(packet.payload) > 4 and wanted(message):
+                if message.method == method and message.get("call-id") == call_id:
                     found.append(message)
         return found
 
@@ -191,8 +198,7 @@ class Calls(StreamTest):
                     self.seen_call(wires, call, transport, node, six)
 
     def seen_register(self, wires, phone, node):
-        asked, = wires.messages(False, lambda m: m.method == "REGISTER"
-                                and m.get("call-id") == phone.register_call)
+        asked = wires.one("REGISTER", phone.register_call)
         self.assertEqual(asked.source, (self.lab.inside, STREAM_PORT))
         self.assertRegex(listed(asked.all("via"))[0], rf"^SIP/2\.0/UDP {node};")
         path, = listed(asked.all("path"))
@@ -201,8 +207,7 @@ class Calls(StreamTest):
 
     def seen_call(self, wires, call, transport, node, six):
         lab = self.lab
-        invite, = wires.messages(False, lambda m: m.method == "INVITE"
-                                 and m.get("call-id") == call.call_id)
+        invite = wires.one("INVITE", call.call_id)
         self.assertEqual(invite.source, (lab.inside, STREAM_PORT))
         vias = listed(invite.all("via"))
         self.assertRegex(vias[0], rf"^SIP/2\.0/UDP {node};")
@@ -215,8 +220,7 @@ class Calls(StreamTest):
         vip = re.escape(host(lab.vip6 if six else lab.vip))
         named = "ws" if transport in ("WS", "WSS") else transport.lower()
         self.assertRegex(towards, rf"^<sip:[^@;]+@{vip}:{PORTS[transport]};.*\btransport={named}\b")
-        bye, = wires.messages(True, lambda m: m.method == "BYE"
-                              and m.get("call-id") == call.call_id)
+        bye = wires.one("BYE", call.call_id, outgoing=True)
         self.assertEqual(bye.source, (lab.inside, STREAM_PORT))
 
     def test_5_what_phones_see(self):
@@ -331,8 +335,7 @@ class Inside6(StreamTest):
                     for caller, callee in ((ann, bob), (bob, ann)):
                         call, there = talk(caller, callee)
                         hang_up(there, call)
-                        invite, = wires.messages(False, lambda m: m.method == "INVITE"
-                                                 and m.get("call-id") == call.call_id)
+                        invite = wires.one("INVITE", call.call_id)
                         self.assertRegex(listed(invite.all("via"))[0], rf"^SIP/2\.0/UDP {node};")
                         self.assertRegex(listed(invite.all("record-route"))[0], rf"@{node}[;>]")
                         self.at_one_backend(call.call_id)
