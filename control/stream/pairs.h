@@ -14,6 +14,13 @@ struct pairs;
 /* For about that many; keys are never 0 and, in their low bits, as good as random or in sequence. NULL:
  * no memory. */
 struct pairs *pairs_new(uint32_t room);
+
+/*
+ * The same in a file, made when it is not there, that keeps them for the next process, whatever ends this
+ * one. What is no such file, or of another size, is emptied; nobody else may have it open. NULL and
+ * errno: it cannot be opened, or there is no room for it.
+ */
+struct pairs *pairs_open(const char *file, uint32_t room);
 void pairs_free(struct pairs *pairs);
 
 /* The value of a key, which may be changed; NULL: it is not known (any more). Until the next put. */

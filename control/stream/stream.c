@@ -113,7 +113,11 @@ static void start_threads(struct stream *s)
 {
     const struct cfg *cfg = reload_cfg(s->reload);
     uint32_t n = cfg->control.streams.threads;
+    int status = table_remember(s->hub.table, cfg->control.state_dir);
 
+    if (status != 0)
+        log_warning("streams: %s: %s: a restart will forget which phone has which connection",
+                    cfg->control.state_dir, strerror(-status));
     if (n > HUB_THREADS_MAX)
         n = HUB_THREADS_MAX;
     for (uint32_t i = 0; i < n; i++) {

@@ -5,6 +5,8 @@
  */
 #include "control/stream/table.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,7 @@ struct table {
 struct table *table_new(void)
 {
     struct table *table = calloc(1, sizeof(*table));
+    struct timespec now;
 
     if (table == NULL)
         return NULL;
@@ -54,11 +57,34 @@ struct table *table_new(void)
         free(table);
         return NULL;
     }
-    /* Numbers go up more slowly than the clock in its upper half: no later start gives one again.
-     */
-    table->last_id = (uint64_t)time(NULL) << 32;
+    /* Numbers go up more slowly than the clock's nanoseconds: no later start gives one again. */
+    clock_gettime(CLOCK_REALTIME, &now);
+    table->last_id = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     pthread_mutex_init(&table->lock, NULL);
     return table;
+}
+
+/* Has the pairs of a file instead of those in memory. 0, or a negative errno. */
+static int remember(struct pairs **pairs, const char *directory, const char *name)
+{
+    char file[PATH_MAX];
+    struct pairs *kept;
+
+    if (snprintf(file, sizeof(file), "%s/%s", directory, name) >= (int)sizeof(file))
+        return -ENAMETOOLONG;
+    kept = pairs_open(file, PHONES);
+    if (kept == NULL)
+        return -errno;
+    pairs_free(*pairs);
+    *pairs = kept;
+    return 0;
+}
+
+int table_remember(struct table *table, const char *directory)
+{
+    int status = remember(&table->phones, directory, "phones");
+
+    return status == 0 ? remember(&table->former, directory, "former") : status;
 }
 
 void table_free(struct table *table)

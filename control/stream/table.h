@@ -38,6 +38,10 @@ enum table_verdict { TABLE_ADDED, TABLE_FULL, TABLE_SOURCE_FULL, TABLE_NO_MEMORY
 
 /* NULL: no memory. */
 struct table *table_new(void);
+/* Keeps in files of that directory from now on which phone has which connection, and has what is there
+ * from the process before: calls find a phone that comes back to another control. 0, or a negative
+ * errno: it is forgotten with this process. Before any phone registers. */
+int table_remember(struct table *table, const char *directory);
 /* When it is empty. */
 void table_free(struct table *table);
 

@@ -64,7 +64,8 @@ static void remove_all(const char *dir)
 {
     static const char *const names[] = {"tandem.yaml", "state.json",         "state.json.new",
                                         "lock",        "state.json.damaged", "secret",
-                                        "dp.sock",     "control.sock"};
+                                        "dp.sock",     "control.sock",       "phones",
+                                        "former"};
     char path[256];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -303,6 +303,31 @@ static void registers_again_and_is_found(void **context)
     scene_end(&s);
 }
 
+/* Another control after this one knows a phone's former connection, too. */
+static void found_after_a_restart(void **context)
+{
+    struct scene s;
+    char old[2048], new[2048];
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    register_flow(&s, phone, "r1", &backend, old, "200 OK");
+    close(phone);
+    stream_free(s.stream);
+    s.stream = stream_new(s.fake.loop, s.reload);
+    assert_non_null(s.stream);
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    assert_memory_equal(scene_datagram(&s, backend), "SIP/2.0 430 ", 12);
+    register_flow(&s, phone, "r2", &backend, new, "200 OK");
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
+    close(phone);
+    scene_end(&s);
+}
+
 /* What control decided is told with what the data plane counted: of backend b, in its slot 3. */
 static void counts_calls(void **context)
 {
@@ -389,6 +414,7 @@ int main(void)
         cmocka_unit_test(connects_once),
         cmocka_unit_test(takes_what_the_data_plane_has),
         cmocka_unit_test(registers_again_and_is_found),
+        cmocka_unit_test(found_after_a_restart),
         cmocka_unit_test(counts_calls),
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(threads_reach_each_other),
