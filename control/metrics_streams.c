@@ -42,6 +42,9 @@ static const struct row {
      "sent_"},
     {"tandem_stream_lost_total", "Messages on their way to another thread that were lost.",
      "reason", COUNT_LOST_FULL, 3, "lost_"},
+    {"tandem_stream_undelivered_total",
+     "Messages that waited for a connection which came to nothing; requests were answered.", NULL,
+     COUNT_UNDELIVERED, 1, ""},
 };
 
 static void write_row(struct metrics_text *text, const struct row *row, const struct counts *counts)

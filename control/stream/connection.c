@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -51,6 +52,7 @@ void connection_end(struct connection *c, enum close_reason reason)
 {
     if (c->state == CONNECTION_ENDED)
         return;
+    c->unopened = c->state == CONNECTION_OPENING && c->entry.outgoing;
     c->state = CONNECTION_ENDED;
     table_remove(c->thread->hub->table, &c->entry);
     counts_add(&c->thread->counts, COUNT_CLOSED + (uint32_t)reason, 1);
@@ -73,12 +75,36 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
+/* What waited for a connection that came to nothing: nothing of it has gone. Not at once, since a
+ * connection may end in the midst of a decision. */
+static void give_back(const struct connection *c)
+{
+    struct evbuffer *output = bufferevent_get_output(c->bev);
+    uint32_t n = (uint32_t)evbuffer_get_length(output), length = 0;
+    const struct proxy_flow to = {
+        .transport = c->entry.transport, .local = c->entry.local, .peer = c->entry.peer};
+    const struct frame_limits limits = {n, n};
+    const char *text = (const char *)evbuffer_pullup(output, -1);
+    enum frame_reason reason;
+
+    for (; n > 0; text += length, n -= length) {
+        struct frame frame = {.scanned = 0};
+
+        if (frame_next(&frame, &limits, text, n, &length, &reason) != FRAME_MESSAGE)
+            return;
+        counts_add(&c->thread->counts, COUNT_UNDELIVERED, 1);
+        thread_undelivered(c->thread, &to, text, length);
+    }
+}
+
 void connection_reap(struct thread *thread)
 {
     while (thread->ended != NULL) {
         struct connection *c = thread->ended;
 
         list_take(c);
+        if (c->unopened)
+            give_back(c);
         connection_free(c);
     }
 }
@@ -294,11 +320,13 @@ static struct connection *enter(struct thread *thread, const struct table_entry 
                                        [TABLE_SOURCE_FULL] = COUNT_REFUSED_SOURCE,
                                        [TABLE_NO_MEMORY] = COUNT_REFUSED_ERROR};
     enum table_verdict verdict = TABLE_NO_MEMORY;
-    struct connection *c = calloc(1, sizeof(*c));
+    size_t name_size = strlen(entry->name) + 1;
+    struct connection *c = calloc(1, sizeof(*c) + name_size);
 
     if (c != NULL) {
         c->thread = thread;
         c->entry = *entry;
+        c->entry.name = memcpy(c->name, entry->name, name_size);
         c->entry.thread = thread->index;
         c->entry.since_ms = c->entry.active_ms = loop_now_ms();
         verdict = table_add(thread->hub->table, &c->entry, connection_limits(c));
@@ -335,7 +363,7 @@ void connection_accept(struct thread *thread, enum sip_transport transport,
                        const struct sip_addr *local, int fd, const struct sip_addr *peer)
 {
     const struct table_entry entry = {
-        .transport = (uint8_t)transport, .local = *local, .peer = *peer};
+        .transport = (uint8_t)transport, .local = *local, .peer = *peer, .name = ""};
     struct connection *c = begin(thread, &entry, fd);
 
     if (c == NULL)
@@ -345,19 +373,21 @@ void connection_accept(struct thread *thread, enum sip_transport transport,
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
-struct connection *connection_connect(struct thread *thread, enum sip_transport transport,
-                                      const struct sip_addr *local, int fd,
-                                      const struct sip_addr *peer)
+struct connection *connection_connect(struct thread *thread, const struct proxy_flow *to,
+                                      const char *name, int fd)
 {
-    const struct table_entry entry = {
-        .transport = (uint8_t)transport, .outgoing = true, .local = *local, .peer = *peer};
+    const struct table_entry entry = {.transport = to->transport,
+                                      .outgoing = true,
+                                      .local = to->local,
+                                      .peer = to->peer,
+                                      .name = name};
     struct connection *c = begin(thread, &entry, fd);
 
     if (c == NULL)
         return NULL;
     /* TLS begins when the descriptor can be written; else libevent is told that connect(2) is under
      * way. */
-    if (transport == SIP_TRANSPORT_TCP && bufferevent_socket_connect(c->bev, NULL, 0) != 0) {
+    if (to->transport == SIP_TRANSPORT_TCP && bufferevent_socket_connect(c->bev, NULL, 0) != 0) {
         connection_end(c, CLOSE_ERROR);
         return NULL;
     }

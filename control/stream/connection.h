@@ -12,6 +12,7 @@
 #include "control/stream/frame.h"
 #include "control/stream/intake.h"
 #include "control/stream/table.h"
+#include "dataplane/proxy/flow.h"
 
 struct bufferevent;
 struct cfg_streams;
@@ -39,6 +40,8 @@ struct connection {
     struct intake intake;
     struct frame frame;
     struct web *web;                  /* of ws and wss; else NULL */
+    bool unopened;                    /* ENDED, and what was to be sent first still waits */
+    char name[];                      /* the entry's */
 };
 
 static inline struct connection *connection_of(struct table_entry *entry)
@@ -50,10 +53,10 @@ static inline struct connection *connection_of(struct table_entry *entry)
 void connection_accept(struct thread *thread, enum sip_transport transport,
                        const struct sip_addr *local, int fd, const struct sip_addr *peer);
 
-/* One that connects. NULL: it may not be, or no memory; the descriptor is closed. */
-struct connection *connection_connect(struct thread *thread, enum sip_transport transport,
-                                      const struct sip_addr *local, int fd,
-                                      const struct sip_addr *peer);
+/* One that connects to a flow's peer, who must show to be `name` where it is by TLS. NULL: it may not
+ * be, or no memory; the descriptor is closed. */
+struct connection *connection_connect(struct thread *thread, const struct proxy_flow *to,
+                                      const char *name, int fd);
 
 /* Sends a message. 0, or -ENOTCONN: it is at its end, maybe since it does not take what is sent. */
 int connection_send(struct connection *connection, const char *text, uint32_t length);

@@ -70,6 +70,7 @@ enum count {
     COUNT_LOST_FULL,                  /* another thread has too much to do */
     COUNT_LOST_GONE,                  /* the connection ended meanwhile, or none could be made */
     COUNT_LOST_UNSENT,                /* the kernel refused the datagram */
+    COUNT_UNDELIVERED,                /* of sent_stream: to a connection that came to nothing */
     COUNT_COUNT,
 };
 

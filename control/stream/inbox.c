@@ -56,10 +56,11 @@ int inbox_fd(const struct inbox *inbox)
     return inbox->fd;
 }
 
-struct task *task_new(enum task_kind kind, const struct proxy_flow *flow, const char *text,
-                      uint32_t length)
+struct task *task_new(enum task_kind kind, const struct proxy_flow *flow, const char *name,
+                      const char *text, uint32_t length)
 {
-    struct task *task = malloc(sizeof(*task) + length);
+    size_t name_size = strlen(name) + 1;
+    struct task *task = malloc(sizeof(*task) + length + name_size);
 
     if (task == NULL)
         return NULL;
@@ -68,6 +69,7 @@ struct task *task_new(enum task_kind kind, const struct proxy_flow *flow, const 
         task->flow = *flow;
     if (length > 0)
         memcpy(task->text, text, length);
+    task->name = memcpy(task->text + length, name, name_size);
     return task;
 }
 

@@ -27,6 +27,7 @@ struct task {
     bool inside; /* of TASK_NAME: as relay_message */
     struct view *view;
     struct proxy_flow flow;
+    const char *name; /* of TASK_STREAM: as post_send; behind the text */
     uint32_t length;
     char text[];
 };
@@ -41,9 +42,9 @@ void inbox_free(struct inbox *inbox);
 /* Readable while tasks wait. */
 int inbox_fd(const struct inbox *inbox);
 
-/* A task with a copy of `length` bytes of text. NULL: no memory. */
-struct task *task_new(enum task_kind kind, const struct proxy_flow *flow, const char *text,
-                      uint32_t length);
+/* A task with copies of the name ("": none) and of `length` bytes of text. NULL: no memory. */
+struct task *task_new(enum task_kind kind, const struct proxy_flow *flow, const char *name,
+                      const char *text, uint32_t length);
 void task_free(struct task *task);
 
 /* Puts a task, which is the inbox's then. False: too many bytes of messages wait; it stays the

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,9 +32,21 @@ static int open_from(const struct sip_addr *local)
     return status;
 }
 
-int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *text,
-                  uint32_t length)
+/* An address as certificates have it, without brackets. */
+static void print_address(const struct sip_ip *ip, char ret[SIP_IP_TEXT_MAX + 1])
 {
+    char text[SIP_IP_TEXT_MAX];
+    uint32_t length = sip_ip_print(ip, text), bracket = text[0] == '[';
+
+    length -= 2 * bracket;
+    memcpy(ret, text + bracket, length);
+    ret[length] = '\0';
+}
+
+int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *name,
+                  const char *text, uint32_t length)
+{
+    char own[SIP_IP_TEXT_MAX + 1];
     union address address;
     socklen_t size = address_to_kernel(&to->peer, &address);
     int fd = open_from(&to->local);
@@ -47,6 +60,7 @@ int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char
         close(fd);
         return status;
     }
-    c = connection_connect(thread, (enum sip_transport)to->transport, &to->local, fd, &to->peer);
+    print_address(&to->peer.ip, own);
+    c = connection_connect(thread, to, *name != '\0' ? name : own, fd);
     return c == NULL ? -ENOMEM : connection_send(c, text, length);
 }

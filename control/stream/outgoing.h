@@ -10,9 +10,10 @@
 
 struct thread;
 
-/* Connects to the flow's peer by its transport (TCP or TLS) and sends the message as soon as that is
- * done; it is lost when it is not. 0, or a negative errno: nothing was begun. */
-int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *text,
-                  uint32_t length);
+/* Connects to the flow's peer by its transport (TCP or TLS, where it must show to be `name`, as
+ * post_send) and sends the message as soon as that is done; when it is not a request is answered. 0,
+ * or a negative errno: nothing was begun. */
+int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *name,
+                  const char *text, uint32_t length);
 
 #endif

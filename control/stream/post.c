@@ -12,9 +12,9 @@
 
 /* Has a thread do it. */
 static int give(struct post *post, uint32_t thread, enum task_kind kind,
-                const struct proxy_flow *flow, const char *text, uint32_t length)
+                const struct proxy_flow *flow, const char *name, const char *text, uint32_t length)
 {
-    struct task *task = task_new(kind, flow, text, length);
+    struct task *task = task_new(kind, flow, name, text, length);
 
     if (task == NULL)
         return -ENOMEM;
@@ -41,8 +41,8 @@ static bool can_connect(const struct proxy_flow *to)
            (to->transport == SIP_TRANSPORT_TCP || to->transport == SIP_TRANSPORT_TLS);
 }
 
-static int send_stream(struct post *post, const struct proxy_flow *to, const char *text,
-                       uint32_t length)
+static int send_stream(struct post *post, const struct proxy_flow *to, const char *name,
+                       const char *text, uint32_t length)
 {
     struct table_place place = {.thread = 0};
     struct proxy_flow flow = *to;
@@ -54,17 +54,17 @@ static int send_stream(struct post *post, const struct proxy_flow *to, const cha
         found = table_find(post->hub->table, to->connection, &place);
     else
         found = table_find_peer(post->hub->table, (enum sip_transport)to->transport, &to->local,
-                                &to->peer, &place);
+                                &to->peer, name, &place);
     if (!found && !can_connect(to))
         return -ENOTCONN;
     if (!found)
         place.thread = thread_of(post->hub, &to->peer);
     flow.connection = found ? place.id : 0;
     if (post->thread == NULL || thread_index(post->thread) != place.thread)
-        return give(post, place.thread, TASK_STREAM, &flow, text, length);
+        return give(post, place.thread, TASK_STREAM, &flow, name, text, length);
     if (found)
         return connection_send(connection_of(place.entry), text, length);
-    return outgoing_send(post->thread, &flow, text, length);
+    return outgoing_send(post->thread, &flow, name, text, length);
 }
 
 static int send_datagram(struct post *post, const struct snapshot *snapshot,
@@ -77,7 +77,7 @@ static int send_datagram(struct post *post, const struct snapshot *snapshot,
 
     /* A socket of main's there would get a share of what comes. */
     if (ours && post->thread == NULL && post->hub->n_threads > 0)
-        return give(post, 0, TASK_DATAGRAM, to, text, length);
+        return give(post, 0, TASK_DATAGRAM, to, "", text, length);
     status = sockets_send(post->sockets, &to->local, &to->peer, text, length);
     if (status == 0)
         counts_add(post->counts, COUNT_SENT_DATAGRAM, 1);
@@ -85,9 +85,9 @@ static int send_datagram(struct post *post, const struct snapshot *snapshot,
 }
 
 int post_send(struct post *post, const struct snapshot *snapshot, const struct proxy_flow *to,
-              const char *text, uint32_t length)
+              const char *name, const char *text, uint32_t length)
 {
     if (to->transport == SIP_TRANSPORT_UDP)
         return send_datagram(post, snapshot, to, text, length);
-    return send_stream(post, to, text, length);
+    return send_stream(post, to, name, text, length);
 }

@@ -20,11 +20,12 @@ struct post {
 };
 
 /*
- * Sends a message to a flow. 0: it went, or goes to a connection that was there a moment ago;
+ * Sends a message to a flow. `name`: whom the peer must show to be where TLS is begun, a name or an
+ * address's text; "": whoever is connected there already, else it must show its address. 0: it went, or goes to a connection that was there a moment ago;
  * -ENOTCONN: a stream, and there is no such connection and can be none; another negative errno: it
  * was not sent. What is given to another thread may still be lost there, and is counted.
  */
 int post_send(struct post *post, const struct snapshot *snapshot, const struct proxy_flow *to,
-              const char *text, uint32_t length);
+              const char *name, const char *text, uint32_t length);
 
 #endif

@@ -60,11 +60,32 @@ static bool make_room(struct relay *relay, uint32_t length)
     return true;
 }
 
+/* Whom the next hop's URI names, who must be there when TLS is begun: its host, as certificates have
+ * it. "": it names nobody. */
+static void whom(const struct proxy_output *o, char ret[SNAPSHOT_HOST_MAX + 1])
+{
+    struct sip_slice host = o->name.host;
+
+    *ret = '\0';
+    if (o->verdict != PROXY_FORWARD || o->rule != PROXY_RULE_NEXT_HOP ||
+        o->to.transport != SIP_TRANSPORT_TLS)
+        return;
+    if (host.length > 2 && host.at[0] == '[')
+        host = sip_slice(host.at + 1, host.length - 2);
+    if (host.length > 0 && host.at[host.length - 1] == '.') /* RFC 1034 §3.1 */
+        host.length--;
+    if (host.length > SNAPSHOT_HOST_MAX)
+        return;
+    memcpy(ret, host.at, host.length);
+    ret[host.length] = '\0';
+}
+
 /* Sends what the decision made of the message. 0, or a negative errno as post_send. */
 static int send_out(struct relay *relay, const struct view *view, const struct proxy_input *input)
 {
     const struct proxy_output *o = &relay->output;
     int32_t length = -ENOMEM;
+    char name[SNAPSHOT_HOST_MAX + 1];
 
     if (!make_room(relay, relay->msg.length))
         return length;
@@ -75,7 +96,8 @@ static int send_out(struct relay *relay, const struct view *view, const struct p
         length = proxy_reply_print(&view->proxy, input, o, relay->out, relay->room);
     if (length < 0)
         return length;
-    return post_send(relay->post, view->snapshot, &o->to, relay->out, (uint32_t)length);
+    whom(o, name);
+    return post_send(relay->post, view->snapshot, &o->to, name, relay->out, (uint32_t)length);
 }
 
 /* Who registers which of its flows, by a REGISTER's first Contact (RFC 5626 §4.2); 0: it does not
@@ -131,10 +153,12 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     if (o->verdict == PROXY_FORWARD) /* before an answer can come to another thread */
         note_registration(relay, view, input);
     status = send_out(relay, view, input);
-    if (status == -ENOTCONN && o->verdict == PROXY_FORWARD) {
+    if (status != 0 && o->verdict == PROXY_FORWARD && o->to.transport != SIP_TRANSPORT_UDP) {
         proxy_flow_gone(&view->proxy, input, &relay->output);
         if (o->verdict == PROXY_DROP)
             return RELAY_DROPPED_VERDICT;
+        if (status != -ENOTCONN) /* no way to it (RFC 3261 §16.9), whatever its flow */
+            relay->output.status = 503;
         status = send_out(relay, view, input);
     }
     if (status != 0)
@@ -185,6 +209,40 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
     input = input_of(relay, message, listener, now_s);
     proxy_decide(&view->proxy, &input, &relay->output);
     return carry_out(relay, view, &input, ret_name);
+}
+
+bool relay_answer_undelivered(struct relay *relay, const struct view *view,
+                              const struct relay_message *message, uint32_t now_s,
+                              enum relay_result *ret_result)
+{
+    static const struct proxy_output unavailable = {.verdict = PROXY_REPLY,
+                                                    .reason = PROXY_REPLY_503_NO_BACKEND,
+                                                    .status = 503,
+                                                    .sender = LB_NO_BACKEND};
+    int32_t length = -ENOMEM,
+            listener = snapshot_find_listener(view->snapshot,
+                                              (enum sip_transport)message->from.transport,
+                                              &message->from.local);
+    struct relay_message answer = {.from = message->from};
+    struct proxy_input input;
+    struct proxy_name name;
+    char *text = NULL;
+
+    sip_msg_index(message->text, message->length, &relay->msg);
+    if (listener < 0 || relay->msg.kind != SIP_REQUEST || relay->msg.method == SIP_ACK)
+        return false;
+    input = input_of(relay, message, listener, now_s);
+    if (make_room(relay, message->length))
+        length = proxy_reply_print(&view->proxy, &input, &unavailable, relay->out, relay->room);
+    if (length > 0)
+        text = malloc((size_t)length); /* what comes of it needs the room */
+    if (text == NULL)
+        return false;
+    answer.text = memcpy(text, relay->out, (size_t)length);
+    answer.length = (uint32_t)length;
+    *ret_result = relay_decide(relay, view, &answer, now_s, &name);
+    free(text);
+    return true;
 }
 
 enum relay_result relay_refuse(struct relay *relay, const struct view *view,

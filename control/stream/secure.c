@@ -19,25 +19,12 @@ bool secure_has(uint8_t transport)
     return transport == SIP_TRANSPORT_TLS || transport == SIP_TRANSPORT_WSS;
 }
 
-/* A client's SSL: the peer must show that it has its address, as it has no name here. */
-static SSL *ssl_connect(const struct connection *c)
-{
-    char text[SIP_IP_TEXT_MAX + 1], *name = text;
-    uint32_t length = sip_ip_print(&c->entry.peer.ip, text);
-
-    if (*name == '[') {
-        name++;
-        length--;
-    }
-    text[length] = '\0';
-    return tls_connect(edges_tls(c->thread->view->edges), &c->entry.local, name);
-}
-
 struct bufferevent *secure_new(struct connection *c, int fd)
 {
+    struct tls *tls = edges_tls(c->thread->view->edges);
     bool out = c->entry.outgoing;
-    SSL *ssl =
-        out ? ssl_connect(c) : tls_accept(edges_tls(c->thread->view->edges), &c->entry.local);
+    SSL *ssl = out ? tls_connect(tls, &c->entry.local, c->entry.name)
+                   : tls_accept(tls, &c->entry.local);
     struct bufferevent *bev;
 
     if (ssl == NULL)

@@ -143,7 +143,7 @@ static void tell_threads(struct stream *s)
     if (!follow_edges(s) || current(s) == NULL || s->stale)
         return;
     for (uint32_t i = 0; i < s->hub.n_threads; i++) {
-        struct task *task = task_new(TASK_VIEW, NULL, NULL, 0);
+        struct task *task = task_new(TASK_VIEW, NULL, "", NULL, 0);
 
         if (task == NULL)
             continue; /* it goes on by what it has until the next change */
@@ -315,6 +315,6 @@ bool stream_kill(struct stream *s, uint64_t id)
 
     if (!table_find(s->hub.table, id, &place))
         return false;
-    task = task_new(TASK_KILL, &flow, NULL, 0);
+    task = task_new(TASK_KILL, &flow, "", NULL, 0);
     return task != NULL && inbox_put(s->hub.inboxes[place.thread], task);
 }

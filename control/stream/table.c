@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -269,7 +270,7 @@ bool table_find(struct table *table, uint64_t id, struct table_place *ret)
 }
 
 bool table_find_peer(struct table *table, enum sip_transport transport,
-                     const struct sip_addr *local, const struct sip_addr *peer,
+                     const struct sip_addr *local, const struct sip_addr *peer, const char *name,
                      struct table_place *ret)
 {
     uint32_t home = home_of_peer(table, (uint8_t)transport, local, peer);
@@ -280,7 +281,8 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
     entry = table->by_peer[home];
     while (entry != NULL &&
            (entry->transport != (uint8_t)transport || !sip_addr_equal(&entry->peer, peer) ||
-            !sip_addr_equal(&entry->local, local)))
+            !sip_addr_equal(&entry->local, local) ||
+            (*name != '\0' && strcasecmp(entry->name, name) != 0)))
         entry = entry->next_by_peer;
     found = place(entry, ret);
     pthread_mutex_unlock(&table->lock);

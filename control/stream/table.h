@@ -21,6 +21,7 @@ struct table_entry {
     uint8_t transport;                /* enum sip_transport */
     bool outgoing;                    /* we connected */
     struct sip_addr local, peer;      /* local: the listener's */
+    const char *name;                 /* of outgoing ones: whom we asked for; "": nobody */
     uint64_t since_ms;                /* CLOCK_MONOTONIC */
     uint64_t active_ms;               /* when bytes came or went last */
     uint64_t bytes_in, bytes_out, messages_in, messages_out;
@@ -58,10 +59,11 @@ struct table_place {
     struct table_entry *entry;        /* for its own thread alone */
 };
 
-/* By number, that of a former connection of a phone too; by transport and both addresses. False: there is none. Any thread. */
+/* By number, that of a former connection of a phone too; by transport and both addresses, and where
+ * a name is given (not "") only one to it. False: there is none. Any thread. */
 bool table_find(struct table *table, uint64_t id, struct table_place *ret);
 bool table_find_peer(struct table *table, enum sip_transport transport,
-                     const struct sip_addr *local, const struct sip_addr *peer,
+                     const struct sip_addr *local, const struct sip_addr *peer, const char *name,
                      struct table_place *ret);
 
 /*

@@ -16,7 +16,7 @@
 /* A message whose next hop is a name goes to main. */
 static enum relay_result hand_to_main(struct thread *t, const struct relay_message *message)
 {
-    struct task *task = task_new(TASK_NAME, &message->from, message->text, message->length);
+    struct task *task = task_new(TASK_NAME, &message->from, "", message->text, message->length);
 
     if (task != NULL && inbox_put(t->hub->main, task))
         return RELAY_NAME;
@@ -47,14 +47,30 @@ void thread_refuse(struct thread *t, const struct relay_message *message, uint16
     counts_add(&t->counts, COUNT_RESULT + (uint32_t)result, 1);
 }
 
+void thread_undelivered(struct thread *t, const struct proxy_flow *to, const char *text,
+                        uint32_t length)
+{
+    const struct relay_message message = {.from = *to, .text = text, .length = length};
+    uint32_t now_s = (uint32_t)(loop_now_ms() / 1000);
+    enum relay_result result;
+
+    if (!relay_answer_undelivered(t->relay, t->view, &message, now_s, &result))
+        return;
+    counts_add(&t->counts, COUNT_MESSAGES_STREAM, 1);
+    counts_add(&t->counts, COUNT_RESULT + (uint32_t)result, 1);
+}
+
 /* ---- Tasks ---- */
 
 static void send_task(struct thread *t, const struct task *task)
 {
-    int status = post_send(&t->post, t->view->snapshot, &task->flow, task->text, task->length);
+    int status = post_send(&t->post, t->view->snapshot, &task->flow, task->name, task->text,
+                           task->length);
 
-    if (status != 0)
-        counts_add(&t->counts, status == -ENOTCONN ? COUNT_LOST_GONE : COUNT_LOST_UNSENT, 1);
+    if (status == 0)
+        return;
+    counts_add(&t->counts, status == -ENOTCONN ? COUNT_LOST_GONE : COUNT_LOST_UNSENT, 1);
+    thread_undelivered(t, &task->flow, task->text, task->length);
 }
 
 static void change_view(struct thread *t, struct task *task)
@@ -180,7 +196,7 @@ void thread_free(struct thread *t)
     if (t == NULL)
         return;
     if (t->started) {
-        stop = task_new(TASK_STOP, NULL, NULL, 0);
+        stop = task_new(TASK_STOP, NULL, "", NULL, 0);
         if (stop == NULL)
             abort(); /* no thread can be left behind with what is freed */
         inbox_put(t->inbox, stop);
