@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -58,6 +59,8 @@ void connection_end(struct connection *c, enum close_reason reason)
     counts_add(&c->thread->counts, COUNT_CLOSED + (uint32_t)reason, 1);
     bufferevent_disable(c->bev, EV_READ | EV_WRITE);
     loop_timer_stop(c->timer);
+    loop_event_free(c->linger);
+    c->linger = NULL;
     list_take(c);
     list_put(&c->thread->ended, c);
     loop_timer_start(c->thread->reap, 0);
@@ -138,6 +141,10 @@ static uint64_t deadline(const struct connection *c, enum close_reason *ret_reas
         *ret_reason = c->reason;
         return c->leaving_ms + limits->message_timeout_ms;
     }
+    if (c->state == CONNECTION_LINGERING) {
+        *ret_reason = c->reason;
+        return c->leaving_ms + CONNECTION_LINGER_MS;
+    }
     if (c->partial_ms != 0 && message_ms < idle_ms) {
         *ret_reason = CLOSE_MESSAGE_TIMEOUT;
         return message_ms;
@@ -167,9 +174,36 @@ static void on_timer(void *arg)
         connection_start_timer(c, now);
 }
 
+static void on_linger(void *arg)
+{
+    struct connection *c = arg;
+    ssize_t n = recv(bufferevent_getfd(c->bev), c->thread->scratch, sizeof(c->thread->scratch), 0);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        connection_end(c, c->reason);
+}
+
+/* All was sent: the peer is told that no more comes, and has a while to read it. */
+static void linger(struct connection *c)
+{
+    int fd = bufferevent_getfd(c->bev);
+
+    if (secure_has(c->entry.transport))
+        secure_close(c);
+    bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+    c->linger = loop_watch(c->thread->loop, fd, LOOP_READ, on_linger, c);
+    if (c->linger == NULL || shutdown(fd, SHUT_WR) != 0) {
+        connection_end(c, c->reason);
+        return;
+    }
+    c->state = CONNECTION_LINGERING;
+    c->leaving_ms = loop_now_ms();
+    connection_start_timer(c, c->leaving_ms);
+}
+
 void connection_leave(struct connection *c, enum close_reason reason)
 {
-    if (c->state == CONNECTION_ENDED || c->state == CONNECTION_LEAVING)
+    if (c->state >= CONNECTION_LEAVING)
         return;
     if (connection_unsent(c) == 0) {
         connection_end(c, reason);
@@ -193,7 +227,7 @@ void connection_write(struct connection *c, const void *bytes, size_t length)
 
 int connection_send(struct connection *c, const char *text, uint32_t length)
 {
-    if (c->state == CONNECTION_ENDED || c->state == CONNECTION_LEAVING)
+    if (c->state >= CONNECTION_LEAVING)
         return -ENOTCONN;
     if (connection_unsent(c) + length > connection_limits(c)->write_limit) {
         connection_end(c, CLOSE_SLOW_READER);
@@ -222,8 +256,10 @@ static void on_written(struct bufferevent *bev, void *arg)
     struct connection *c = arg;
 
     (void)bev;
-    if (c->state == CONNECTION_LEAVING) {
+    if (c->state == CONNECTION_LEAVING && c->reason == CLOSE_PEER) {
         connection_end(c, c->reason);
+    } else if (c->state == CONNECTION_LEAVING) {
+        linger(c);
     } else if (c->paused) {
         receive_resume(c);
     }

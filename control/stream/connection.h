@@ -19,10 +19,15 @@ struct cfg_streams;
 struct thread;
 struct web;
 
+/* How long what still comes is thrown away before an end: what is closed with bytes unread is reset,
+ * and then the peer may not see the last that was sent to it. */
+enum { CONNECTION_LINGER_MS = 1000 };
+
 enum connection_state {
     CONNECTION_OPENING,               /* connect(2), TLS, the upgrade to WebSocket */
     CONNECTION_OPEN,
-    CONNECTION_LEAVING,               /* nothing is read any more; ends when all is sent */
+    CONNECTION_LEAVING,               /* nothing is taken any more; what waits is sent */
+    CONNECTION_LINGERING,             /* all is sent, and the peer knows; it may be sending still */
     CONNECTION_ENDED,                 /* nobody finds it; freed as soon as nobody uses it */
 };
 
@@ -33,10 +38,11 @@ struct connection {
     struct bufferevent *bev;
     struct loop_event *timer;
     enum connection_state state;
-    enum close_reason reason;         /* of LEAVING */
+    enum close_reason reason;         /* of LEAVING and LINGERING */
     bool paused;                      /* nothing is read until what it caused is sent */
     uint64_t partial_ms;              /* when the message began that waits for its end; 0: none */
-    uint64_t leaving_ms;
+    uint64_t leaving_ms;              /* when LEAVING or LINGERING began */
+    struct loop_event *linger;        /* reads while LINGERING */
     struct intake intake;
     struct frame frame;
     struct web *web;                  /* of ws and wss; else NULL */
@@ -81,7 +87,7 @@ void connection_opened(struct connection *connection);
 void connection_write(struct connection *connection, const void *bytes, size_t length);
 size_t connection_unsent(const struct connection *connection);
 
-/* Nothing more is read; what was written goes first, then it ends. */
+/* Nothing more is taken; what was written goes first, then it ends. */
 void connection_leave(struct connection *connection, enum close_reason reason);
 
 /* What it waits for has changed. now: loop_now_ms(). */

@@ -103,7 +103,42 @@ static void too_long_is_told(void **context)
     scene_end(&s);
 }
 
-/* Who sends requests and takes no answers is read no more, then ended; nothing grows without end. */
+/* Who is still sending when the answer comes has time to read it: no reset destroys it. */
+static void last_answer_is_read(void **context)
+{
+    struct scene s;
+    char *text = malloc(400000);
+    int phone;
+
+    (void)context;
+    assert_non_null(text);
+    scene_begin(&s, TCP, "header_limit: 16KiB");
+    phone = scene_tcp(21, SCENE_SIP);
+    strcpy(text, scene_request("OPTIONS", "sip:u@example.net", "o1", "TCP", ""));
+    strcpy(strstr(text, "Content-Length"), "Subject: ");
+    memset(text + strlen(text), 'x', 390000);
+    text[390000] = '\0';
+    for (int i = 0; i < 3; i++) {
+        scene_send(phone, text);
+        usleep(100000);
+    }
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 513 ", 12);
+    shutdown(phone, SHUT_WR);
+    scene_until(&s, COUNT_CLOSED + CLOSE_FRAME, 1);
+    scene_until_closed(phone);
+    close(phone);
+    /* Who never ends is not waited for. */
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_send(phone, text);
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 513 ", 12);
+    scene_until(&s, COUNT_CLOSED + CLOSE_FRAME, 2);
+    close(phone);
+    free(text);
+    scene_end(&s);
+}
+
+/* Who sends requests and takes no answers is read no more, then ended; nothing grows without end.
+ */
 static void slow_reader_ends(void **context)
 {
     struct scene s;
@@ -214,9 +249,13 @@ static void killed(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(silent_and_slow_ones_end),
-        cmocka_unit_test(too_long_is_told),    cmocka_unit_test(slow_reader_ends),
-        cmocka_unit_test(pause_ends),          cmocka_unit_test(killed),
+        cmocka_unit_test(so_many_and_no_more),
+        cmocka_unit_test(silent_and_slow_ones_end),
+        cmocka_unit_test(too_long_is_told),
+        cmocka_unit_test(last_answer_is_read),
+        cmocka_unit_test(slow_reader_ends),
+        cmocka_unit_test(pause_ends),
+        cmocka_unit_test(killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
