@@ -5,6 +5,7 @@
 #include "control/stream/post.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "control/stream/connection.h"
 #include "control/stream/outgoing.h"
@@ -41,6 +42,22 @@ static bool can_connect(const struct proxy_flow *to)
            (to->transport == SIP_TRANSPORT_TCP || to->transport == SIP_TRANSPORT_TLS);
 }
 
+/* A response goes where its request came from as long as that is there (RFC 3261 §18.2.2); a
+ * request to where its phone is now. */
+static bool find(const struct post *post, const struct proxy_flow *to, const char *name,
+                 const char *text, uint32_t length, struct table_place *ret)
+{
+    static const char response[] = "SIP/2.0 ";
+    const size_t n = sizeof(response) - 1;
+
+    if (to->connection == 0)
+        return table_find_peer(post->hub->table, (enum sip_transport)to->transport, &to->local,
+                               &to->peer, name, ret);
+    if (length >= n && memcmp(text, response, n) == 0)
+        return table_find(post->hub->table, to->connection, ret);
+    return table_find_phone(post->hub->table, to->connection, ret);
+}
+
 static int send_stream(struct post *post, const struct proxy_flow *to, const char *name,
                        const char *text, uint32_t length)
 {
@@ -50,11 +67,7 @@ static int send_stream(struct post *post, const struct proxy_flow *to, const cha
 
     if (post->hub->n_threads == 0)
         return -ENOTCONN;
-    if (to->connection != 0)
-        found = table_find(post->hub->table, to->connection, &place);
-    else
-        found = table_find_peer(post->hub->table, (enum sip_transport)to->transport, &to->local,
-                                &to->peer, name, &place);
+    found = find(post, to, name, text, length, &place);
     if (!found && !can_connect(to))
         return -ENOTCONN;
     if (!found)

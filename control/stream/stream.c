@@ -313,7 +313,7 @@ bool stream_kill(struct stream *s, uint64_t id)
     struct table_place place;
     struct task *task;
 
-    if (!table_find(s->hub.table, id, &place))
+    if (!table_find(s->hub.table, id, &place) || place.id != id)
         return false;
     task = task_new(TASK_KILL, &flow, "", NULL, 0);
     return task != NULL && inbox_put(s->hub.inboxes[place.thread], task);

@@ -235,25 +235,37 @@ void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
     if (entry != NULL) {
+        entry->shared |= entry->call != 0 && entry->phone != phone;
         entry->phone = phone;
         entry->call = call;
     }
     pthread_mutex_unlock(&table->lock);
 }
 
+/* A phone has that connection now. */
+static void move(struct table *table, struct table_entry *entry)
+{
+    const uint64_t *before = pairs_find(table->phones, entry->phone);
+    struct table_entry *left;
+
+    entry->former = false;
+    if (before != NULL && *before != entry->id) {
+        left = by_id(table, *before);
+        if (left != NULL)
+            left->former = !left->shared;
+        pairs_put(table->former, *before, entry->phone);
+    }
+    pairs_put(table->phones, entry->phone, entry->id);
+}
+
 void table_registered(struct table *table, uint64_t id, uint64_t call)
 {
-    const struct table_entry *entry;
-    const uint64_t *before;
+    struct table_entry *entry;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
-    if (entry != NULL && entry->phone != 0 && entry->call == call) {
-        before = pairs_find(table->phones, entry->phone);
-        if (before != NULL && *before != id)
-            pairs_put(table->former, *before, entry->phone);
-        pairs_put(table->phones, entry->phone, id);
-    }
+    if (entry != NULL && entry->phone != 0 && entry->call == call)
+        move(table, entry);
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -265,6 +277,19 @@ bool table_find(struct table *table, uint64_t id, struct table_place *ret)
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
     found = place(entry != NULL ? entry : after(table, id), ret);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret)
+{
+    const struct table_entry *entry, *newer;
+    bool found;
+
+    pthread_mutex_lock(&table->lock);
+    entry = by_id(table, id);
+    newer = entry == NULL || entry->former ? after(table, id) : NULL;
+    found = place(newer != NULL ? newer : entry, ret);
     pthread_mutex_unlock(&table->lock);
     return found;
 }

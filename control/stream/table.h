@@ -29,6 +29,8 @@ struct table_entry {
     char cipher[TABLE_TEXT_MAX];      /* version and cipher of TLS; "": none */
     /* The table's own: */
     uint64_t phone, call;             /* of the REGISTER that came last; 0: none */
+    bool shared;                      /* by phones: REGISTERs of several came */
+    bool former;                      /* its phone has another one now */
     struct table_entry *next_by_id, *next_by_peer;
     struct table_source *source;
 };
@@ -59,9 +61,17 @@ struct table_place {
     struct table_entry *entry;        /* for its own thread alone */
 };
 
-/* By number, that of a former connection of a phone too; by transport and both addresses, and where
- * a name is given (not "") only one to it. False: there is none. Any thread. */
+/*
+ * By number; when there is none of that any more, the one that its phone has now. False: there is none.
+ * Any thread.
+ */
 bool table_find(struct table *table, uint64_t id, struct table_place *ret);
+
+/* The same for what is new to a phone: also when the connection is still there (nobody may have told
+ * of its end), but its phone alone had it, and has another one now. */
+bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret);
+
+/* By transport and both addresses, and where a name is given (not "") only one to it. */
 bool table_find_peer(struct table *table, enum sip_transport transport,
                      const struct sip_addr *local, const struct sip_addr *peer, const char *name,
                      struct table_place *ret);

@@ -95,7 +95,8 @@ static void do_task(struct thread *t, struct task *task)
         send_task(t, task);
         return;
     case TASK_KILL:
-        if (table_find(t->hub->table, task->flow.connection, &place) && place.thread == t->index)
+        if (table_find(t->hub->table, task->flow.connection, &place) &&
+            place.id == task->flow.connection && place.thread == t->index)
             connection_end(connection_of(place.entry), CLOSE_KILLED);
         return;
     case TASK_STOP:

@@ -303,6 +303,86 @@ static void registers_again_and_is_found(void **context)
     scene_end(&s);
 }
 
+/* Nobody told of the end of the former connection: what is new goes to the phone by its present one,
+ * an answer to what came by the former one goes there. */
+static void moves_while_it_is_connected(void **context)
+{
+    struct scene s;
+    char old[2048], new[2048];
+    int phone, moved, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    register_flow(&s, phone, "r1", &backend, old, "200 OK");
+    moved = scene_tcp(22, SCENE_SIP);
+    register_flow(&s, moved, "r2", &backend, new, "403 Forbidden");
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
+    register_flow(&s, moved, "r3", &backend, new, "200 OK");
+    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    assert_memory_equal(scene_message(&s, moved), "MESSAGE ", 8);
+    register_flow(&s, phone, "r4", &backend, old, "401 Unauthorized");
+    register_flow(&s, phone, "r5", &backend, old, "200 OK");
+    scene_send_to(backend, 2, SCENE_OWN, along(new, "MESSAGE", "m3"));
+    assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
+    close(phone);
+    close(moved);
+    scene_end(&s);
+}
+
+/* A connection of several phones stays theirs when one of them moves. */
+static void others_stay(void **context)
+{
+    struct scene s;
+    char old[2048], new[2048];
+    const char *path;
+    int phones, moved, backend, other;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phones = scene_tcp(21, SCENE_SIP);
+    path = registers(&s, phones, "r0", &other);
+    register_flow(&s, phones, "r1", &backend, old, "200 OK");
+    moved = scene_tcp(22, SCENE_SIP);
+    register_flow(&s, moved, "r2", &backend, new, "200 OK");
+    scene_send_to(other, 2, SCENE_OWN, along(path, "MESSAGE", "m1"));
+    assert_memory_equal(scene_message(&s, phones), "MESSAGE ", 8);
+    close(phones);
+    close(moved);
+    scene_end(&s);
+}
+
+static void remember(void *arg, const struct table_entry *entry)
+{
+    *(uint64_t *)arg = entry->id;
+}
+
+/* Who ends a connection by its number, ends that one or none. */
+static void former_is_not_killed(void **context)
+{
+    struct scene s;
+    char path[2048];
+    uint64_t id = 0;
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    register_flow(&s, phone, "r1", &backend, path, "200 OK");
+    stream_each(s.stream, remember, &id);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    phone = scene_tcp(22, SCENE_SIP);
+    register_flow(&s, phone, "r2", &backend, path, "200 OK");
+    assert_false(stream_kill(s.stream, id));
+    stream_each(s.stream, remember, &id);
+    assert_true(stream_kill(s.stream, id));
+    scene_until_closed(phone);
+    close(phone);
+    scene_end(&s);
+}
+
 /* Another control after this one knows a phone's former connection, too. */
 static void found_after_a_restart(void **context)
 {
@@ -414,6 +494,9 @@ int main(void)
         cmocka_unit_test(connects_once),
         cmocka_unit_test(takes_what_the_data_plane_has),
         cmocka_unit_test(registers_again_and_is_found),
+        cmocka_unit_test(moves_while_it_is_connected),
+        cmocka_unit_test(others_stay),
+        cmocka_unit_test(former_is_not_killed),
         cmocka_unit_test(found_after_a_restart),
         cmocka_unit_test(counts_calls),
         cmocka_unit_test(strangers_are_not_heard),
