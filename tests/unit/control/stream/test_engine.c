@@ -303,8 +303,8 @@ static void registers_again_and_is_found(void **context)
     scene_end(&s);
 }
 
-/* Nobody told of the end of the former connection: what is new goes to the phone by its present one,
- * an answer to what came by the former one goes there. */
+/* Nobody told of the end of the former connection: what is new goes to the phone by its present
+ * one, an answer to what came by the former one goes there. */
 static void moves_while_it_is_connected(void **context)
 {
     struct scene s;
