@@ -314,7 +314,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     else if (what & BEV_EVENT_ERROR)
         connection_end(c, CLOSE_ERROR);
     else if (what & BEV_EVENT_EOF)
-        connection_leave(c, CLOSE_PEER);
+        connection_leave(c, secure_was_reset(c) ? CLOSE_ERROR : CLOSE_PEER);
 }
 
 static bool has_web(const struct connection *c)

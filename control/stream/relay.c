@@ -137,6 +137,19 @@ static void note_registration(const struct relay *relay, const struct view *view
         table_registered(relay->post->hub->table, relay->output.to.connection, call);
 }
 
+/* Answers a request otherwise than the rules would. */
+static enum relay_result refuse(struct relay *relay, const struct view *view,
+                                const struct proxy_input *input, uint16_t status)
+{
+    relay->output = (struct proxy_output){.verdict = PROXY_REPLY,
+                                          .reason = PROXY_REPLY_400_MALFORMED,
+                                          .status = status,
+                                          .sender = LB_NO_BACKEND,
+                                          .backend = LB_NO_BACKEND,
+                                          .to = input->from};
+    return send_out(relay, view, input) == 0 ? RELAY_REPLIED : RELAY_DROPPED_UNSENT;
+}
+
 static enum relay_result carry_out(struct relay *relay, const struct view *view,
                                    const struct proxy_input *input, struct proxy_name *ret_name)
 {
@@ -161,6 +174,9 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
             relay->output.status = 503;
         status = send_out(relay, view, input);
     }
+    /* Longer than any datagram is. */
+    if (status == -EMSGSIZE && relay->msg.kind == SIP_REQUEST && relay->msg.method != SIP_ACK)
+        return refuse(relay, view, input, 513);
     if (status != 0)
         return RELAY_DROPPED_UNSENT;
     return o->verdict == PROXY_FORWARD ? RELAY_FORWARDED : RELAY_REPLIED;
@@ -256,11 +272,5 @@ enum relay_result relay_refuse(struct relay *relay, const struct view *view,
         return RELAY_DROPPED_LISTENER;
     sip_msg_index(message->text, message->length, &relay->msg);
     input = input_of(relay, message, listener, 0);
-    relay->output = (struct proxy_output){.verdict = PROXY_REPLY,
-                                          .reason = PROXY_REPLY_400_MALFORMED,
-                                          .status = status,
-                                          .sender = LB_NO_BACKEND,
-                                          .backend = LB_NO_BACKEND,
-                                          .to = message->from};
-    return send_out(relay, view, &input) == 0 ? RELAY_REPLIED : RELAY_DROPPED_UNSENT;
+    return refuse(relay, view, &input, status);
 }

@@ -62,6 +62,12 @@ void secure_failed(struct connection *c)
     counts_add(&c->thread->counts, COUNT_TLS_FAILED + (uint32_t)failure, 1);
 }
 
+bool secure_was_reset(struct connection *c)
+{
+    return secure_has(c->entry.transport) &&
+           bufferevent_get_openssl_error(c->bev) == SSL_ERROR_SYSCALL;
+}
+
 void secure_close(struct connection *c)
 {
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);

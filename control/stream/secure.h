@@ -23,6 +23,9 @@ struct bufferevent *secure_new(struct connection *connection, int fd);
 void secure_opened(struct connection *connection);
 void secure_failed(struct connection *connection);
 
+/* Whether what libevent calls the end of a connection over TLS was a reset: it does not tell. */
+bool secure_was_reset(struct connection *connection);
+
 /* Says goodbye, if there was a handshake. Before the buffers are freed. */
 void secure_close(struct connection *connection);
 

@@ -5,6 +5,7 @@
 #include "control/stream/thread.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -121,6 +122,19 @@ static void on_inbox(void *arg)
 
 /* ---- Begin and end ---- */
 
+/* What many connections left behind, libc keeps unless it is told. One thread does it for all. */
+static void give_memory_back(struct thread *t)
+{
+    uint32_t n = table_size(t->hub->table);
+
+    if (n > t->most) {
+        t->most = n;
+    } else if (n < t->most / 2 && t->most - n >= THREAD_TRIM_MIN) {
+        malloc_trim(0);
+        t->most = n;
+    }
+}
+
 /* Listeners that could not be opened are tried again. */
 static void on_tick(void *arg)
 {
@@ -128,6 +142,8 @@ static void on_tick(void *arg)
 
     loop_timer_start(t->tick, THREAD_TICK_MS);
     listen_follow(t);
+    if (t->index == 0)
+        give_memory_back(t);
 }
 
 static void on_reap(void *arg)

@@ -11,7 +11,11 @@
 #include "control/loop.h"
 #include "control/stream/relay.h"
 
-enum { THREAD_SCRATCH = 1 << 16, THREAD_TICK_MS = 1000 };
+enum {
+    THREAD_SCRATCH = 1 << 16,
+    THREAD_TICK_MS = 1000,
+    THREAD_TRIM_MIN = 64,             /* connections; fewer leave little behind */
+};
 
 struct connection;
 struct listeners;
@@ -32,6 +36,7 @@ struct thread {
     struct listeners *listeners;
     struct connection *connections;   /* connection.h's lists */
     struct connection *ended;
+    uint32_t most;                    /* connections of all threads, since memory was given back */
     struct counts counts;
     char scratch[THREAD_SCRATCH];     /* of whoever works just now */
 };

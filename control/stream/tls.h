@@ -107,7 +107,8 @@ enum tls_failure {
 
 /*
  * The failure of a connection, from an error that OpenSSL told (ERR_get_error, or libevent's
- * bufferevent_get_openssl_error); 0: none, the transport ended.
+ * bufferevent_get_openssl_error); 0, or SSL_ERROR_SYSCALL, which libevent gives: none, the
+ * transport ended.
  */
 enum tls_failure tls_failure(const SSL *ssl, unsigned long error);
 

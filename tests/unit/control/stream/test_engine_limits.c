@@ -137,6 +137,31 @@ static void last_answer_is_read(void **context)
     scene_end(&s);
 }
 
+/* What no datagram can carry is answered; the stream goes on. */
+static void too_long_for_a_datagram(void **context)
+{
+    enum { BODY = 65500 };
+    struct scene s;
+    char *text = calloc(1, BODY + 4096);
+    int phone;
+
+    (void)context;
+    assert_non_null(text);
+    scene_begin(&s, TCP, "body_limit: 256KiB");
+    phone = scene_tcp(21, SCENE_SIP);
+    strcpy(text, scene_request("OPTIONS", "sip:u@example.net", "o1", "TCP", ""));
+    snprintf(strstr(text, "Content-Length"), 64, "Content-Length: %d\r\n\r\n", BODY);
+    memset(text + strlen(text), 'x', BODY);
+    scene_send(phone, text);
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 513 ", 12);
+    scene_send(phone, scene_request("OPTIONS", "tandem:u@example.net", "o2", "TCP", ""));
+    assert_memory_equal(scene_message(&s, phone), "SIP/2.0 416 ", 12);
+    scene_until(&s, COUNT_RESULT + RELAY_REPLIED, 2);
+    close(phone);
+    free(text);
+    scene_end(&s);
+}
+
 /* Who sends requests and takes no answers is read no more, then ended; nothing grows without end.
  */
 static void slow_reader_ends(void **context)
@@ -249,13 +274,10 @@ static void killed(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(so_many_and_no_more),
-        cmocka_unit_test(silent_and_slow_ones_end),
-        cmocka_unit_test(too_long_is_told),
-        cmocka_unit_test(last_answer_is_read),
-        cmocka_unit_test(slow_reader_ends),
-        cmocka_unit_test(pause_ends),
-        cmocka_unit_test(killed),
+        cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(silent_and_slow_ones_end),
+        cmocka_unit_test(too_long_is_told),    cmocka_unit_test(too_long_for_a_datagram),
+        cmocka_unit_test(last_answer_is_read), cmocka_unit_test(slow_reader_ends),
+        cmocka_unit_test(pause_ends),          cmocka_unit_test(killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
