@@ -123,13 +123,14 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     return tls_ticket_answer(listener->tickets, name, iv, cipher, mac, seal);
 }
 
-/* A ticket was opened, or not. Its client's certificate may have expired since. */
+/* A ticket was opened, or not. Its client's certificate may have expired since. One of TLS 1.3 is
+ * answered with another, since clients should use each once (RFC 8446 §C.4): without, browsers
+ * shook hands in full every other time. */
 static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                    size_t name_length, SSL_TICKET_STATUS status, void *arg)
 {
     const X509 *peer;
 
-    (void)ssl;
     (void)name;
     (void)name_length;
     (void)arg;
@@ -138,7 +139,9 @@ static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigne
     peer = SSL_SESSION_get0_peer(session);
     if (peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) < 0)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
-    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+    if (status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) == TLS1_3_VERSION)
+        return SSL_TICKET_RETURN_USE_RENEW;
+    return SSL_TICKET_RETURN_USE;
 }
 
 /* What a server's context answers with. */

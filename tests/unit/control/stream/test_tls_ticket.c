@@ -207,6 +207,31 @@ static void sessions_go_on(void **state)
     tls_free(else_);
 }
 
+/* RFC 8446 §C.4: a client uses a ticket once, and wants to come again. */
+static void resumptions_bring_tickets(void **state)
+{
+    struct tls *tls = scene_tls(&scene, PLAIN);
+    SSL_CTX *client = client_of(TLS1_3_VERSION);
+    const unsigned char *old, *new;
+    size_t old_length, new_length;
+    SSL_SESSION *first;
+
+    (void)state;
+    assert_false(resumes(client, tls, NULL));
+    first = kept;
+    SSL_SESSION_up_ref(first);
+    assert_true(resumes(client, tls, first));
+    SSL_SESSION_get0_ticket(first, &old, &old_length);
+    SSL_SESSION_get0_ticket(kept, &new, &new_length);
+    assert_true(old_length != new_length || memcmp(old, new, old_length) != 0);
+    assert_true(resumes(client, tls, kept));
+    SSL_SESSION_free(first);
+    SSL_SESSION_free(kept);
+    kept = NULL;
+    SSL_CTX_free(client);
+    tls_free(tls);
+}
+
 /* A ticket that was got without a certificate, or before one was revoked, opens nothing. */
 static void demands_are_the_same(void **state)
 {
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test(rotations),
         cmocka_unit_test(other_secrets),
         cmocka_unit_test(sessions_go_on),
+        cmocka_unit_test(resumptions_bring_tickets),
         cmocka_unit_test(demands_are_the_same),
         cmocka_unit_test(nobody_stays_nobody),
         cmocka_unit_test(certificates_expire),
