@@ -21,7 +21,7 @@ packages_tests=(clang prometheus nftables iputils-ping tcpdump tshark kamailio-p
     baresip-core linphone-cli chromium valgrind)
 
 # What perf/run measures against, and draws with.
-packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev gnuplot-nox)
+packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev kamailio-tls-modules gnuplot-nox)
 
 # What tests/run --fuzz builds with: the compiler, its fuzzing engine and sanitizers, and what turns
 # their addresses into lines.

@@ -21,7 +21,7 @@ from lab.base import LabError  # noqa: E402
 from rows import Rows  # noqa: E402
 
 # One file for each question, in the order in which they are asked.
-BENCHES = ["index", "worker", "table", "memory", "growth", "swap", "attack", "veth"]
+BENCHES = ["index", "worker", "table", "memory", "growth", "swap", "attack", "veth", "tls"]
 
 
 class Bench:
