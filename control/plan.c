@@ -112,6 +112,16 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* Whether a configuration has listeners of streams: then their threads run. */
+static bool has_streams(const struct cfg *cfg)
+{
+    for (uint32_t i = 0; i < cfg->n_services; i++) {
+        if (cfg->services[i].stream_port != 0)
+            return true;
+    }
+    return false;
+}
+
 /* What a running process cannot change: NULL, or the key and who must be restarted for it. */
 static const char *needs_restart(const struct plan_base *base, const struct cfg *new, char *ret_key)
 {
@@ -129,6 +139,8 @@ static const char *needs_restart(const struct plan_base *base, const struct cfg 
         strcpy(ret_key, "control.metrics");
     else if (!same_text(old->secret_file, new->secret_file))
         strcpy(ret_key, "secret_file");
+    else if (has_streams(old) && old->control.streams.threads != new->control.streams.threads)
+        strcpy(ret_key, "control.streams.threads");
     else
         return NULL;
     return "tandem-control";

@@ -176,6 +176,50 @@ static void broken_file_is_refused_without_an_offer(void **context)
     fake_teardown(&fake);
 }
 
+/* The same with a listener for TCP and a number of threads. */
+static void configure_streams(const struct fake *fake, const char *threads)
+{
+    static const char listen[] = "listen: [", control[] = "control: {";
+    char text[4096];
+    FILE *file = fopen(fake->config, "r");
+    size_t length = fread(text, 1, sizeof(text) - 1, file), head, middle;
+
+    fclose(file);
+    text[length] = '\0';
+    head = (size_t)(strstr(text, listen) - text) + strlen(listen);
+    middle = (size_t)(strstr(text, control) - text) + strlen(control);
+    file = fopen(fake->config, "w");
+    fprintf(file, "%.*s{transport: tcp, address: 192.0.2.10, port: 5060}, %.*sstreams: {threads: %s}, %s",
+            (int)head, text, (int)(middle - head), text + head, threads, text + middle);
+    fclose(file);
+}
+
+static void threads_that_run_are_changed_by_a_restart_only(void **context)
+{
+    struct fake fake;
+    uint32_t ready = 0;
+    struct reload *reload;
+    struct fake_outcome outcome;
+
+    (void)context;
+    fake_setup(&fake, A);
+    fake_start(&fake);
+    reload = connected(&fake, &ready);
+    configure_streams(&fake, "2"); /* they begin with the first listener */
+    assert_int_equal(fake_ask(&fake, reload, PLAN_FILE, "", 0).status, RELOAD_DONE);
+    fake_configure(&fake, A, "");
+    configure_streams(&fake, "3");
+    outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
+    assert_int_equal(outcome.status, RELOAD_REFUSED);
+    assert_non_null(strstr(outcome.text, "control.streams.threads: needs a restart of tandem-control"));
+    assert_int_equal(reload_cfg(reload)->control.streams.threads, 2);
+    fake_configure(&fake, A "," B, "");
+    configure_streams(&fake, "2");
+    assert_int_equal(fake_ask(&fake, reload, PLAN_FILE, "", 0).status, RELOAD_DONE);
+    reload_free(reload);
+    fake_teardown(&fake);
+}
+
 static void data_plane_that_dies_gets_the_change_when_it_returns(void **context)
 {
     struct fake fake;
@@ -442,6 +486,7 @@ int main(void)
         cmocka_unit_test(operators_word_and_generation_survive_a_restart),
         cmocka_unit_test(refused_snapshot_changes_nothing),
         cmocka_unit_test(broken_file_is_refused_without_an_offer),
+        cmocka_unit_test(threads_that_run_are_changed_by_a_restart_only),
         cmocka_unit_test(data_plane_that_dies_gets_the_change_when_it_returns),
         cmocka_unit_test(two_changes_at_once_take_turns),
         cmocka_unit_test(change_during_a_repeated_offer_waits),
