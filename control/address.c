@@ -8,6 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct sip_ip *address_own_for(const struct address_own *own, const struct sip_ip *peer)
+{
+    if (sip_ip_is_v4(peer))
+        return own->has_v4 ? &own->v4 : NULL;
+    return own->has_v6 ? &own->v6 : NULL;
+}
+
 socklen_t address_to_kernel(const struct sip_addr *addr, union address *ret)
 {
     memset(ret, 0, sizeof(*ret));

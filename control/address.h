@@ -6,6 +6,7 @@
 #define TANDEM_CONTROL_ADDRESS_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "dataplane/sip/ip.h"
@@ -15,6 +16,15 @@ union address {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 };
+
+/* This node's own addresses, by their family. */
+struct address_own {
+    bool has_v4, has_v6;
+    struct sip_ip v4, v6;
+};
+
+/* The one that a peer is talked to from; NULL: none of its family, the kernel has the choice. */
+const struct sip_ip *address_own_for(const struct address_own *own, const struct sip_ip *peer);
 
 /* Fills in the one of its family, all of it. Returns its size. */
 socklen_t address_to_kernel(const struct sip_addr *addr, union address *ret);

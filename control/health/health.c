@@ -127,11 +127,24 @@ static void note(struct health *h, struct watch *w, uint64_t now)
     }
 }
 
+static struct address_own own_of(const struct cfg *cfg)
+{
+    const struct sip_ip *v4 = cfg_node_ip(cfg, true), *v6 = cfg_node_ip(cfg, false);
+    struct address_own own = {.has_v4 = v4 != NULL, .has_v6 = v6 != NULL};
+
+    if (v4 != NULL)
+        own.v4 = *v4;
+    if (v6 != NULL)
+        own.v6 = *v6;
+    return own;
+}
+
 /* What runs now. */
 static void follow(struct health *h)
 {
     const struct snapshot *s = reload_snapshot(h->reload);
     const struct cfg *cfg = reload_cfg(h->reload);
+    const struct address_own own = own_of(cfg);
     const struct watch_memory memory = {h->remembered, h->n_remembered};
     struct watch *before = h->watches.all;
     uint64_t now = loop_now_ms();
@@ -139,8 +152,8 @@ static void follow(struct health *h)
     if (s->generation == h->generation)
         return;
     h->generation = s->generation;
-    prober_from(h->prober, cfg->has_node_address ? &cfg->node_address : NULL);
-    media_from(h->media, cfg->has_node_address ? &cfg->node_address : NULL);
+    prober_from(h->prober, &own);
+    media_from(h->media, &own);
     if (watches_follow(&h->watches, cfg, s, &memory, now, wall_ms()) != 0 ||
         heap_reserve(&h->wakes, h->watches.n) != 0) {
         log_error("no memory to watch backends");
@@ -427,8 +440,7 @@ static void on_tick(void *arg)
     loop_timer_start(h->tick, OUTLIER_TICK_MS);
     follow(h);
     is_blind(h, 0); /* that it went is noticed when it goes */
-    traffic_tick(&h->traffic, &h->watches, reload_link(h->reload), reload_state(h->reload),
-                 loop_now_ms(), on_verdict, h);
+    traffic_tick(&h->traffic, &h->watches, h->reload, loop_now_ms(), on_verdict, h);
     place_calls(h);
     arm(h);
     publish(h);

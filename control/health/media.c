@@ -12,8 +12,7 @@
 struct media {
     struct loop *loop;
     struct media_conf conf;
-    bool has_node;
-    struct sip_ip node;
+    struct address_own own;
     struct talk *first;
     struct loop_event *sweep;
 };
@@ -87,11 +86,9 @@ void media_free(struct media *m)
     free(m);
 }
 
-void media_from(struct media *m, const struct sip_ip *node)
+void media_from(struct media *m, const struct address_own *own)
 {
-    m->has_node = node != NULL;
-    if (node != NULL)
-        m->node = *node;
+    m->own = *own;
 }
 
 uint32_t media_live(const struct media *m)
@@ -116,7 +113,7 @@ int media_place(struct media *m, uint32_t id, const struct sip_addr *backend,
         return -ENOMEM;
     t->on_change = on_change;
     t->arg = m;
-    status = talk_begin(t, m->loop, m->has_node ? &m->node : NULL, id, backend, health);
+    status = talk_begin(t, m->loop, address_own_for(&m->own, &backend->ip), id, backend, health);
     if (status != 0) {
         free(t);
         return status;

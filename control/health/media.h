@@ -10,6 +10,7 @@
 #ifndef TANDEM_CONTROL_HEALTH_MEDIA_H
 #define TANDEM_CONTROL_HEALTH_MEDIA_H
 
+#include "control/address.h"
 #include "control/health/media_verdict.h"
 #include "control/loop.h"
 #include "dataplane/sip/ip.h"
@@ -34,8 +35,9 @@ struct media *media_new(struct loop *loop, const struct media_conf *conf);
 /* Ends the calls that are on, as well as one datagram can. */
 void media_free(struct media *media);
 
-/* The address that calls come from, from now on; NULL: the kernel's choice. */
-void media_from(struct media *media, const struct sip_ip *node);
+/* The addresses that calls come from, from now on; of a family without one it is the kernel's
+ * choice. */
+void media_from(struct media *media, const struct address_own *own);
 
 /*
  * Places one; health->media.uri must be there, and nothing of it has to stay. 0: on_result will be

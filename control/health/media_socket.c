@@ -46,7 +46,7 @@ int media_socket_open(const struct sip_ip *node, const struct sip_ip *peer, bool
     struct sip_ip ip;
     int status;
 
-    if (node != NULL && sip_ip_is_v4(node) == sip_ip_is_v4(peer)) {
+    if (node != NULL) {
         ip = *node;
     } else {
         status = address_source(&far, &ip);

@@ -11,8 +11,8 @@
 #include "dataplane/sip/ip.h"
 
 /*
- * Opens one that talks to `peer`: from `node`, an address that this host may not have yet; when that
- * is NULL or of the other family, from what the kernel would use. *ret_local is what others see.
+ * Opens one that talks to `peer`: from `node`, an address of its family that this host may not have
+ * yet; when that is NULL, from what the kernel would use. *ret_local is what others see.
  * even: at an even port, as RTP wants it (RFC 3550 §11). The descriptor, or a negative errno.
  */
 int media_socket_open(const struct sip_ip *node, const struct sip_ip *peer, bool even,

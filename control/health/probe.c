@@ -27,8 +27,7 @@ struct prober {
     struct prober_conf conf;
     struct probe_udp *udp;
     struct probe_tcp *tcp;
-    bool has_node;
-    struct sip_ip node;
+    struct address_own own;
     struct pending *pending;
     uint32_t n_pending, room;
     uint32_t free_first;   /* index + 1 */
@@ -193,15 +192,19 @@ void prober_free(struct prober *p)
     free(p);
 }
 
-void prober_from(struct prober *p, const struct sip_ip *node)
+static bool same_own(const struct address_own *a, const struct address_own *b)
 {
-    if (p->has_node == (node != NULL) && (node == NULL || sip_ip_equal(&p->node, node)))
+    return a->has_v4 == b->has_v4 && (!a->has_v4 || sip_ip_equal(&a->v4, &b->v4)) &&
+           a->has_v6 == b->has_v6 && (!a->has_v6 || sip_ip_equal(&a->v6, &b->v6));
+}
+
+void prober_from(struct prober *p, const struct address_own *own)
+{
+    if (same_own(&p->own, own))
         return;
-    p->has_node = node != NULL;
-    if (node != NULL)
-        p->node = *node;
-    probe_udp_from(p->udp, node);
-    probe_tcp_from(p->tcp, node);
+    p->own = *own;
+    probe_udp_from(p->udp, own);
+    probe_tcp_from(p->tcp, own);
     for (uint32_t i = 0; i < p->n_pending; i++) {
         if (p->pending[i].nonce != 0)
             release(p, i);

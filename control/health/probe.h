@@ -11,6 +11,7 @@
 #ifndef TANDEM_CONTROL_HEALTH_PROBE_H
 #define TANDEM_CONTROL_HEALTH_PROBE_H
 
+#include "control/address.h"
 #include "control/loop.h"
 #include "dataplane/sip/ip.h"
 #include "dataplane/sip/msg.h"
@@ -36,9 +37,9 @@ struct prober;
 struct prober *prober_new(struct loop *loop, const struct prober_conf *conf);
 void prober_free(struct prober *prober);
 
-/* The address that probes leave from, from now on; NULL: the kernel's choice. With another one than
- * before, what is on its way is forgotten: nobody is told. */
-void prober_from(struct prober *prober, const struct sip_ip *node);
+/* The addresses that probes leave from, from now on; of a family without one it is the kernel's
+ * choice. With others than before, what is on its way is forgotten: nobody is told. */
+void prober_from(struct prober *prober, const struct address_own *own);
 
 /* Sends one; transport: UDP or TCP. 0 also when the kernel knows no way there: nobody answers then.
  * -ENOBUFS: too many are on their way; another negative errno: we cannot send, and nobody will be

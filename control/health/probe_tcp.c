@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/address.h"
 #include "control/health/probe_text.h"
 
 enum { BUCKETS = 1024 };
@@ -32,8 +31,7 @@ struct connection {
 struct probe_tcp {
     struct loop *loop;
     struct probe_wire wire;
-    bool has_node;
-    struct sip_ip node;
+    struct address_own own;
     struct connection *buckets[BUCKETS];
     struct connection *reading; /* whose messages are being told; NULL: it was closed meanwhile */
     char buffer[PROBE_TCP_MESSAGE_MAX];
@@ -114,11 +112,9 @@ void probe_tcp_free(struct probe_tcp *t)
     free(t);
 }
 
-void probe_tcp_from(struct probe_tcp *t, const struct sip_ip *node)
+void probe_tcp_from(struct probe_tcp *t, const struct address_own *own)
 {
-    t->has_node = node != NULL;
-    if (node != NULL)
-        t->node = *node;
+    t->own = *own;
     drop_all(t);
 }
 
@@ -167,11 +163,11 @@ static int begin(struct connection *c)
     struct sip_addr from = {.port = 0};
     union address address;
     socklen_t size = address_to_kernel(&c->to, &address);
-    struct probe_tcp *t = c->tcp;
+    const struct sip_ip *own = address_own_for(&c->tcp->own, &c->to.ip);
     int status = set(c->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 
-    if (status == 0 && t->has_node && sip_ip_is_v4(&t->node) == sip_ip_is_v4(&c->to.ip)) {
-        from.ip = t->node;
+    if (status == 0 && own != NULL) {
+        from.ip = *own;
         set(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); /* connect chooses it, of more */
         size = address_to_kernel(&from, &address);
         if (bind(c->fd, &address.any, size) != 0)
@@ -189,7 +185,7 @@ static int begin(struct connection *c)
     if (getsockname(c->fd, &address.any, &size) != 0)
         return -errno;
     c->from = address_from_kernel(&address);
-    c->event = loop_watch(t->loop, c->fd, LOOP_WRITE, on_event, c);
+    c->event = loop_watch(c->tcp->loop, c->fd, LOOP_WRITE, on_event, c);
     return c->event == NULL ? -ENOMEM : 0;
 }
 

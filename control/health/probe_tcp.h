@@ -8,6 +8,7 @@
 #ifndef TANDEM_CONTROL_HEALTH_PROBE_TCP_H
 #define TANDEM_CONTROL_HEALTH_PROBE_TCP_H
 
+#include "control/address.h"
 #include "control/health/probe_wire.h"
 #include "control/loop.h"
 
@@ -23,7 +24,7 @@ struct probe_tcp *probe_tcp_new(struct loop *loop, const struct probe_wire *wire
 void probe_tcp_free(struct probe_tcp *tcp);
 
 /* The same as for UDP. */
-void probe_tcp_from(struct probe_tcp *tcp, const struct sip_ip *node);
+void probe_tcp_from(struct probe_tcp *tcp, const struct address_own *own);
 int probe_tcp_open(struct probe_tcp *tcp, const struct sip_addr *to, struct sip_addr *ret_from);
 int probe_tcp_send(struct probe_tcp *tcp, const struct sip_addr *to, const char *text,
                    size_t length);

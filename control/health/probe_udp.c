@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/address.h"
-
 enum { V4, V6, FAMILIES };
 
 struct door { /* a family's socket; fd -1: not open */
@@ -29,8 +27,7 @@ struct probe_udp {
     struct loop *loop;
     struct probe_wire wire;
     struct door doors[FAMILIES];
-    bool has_node;
-    struct sip_ip node;
+    struct address_own own;
     char datagram[SIP_MSG_MAX];
     struct sip_msg msg;
 };
@@ -66,11 +63,9 @@ void probe_udp_free(struct probe_udp *u)
     free(u);
 }
 
-void probe_udp_from(struct probe_udp *u, const struct sip_ip *node)
+void probe_udp_from(struct probe_udp *u, const struct address_own *own)
 {
-    u->has_node = node != NULL;
-    if (node != NULL)
-        u->node = *node;
+    u->own = *own;
     for (int i = 0; i < FAMILIES; i++)
         close_door(&u->doors[i]);
 }
@@ -153,8 +148,8 @@ static int open_door(struct probe_udp *u, int family)
     socklen_t size = sizeof(address);
     int status;
 
-    if (u->has_node && sip_ip_is_v4(&u->node) == v4)
-        from.ip = u->node;
+    if (v4 ? u->own.has_v4 : u->own.has_v6)
+        from.ip = v4 ? u->own.v4 : u->own.v6;
     else if (v4)
         from.ip = sip_ip_from_v4((const uint8_t[4]){0});
     door->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -188,7 +183,7 @@ int probe_udp_open(struct probe_udp *u, const struct sip_addr *to, struct sip_ad
     if (status != 0)
         return status;
     *ret_from = door->from;
-    if (!u->has_node || sip_ip_is_v4(&u->node) != v4) {
+    if (address_own_for(&u->own, &to->ip) == NULL) {
         ret_from->ip = to->ip; /* the kernel's choice, for the answer's Via must lead back to us */
         address_source(to, &ret_from->ip);
     }

@@ -7,6 +7,7 @@
 #ifndef TANDEM_CONTROL_HEALTH_PROBE_UDP_H
 #define TANDEM_CONTROL_HEALTH_PROBE_UDP_H
 
+#include "control/address.h"
 #include "control/health/probe_wire.h"
 #include "control/loop.h"
 
@@ -21,8 +22,9 @@ struct probe_udp;
 struct probe_udp *probe_udp_new(struct loop *loop, const struct probe_wire *wire);
 void probe_udp_free(struct probe_udp *udp);
 
-/* The address to send from; NULL: the kernel's choice. What was open is closed. */
-void probe_udp_from(struct probe_udp *udp, const struct sip_ip *node);
+/* The addresses to send from; of a family without one it is the kernel's choice. What was open is
+ * closed. */
+void probe_udp_from(struct probe_udp *udp, const struct address_own *own);
 
 /* Where answers from there will come to. 0, or a negative errno: we cannot send. */
 int probe_udp_open(struct probe_udp *udp, const struct sip_addr *to, struct sip_addr *ret_from);

@@ -260,6 +260,7 @@ static void scene_make(struct scene *s, const char *host, enum how how, bool srt
 {
     static char uri[] = "sip:echo@{backend}";
     const struct media_conf conf = {.on_result = on_result, .on_room = on_room, .arg = s};
+    struct address_own own;
     struct sip_ip ip;
 
     memset(s, 0, sizeof(*s));
@@ -268,7 +269,9 @@ static void scene_make(struct scene *s, const char *host, enum how how, bool srt
     s->media = media_new(s->loop, &conf);
     s->alarm = loop_timer_new(s->loop, on_alarm, s);
     assert_true(s->loop != NULL && s->media != NULL && s->alarm != NULL);
-    media_from(s->media, &ip);
+    own = (struct address_own){.has_v4 = sip_ip_is_v4(&ip), .v4 = ip, .v6 = ip};
+    own.has_v6 = !own.has_v4;
+    media_from(s->media, &own);
     cfg_statuses_add(&s->conf.busy, 503, 503);
     s->conf.media = (struct cfg_media){.uri = uri,
                                        .srtp = srtp ? CFG_MEDIA_SDES : CFG_MEDIA_PLAIN,

@@ -160,7 +160,9 @@ static void a_closed_port_refuses_at_once(void **context)
 
 static void probes_leave_from_the_node_address(void **context)
 {
-    const struct sip_ip node = sip_ip_from_v4((const uint8_t[]){127, 0, 0, 9});
+    const struct address_own node = {.has_v4 = true,
+                                     .v4 = sip_ip_from_v4((const uint8_t[]){127, 0, 0, 9})},
+                             none = {.has_v4 = false};
     char request[TEXT_MAX];
     struct scene s;
 
@@ -177,7 +179,7 @@ static void probes_leave_from_the_node_address(void **context)
     assert_non_null(strstr(request, "Via: SIP/2.0/UDP 127.0.0.9:"));
     answer_from(&s, s.fd, request, "200 OK", "");
     run_until(&s, &s.n_answers);
-    prober_from(s.prober, NULL);
+    prober_from(s.prober, &none);
     assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, TIMEOUT_MS), 0);
     receive(&s, request);
     assert_int_equal(ntohl(s.peer.sin_addr.s_addr), 0x7f000001);
@@ -186,7 +188,8 @@ static void probes_leave_from_the_node_address(void **context)
 
 static void an_address_that_is_not_ours_is_our_fault(void **context)
 {
-    const struct sip_ip node = sip_ip_from_v4((const uint8_t[]){192, 0, 2, 11});
+    const struct address_own node = {.has_v4 = true,
+                                     .v4 = sip_ip_from_v4((const uint8_t[]){192, 0, 2, 11})};
     struct scene s;
 
     (void)context;
@@ -282,15 +285,44 @@ static pid_t answerer(struct scene *s)
     return child;
 }
 
+static void each_family_leaves_from_its_own_address(void **context)
+{
+    const struct sip_ip loopback6 = {.bytes = {[15] = 1}};
+    struct address_own node = {.has_v4 = true,
+                               .has_v6 = true,
+                               .v4 = sip_ip_from_v4((const uint8_t[]){127, 0, 0, 9}),
+                               .v6 = {.bytes = {0x20, 0x01, 0x0d, 0xb8, [15] = 11}}};
+    struct sip_addr v6 = {.port = 9};
+    char request[TEXT_MAX];
+    struct scene s;
+
+    (void)context;
+    scene_make(&s, SOCK_DGRAM);
+    v6.ip = loopback6;
+    prober_from(s.prober, &node);
+    assert_int_equal(prober_send(s.prober, 1, SIP_TRANSPORT_UDP, &s.addr, 50), 0);
+    receive(&s, request);
+    assert_int_equal(ntohl(s.peer.sin_addr.s_addr), 0x7f000009);
+    /* Here it is not, so nothing leaves. */
+    assert_int_equal(prober_send(s.prober, 2, SIP_TRANSPORT_UDP, &v6, 50), -EADDRNOTAVAIL);
+    assert_int_equal(prober_send(s.prober, 3, SIP_TRANSPORT_TCP, &v6, 50), -EADDRNOTAVAIL);
+    node.v6 = loopback6; /* one family's change is enough */
+    prober_from(s.prober, &node);
+    assert_int_equal(prober_send(s.prober, 4, SIP_TRANSPORT_UDP, &v6, 50), 0);
+    scene_done(&s);
+}
+
 static void a_thousand_a_second_cost_less_than_a_tenth_of_a_core(void **context)
 {
+    struct address_own node = {.has_v4 = true};
     struct scene s;
     pid_t child;
     double before, cost;
 
     (void)context;
     scene_make(&s, SOCK_DGRAM);
-    prober_from(s.prober, &s.addr.ip); /* a node has one; else the kernel is asked for its choice */
+    node.v4 = s.addr.ip;
+    prober_from(s.prober, &node); /* a node has one; else the kernel is asked for its choice */
     child = answerer(&s);
     before = cpu_ms();
     for (uint32_t i = 0; i < 1000; i++) { /* as they are spread over a second */
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test(probes_leave_from_the_node_address),
         cmocka_unit_test(an_address_that_is_not_ours_is_our_fault),
         cmocka_unit_test(ipv6_works_alike),
+        cmocka_unit_test(each_family_leaves_from_its_own_address),
         cmocka_unit_test(retry_after_and_drain_are_read),
         cmocka_unit_test(a_thousand_a_second_cost_less_than_a_tenth_of_a_core),
     };

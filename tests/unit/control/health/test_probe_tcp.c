@@ -328,8 +328,10 @@ static void udp_answers_to_tcp_probes_are_not_believed(void **context)
 
 static void connections_leave_from_the_node_address(void **context)
 {
-    const struct sip_ip node = sip_ip_from_v4((const uint8_t[]){127, 0, 0, 9}),
-                        foreign = sip_ip_from_v4((const uint8_t[]){192, 0, 2, 11});
+    const struct address_own node = {.has_v4 = true,
+                                     .v4 = sip_ip_from_v4((const uint8_t[]){127, 0, 0, 9})},
+                             foreign = {.has_v4 = true,
+                                        .v4 = sip_ip_from_v4((const uint8_t[]){192, 0, 2, 11})};
     char request[TEXT_MAX], byte;
     struct sockaddr_in peer;
     socklen_t size = sizeof(peer);
