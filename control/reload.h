@@ -79,12 +79,15 @@ void reload_on_adopted(struct reload *reload, void (*fn)(void *arg), void *arg);
  */
 struct compile_live *reload_live(struct reload *reload);
 
-/* Who decides about messages, too, and adds what it counted of backends; NULL: nobody. */
+/* Who decides about messages, too, and adds what it counted of a backend; NULL: nobody. */
 void reload_on_counters(struct reload *reload,
-                        void (*fn)(void *arg, struct counters_header *counters), void *arg);
+                        void (*fn)(void *arg, uint32_t id, uint64_t ret[COUNTERS_SLOT_COUNT]),
+                        void *arg);
 
-/* What both planes counted of backends, as link_counters. */
+/* What both planes counted of backends: as link_counters, and link_slot. */
 struct counters_header *reload_counters(const struct reload *reload);
+bool reload_slot(const struct reload *reload, uint32_t slot, uint32_t id,
+                 uint64_t ret[COUNTERS_SLOT_COUNT]);
 
 /* What runs; valid until the loop goes on. */
 const struct cfg *reload_cfg(const struct reload *reload);   /* as the file says */

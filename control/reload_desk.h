@@ -36,7 +36,7 @@ struct reload {
     void *punt_arg;
     void (*on_adopted)(void *arg); /* NULL: nobody */
     void *adopted_arg;
-    void (*on_counters)(void *arg, struct counters_header *counters); /* NULL: nobody */
+    void (*on_counters)(void *arg, uint32_t id, uint64_t ret[COUNTERS_SLOT_COUNT]); /* as before */
     void *counters_arg;
     struct queue queue; /* the first is the one in flight, if it is a change */
     bool in_flight;

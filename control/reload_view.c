@@ -17,7 +17,8 @@ void reload_on_adopted(struct reload *r, void (*fn)(void *arg), void *arg)
     r->adopted_arg = arg;
 }
 
-void reload_on_counters(struct reload *r, void (*fn)(void *arg, struct counters_header *counters),
+void reload_on_counters(struct reload *r,
+                        void (*fn)(void *arg, uint32_t id, uint64_t ret[COUNTERS_SLOT_COUNT]),
                         void *arg)
 {
     r->on_counters = fn;
@@ -28,9 +29,29 @@ struct counters_header *reload_counters(const struct reload *r)
 {
     struct counters_header *counters = link_counters(r->link);
 
-    if (counters != NULL && r->on_counters != NULL)
-        r->on_counters(r->counters_arg, counters);
+    if (counters == NULL || r->on_counters == NULL)
+        return counters;
+    for (uint32_t slot = 0; slot < counters->n_slots; slot++) {
+        uint64_t more[COUNTERS_SLOT_COUNT] = {0};
+
+        if (counters_slot_ids(counters)[slot] != 0)
+            r->on_counters(r->counters_arg, counters_slot_ids(counters)[slot], more);
+        for (int what = 0; what < COUNTERS_SLOT_COUNT; what++) {
+            if (more[what] != 0)
+                counters_slot_block(counters, 0, (enum counters_slot)what)[slot] += more[what];
+        }
+    }
     return counters;
+}
+
+bool reload_slot(const struct reload *r, uint32_t slot, uint32_t id,
+                 uint64_t ret[COUNTERS_SLOT_COUNT])
+{
+    if (!link_slot(r->link, slot, id, ret))
+        return false;
+    if (r->on_counters != NULL)
+        r->on_counters(r->counters_arg, id, ret);
+    return true;
 }
 
 struct compile_live *reload_live(struct reload *r)

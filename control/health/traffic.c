@@ -16,8 +16,8 @@ void traffic_done(struct traffic *traffic)
 }
 
 /* Looks for the slots of those whose slot is not known, when it is time again. */
-static void find_slots(struct traffic *t, struct watches *watches, const struct link *link,
-                       const struct state *state, uint64_t now_ms)
+static void find_slots(struct traffic *t, struct watches *watches, const struct reload *reload,
+                       uint64_t now_ms)
 {
     struct counters_header *counters;
     struct totals *totals;
@@ -28,8 +28,8 @@ static void find_slots(struct traffic *t, struct watches *watches, const struct 
     if (!missing || now_ms < t->slots_ms)
         return;
     t->slots_ms = now_ms + TRAFFIC_SLOTS_MS;
-    counters = link_counters(link);
-    totals = counters == NULL ? NULL : totals_new(state, counters);
+    counters = link_counters(reload_link(reload));
+    totals = counters == NULL ? NULL : totals_new(reload_state(reload), counters);
     for (uint32_t i = 0; totals != NULL && i < watches->n; i++)
         watches->all[i].slot = totals_slot(totals, watches->all[i].id);
     totals_free(totals);
@@ -44,12 +44,12 @@ static uint32_t since(const struct watch *w, const uint64_t *now, enum counters_
     return now[what] < w->last[what] || difference > UINT32_MAX ? 0 : (uint32_t)difference;
 }
 
-static void read_counts(struct watch *w, const struct link *link, struct outlier_counts *ret)
+static void read_counts(struct watch *w, const struct reload *reload, struct outlier_counts *ret)
 {
     uint64_t now[COUNTERS_SLOT_COUNT];
 
     *ret = (struct outlier_counts){0};
-    if (w->slot == LB_NO_SLOT || !link_slot(link, w->slot, w->id, now)) {
+    if (w->slot == LB_NO_SLOT || !reload_slot(reload, w->slot, w->id, now)) {
         w->slot = LB_NO_SLOT;
         w->counted = false;
         return;
@@ -70,7 +70,7 @@ static void read_counts(struct watch *w, const struct link *link, struct outlier
 
 /* One pool: the n watched backends whose indices these are. */
 static void judge(struct traffic *t, struct watches *watches, const uint32_t *indices, uint32_t n,
-                  const struct link *link, uint64_t now_ms,
+                  const struct reload *reload, uint64_t now_ms,
                   void (*fn)(void *arg, struct watch *watch, const struct outlier_member *verdict),
                   void *arg)
 {
@@ -81,7 +81,7 @@ static void judge(struct traffic *t, struct watches *watches, const uint32_t *in
         memset(m, 0, sizeof(*m));
         m->outlier = &w->outlier;
         m->out = watch_is_out(w);
-        read_counts(w, link, &m->counts);
+        read_counts(w, reload, &m->counts);
     }
     outlier_tick(t->members, n, watches->all[indices[0]].conf, now_ms);
     for (uint32_t i = 0; i < n; i++) {
@@ -105,12 +105,12 @@ static bool reserve(struct traffic *t, uint32_t n)
     return true;
 }
 
-void traffic_tick(struct traffic *t, struct watches *watches, const struct link *link,
-                  const struct state *state, uint64_t now_ms,
+void traffic_tick(struct traffic *t, struct watches *watches, const struct reload *reload,
+                  uint64_t now_ms,
                   void (*fn)(void *arg, struct watch *watch, const struct outlier_member *verdict),
                   void *arg)
 {
-    const struct msg_hello *hello = link_hello(link);
+    const struct msg_hello *hello = link_hello(reload_link(reload));
     uint32_t first, end;
 
     if (hello == NULL || !reserve(t, watches->n))
@@ -120,7 +120,7 @@ void traffic_tick(struct traffic *t, struct watches *watches, const struct link 
             watches->all[i].counted = false;
         t->epoch = hello->epoch;
     }
-    find_slots(t, watches, link, state, now_ms);
+    find_slots(t, watches, reload, now_ms);
     for (first = 0; first < watches->n; first = end) {
         const struct watch *w = &watches->all[watches->by_pool[first]];
 
@@ -129,6 +129,6 @@ void traffic_tick(struct traffic *t, struct watches *watches, const struct link 
                 break;
         }
         if (w->conf->passive)
-            judge(t, watches, watches->by_pool + first, end - first, link, now_ms, fn, arg);
+            judge(t, watches, watches->by_pool + first, end - first, reload, now_ms, fn, arg);
     }
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the data plane's counters to passive verdicts: reads what was counted for each watched backend
+ * From both planes' counters to passive verdicts: reads what was counted for each watched backend
  * since the last time, and has its pool judged. It must not know how a verdict is carried out.
  */
 #ifndef TANDEM_CONTROL_HEALTH_TRAFFIC_H
 #define TANDEM_CONTROL_HEALTH_TRAFFIC_H
 
 #include "control/health/watch.h"
-#include "control/link.h"
-#include "control/state.h"
+#include "control/reload.h"
 
 enum { TRAFFIC_SLOTS_MS = 1000 };     /* between two searches for slots that are not known */
 
@@ -23,8 +22,8 @@ struct traffic {
 void traffic_done(struct traffic *traffic);
 
 /* One tick: calls fn for each backend with a verdict. Pools without passive detection have none. */
-void traffic_tick(struct traffic *traffic, struct watches *watches, const struct link *link,
-                  const struct state *state, uint64_t now_ms,
+void traffic_tick(struct traffic *traffic, struct watches *watches, const struct reload *reload,
+                  uint64_t now_ms,
                   void (*fn)(void *arg, struct watch *watch, const struct outlier_member *verdict),
                   void *arg);
 

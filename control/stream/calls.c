@@ -17,27 +17,41 @@ struct calls {
     uint32_t n_views; /* alive, by all threads */
     uint32_t n_writers;
     struct lb_call_counts *counts; /* [n_writers] */
-    uint64_t *memory;              /* of the counts */
+    uint64_t *values;              /* of each writer [COUNTERS_SLOT_COUNT][CALLS_SLOTS] */
     uint64_t entries, position, done;
-    bool sweeping;                         /* slots come free at the end of this lap */
-    uint32_t used[CALLS_SLOTS];            /* entries of this lap by slot */
-    uint64_t over[LB_COUNTS][CALLS_SLOTS]; /* what ended in a slot before it was its backend's */
+    bool sweeping;              /* slots come free at the end of this lap */
+    uint32_t used[CALLS_SLOTS]; /* entries of this lap by slot */
+    /* What was counted in a slot before it was its backend's. */
+    uint64_t base[COUNTERS_SLOT_COUNT][CALLS_SLOTS];
 };
+
+/* Where what lb/ counts has its place. */
+static const enum counters_slot BEGUN[LB_COUNTS] = {
+    [LB_COUNT_CALLS] = COUNTERS_SLOT_STARTED,
+    [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_STARTED,
+    [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_STARTED};
+static const enum counters_slot OVER[LB_COUNTS] = {
+    [LB_COUNT_CALLS] = COUNTERS_SLOT_ENDED,
+    [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_ENDED,
+    [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_ENDED};
+
+static uint64_t *values_of(const struct calls *calls, uint32_t writer, enum counters_slot what)
+{
+    return calls->values + ((size_t)writer * COUNTERS_SLOT_COUNT + what) * CALLS_SLOTS;
+}
 
 static bool counts_init(struct calls *calls)
 {
-    uint64_t *at;
-
     calls->counts = calloc(calls->n_writers, sizeof(*calls->counts));
-    calls->memory = calloc((size_t)calls->n_writers * 2 * LB_COUNTS * CALLS_SLOTS, sizeof(*at));
-    at = calls->memory;
-    if (calls->counts == NULL || at == NULL)
+    calls->values = calloc((size_t)calls->n_writers * COUNTERS_SLOT_COUNT * CALLS_SLOTS,
+                           sizeof(*calls->values));
+    if (calls->counts == NULL || calls->values == NULL)
         return false;
     for (uint32_t writer = 0; writer < calls->n_writers; writer++) {
         calls->counts[writer].n_slots = CALLS_SLOTS;
-        for (uint32_t what = 0; what < LB_COUNTS; what++, at += (size_t)2 * CALLS_SLOTS) {
-            calls->counts[writer].started[what] = at;
-            calls->counts[writer].ended[what] = at + CALLS_SLOTS;
+        for (uint32_t what = 0; what < LB_COUNTS; what++) {
+            calls->counts[writer].started[what] = values_of(calls, writer, BEGUN[what]);
+            calls->counts[writer].ended[what] = values_of(calls, writer, OVER[what]);
         }
     }
     return true;
@@ -84,7 +98,7 @@ void calls_free(struct calls *calls)
     lb_slots_free(calls->slots);
     free(calls->table);
     free(calls->counts);
-    free(calls->memory);
+    free(calls->values);
     free(calls);
 }
 
@@ -104,30 +118,57 @@ struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
     return view_new(snapshot, limits, edges, calls->slots, &calls->n_views);
 }
 
-static void add_slot(const struct calls *calls, uint32_t slot, uint64_t started[LB_COUNTS],
-                     uint64_t ended[LB_COUNTS])
+/* Of its one writer. */
+static void count(struct calls *calls, uint32_t writer, uint16_t slot, enum counters_slot what)
 {
-    for (uint32_t writer = 0; writer < calls->n_writers; writer++) {
-        const struct lb_call_counts *counts = &calls->counts[writer];
+    uint64_t *value = &values_of(calls, writer, what)[slot];
 
-        for (uint32_t what = 0; what < LB_COUNTS; what++) {
-            started[what] += __atomic_load_n(&counts->started[what][slot], __ATOMIC_RELAXED);
-            ended[what] += __atomic_load_n(&counts->ended[what][slot], __ATOMIC_RELAXED);
-        }
-    }
+    __atomic_store_n(value, *value + 1, __ATOMIC_RELAXED);
 }
 
-/* Of a free slot all that began is over, and will be another backend's no more. */
+void calls_count_request(struct calls *calls, uint32_t writer, uint16_t slot, bool is_new)
+{
+    count(calls, writer, slot, COUNTERS_SLOT_REQUESTS);
+    if (is_new)
+        count(calls, writer, slot, COUNTERS_SLOT_NEW);
+}
+
+void calls_count_response(struct calls *calls, uint32_t writer, uint16_t slot, uint16_t status)
+{
+    count(calls, writer, slot, COUNTERS_SLOT_RESPONSES);
+    if (status >= 200)
+        count(calls, writer, slot, COUNTERS_SLOT_FINALS);
+    if (status == 503)
+        count(calls, writer, slot, COUNTERS_SLOT_BUSY);
+    else if (status / 100 == 5)
+        count(calls, writer, slot, COUNTERS_SLOT_ERRORS);
+}
+
+static uint64_t sum(const struct calls *calls, uint16_t slot, enum counters_slot what)
+{
+    uint64_t all = 0;
+
+    for (uint32_t writer = 0; writer < calls->n_writers; writer++)
+        all += __atomic_load_n(&values_of(calls, writer, what)[slot], __ATOMIC_RELAXED);
+    return all;
+}
+
+void calls_add(const struct calls *calls, uint16_t slot, uint64_t ret[COUNTERS_SLOT_COUNT])
+{
+    for (int what = 0; what < COUNTERS_SLOT_COUNT; what++)
+        ret[what] += sum(calls, slot, (enum counters_slot)what) - calls->base[what][slot];
+}
+
+/* What was counted in a free slot will be another backend's no more; all that began there is over. */
 static void settle(struct calls *calls)
 {
     for (uint32_t slot = 0; slot < CALLS_SLOTS; slot++) {
-        uint64_t started[LB_COUNTS] = {0}, ended[LB_COUNTS] = {0};
-
         if (calls->slots->use[slot] != LB_SLOT_FREE || calls->slots->ids[slot] == 0)
             continue;
-        add_slot(calls, slot, started, ended);
+        for (int what = 0; what < COUNTERS_SLOT_COUNT; what++)
+            calls->base[what][slot] = sum(calls, (uint16_t)slot, (enum counters_slot)what);
         for (uint32_t what = 0; what < LB_COUNTS; what++)
-            calls->over[what][slot] = ended[what];
+            calls->base[BEGUN[what]][slot] = calls->base[OVER[what]][slot];
     }
 }
 
@@ -148,16 +189,4 @@ void calls_sweep(struct calls *calls, uint32_t now_s)
         settle(calls);
     }
     lap_begin(calls);
-}
-
-void calls_of(const struct calls *calls, uint16_t slot, uint64_t ret_started[LB_COUNTS],
-              uint64_t ret_ended[LB_COUNTS])
-{
-    memset(ret_started, 0, LB_COUNTS * sizeof(*ret_started));
-    memset(ret_ended, 0, LB_COUNTS * sizeof(*ret_ended));
-    add_slot(calls, slot, ret_started, ret_ended);
-    for (uint32_t what = 0; what < LB_COUNTS; what++) {
-        ret_started[what] -= calls->over[what][slot];
-        ret_ended[what] -= calls->over[what][slot];
-    }
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The call table of what control decides: one for all threads, by the data plane's code, with slots
- * of its own and counts of each thread's. It knows no message.
+ * of its own and counts of each thread's, those of messages to and from backends too. It knows no
+ * message.
  */
 #ifndef TANDEM_STREAM_CALLS_H
 #define TANDEM_STREAM_CALLS_H
 
 #include "config/cfg.h"
+#include "config/counters.h"
 #include "control/stream/view.h"
 #include "dataplane/lb/call_table.h"
 
@@ -34,8 +36,11 @@ struct view *calls_view(struct calls *calls, const struct snapshot *snapshot,
 /* Expires a slice of what is due; slots of backends that are gone come free. Main, the writer 0. */
 void calls_sweep(struct calls *calls, uint32_t now_s);
 
-/* What began and what is over of a slot's backend by all threads' counts. Main. */
-void calls_of(const struct calls *calls, uint16_t slot, uint64_t ret_started[LB_COUNTS],
-              uint64_t ret_ended[LB_COUNTS]);
+/* Counts a message to or from a slot's backend, as that writer. */
+void calls_count_request(struct calls *calls, uint32_t writer, uint16_t slot, bool is_new);
+void calls_count_response(struct calls *calls, uint32_t writer, uint16_t slot, uint16_t status);
+
+/* Adds what all threads counted of a slot's backend. Main. */
+void calls_add(const struct calls *calls, uint16_t slot, uint64_t ret[COUNTERS_SLOT_COUNT]);
 
 #endif

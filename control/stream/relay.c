@@ -150,6 +150,26 @@ static enum relay_result refuse(struct relay *relay, const struct view *view,
     return send_out(relay, view, input) == 0 ? RELAY_REPLIED : RELAY_DROPPED_UNSENT;
 }
 
+/* Counts a response of a backend's, whether or not who asked is there still. */
+static void count_response(const struct relay *relay, const struct view *view)
+{
+    const struct proxy_output *o = &relay->output;
+
+    if (o->reason == PROXY_FORWARDED_RESPONSE && o->sender >= 0)
+        calls_count_response(relay->calls, relay->writer, view->proxy.slot_of[o->sender],
+                             relay->msg.status);
+}
+
+/* Counts a request that a backend was sent. */
+static void count_request(const struct relay *relay, const struct view *view)
+{
+    const struct proxy_output *o = &relay->output;
+
+    if (o->reason == PROXY_FORWARDED_REQUEST && o->backend >= 0)
+        calls_count_request(relay->calls, relay->writer, view->proxy.slot_of[o->backend],
+                            o->rule == PROXY_RULE_TABLE);
+}
+
 static enum relay_result carry_out(struct relay *relay, const struct view *view,
                                    const struct proxy_input *input, struct proxy_name *ret_name)
 {
@@ -163,8 +183,10 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     /* What leaves unchanged is the data plane's alone. */
     if (o->verdict == PROXY_DROP || o->verdict == PROXY_PUNT || o->means != PROXY_REWRITTEN)
         return RELAY_DROPPED_VERDICT;
-    if (o->verdict == PROXY_FORWARD) /* before an answer can come to another thread */
+    if (o->verdict == PROXY_FORWARD) { /* before an answer can come to another thread */
         note_registration(relay, view, input);
+        count_response(relay, view);
+    }
     status = send_out(relay, view, input);
     if (status != 0 && o->verdict == PROXY_FORWARD && o->to.transport != SIP_TRANSPORT_UDP) {
         proxy_flow_gone(&view->proxy, input, &relay->output);
@@ -179,7 +201,10 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
         return refuse(relay, view, input, 513);
     if (status != 0)
         return RELAY_DROPPED_UNSENT;
-    return o->verdict == PROXY_FORWARD ? RELAY_FORWARDED : RELAY_REPLIED;
+    if (o->verdict != PROXY_FORWARD)
+        return RELAY_REPLIED;
+    count_request(relay, view);
+    return RELAY_FORWARDED;
 }
 
 /* Whether a message may be here: control's own ports are for backends, and for answers to what left

@@ -206,32 +206,17 @@ static void on_tick(void *arg)
     calls_sweep(s->hub.calls, now_s());
 }
 
-/* Adds the calls that control decided about to what the data plane counted of their backends. */
-static void on_counters(void *arg, struct counters_header *counters)
+/* Adds what was counted of a backend here to what the data plane counted. Of what waited for names
+ * alone that one knows. */
+static void on_counters(void *arg, uint32_t id, uint64_t ret[COUNTERS_SLOT_COUNT])
 {
-    static const enum counters_slot begun[LB_COUNTS] = {
-        [LB_COUNT_CALLS] = COUNTERS_SLOT_STARTED,
-        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_STARTED,
-        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_STARTED};
-    static const enum counters_slot over[LB_COUNTS] = {
-        [LB_COUNT_CALLS] = COUNTERS_SLOT_ENDED,
-        [LB_COUNT_REGISTRATIONS] = COUNTERS_SLOT_REGISTRATIONS_ENDED,
-        [LB_COUNT_SUBSCRIPTIONS] = COUNTERS_SLOT_SUBSCRIPTIONS_ENDED};
     const struct stream *s = arg;
-    uint64_t started[LB_COUNTS], ended[LB_COUNTS];
+    int32_t backend = LB_NO_BACKEND;
 
-    for (uint32_t slot = 0; s->hub.n_threads > 0 && slot < counters->n_slots; slot++) {
-        uint32_t id = counters_slot_ids(counters)[slot];
-        int32_t backend = id == 0 ? LB_NO_BACKEND : snapshot_backend_by_id(s->view->snapshot, id);
-
-        if (backend == LB_NO_BACKEND)
-            continue;
-        calls_of(s->hub.calls, s->view->slot_of[backend], started, ended);
-        for (uint32_t what = 0; what < LB_COUNTS; what++) {
-            counters_slot_block(counters, 0, begun[what])[slot] += started[what];
-            counters_slot_block(counters, 0, over[what])[slot] += ended[what];
-        }
-    }
+    if (s->hub.n_threads > 0)
+        backend = snapshot_backend_by_id(s->view->snapshot, id);
+    if (backend != LB_NO_BACKEND)
+        calls_add(s->hub.calls, s->view->slot_of[backend], ret);
 }
 
 /* ---- Begin and end ---- */

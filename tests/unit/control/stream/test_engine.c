@@ -408,11 +408,23 @@ static void found_after_a_restart(void **context)
     scene_end(&s);
 }
 
-/* What control decided is told with what the data plane counted: of backend b, in its slot 3. */
-static void counts_calls(void **context)
+/* What is told of the backend in slot 3, and what passive health sees of it. */
+static void assert_slot(const struct scene *s, enum counters_slot what, uint64_t wanted)
+{
+    struct counters_header *counters = reload_counters(s->reload);
+    uint64_t values[COUNTERS_SLOT_COUNT];
+
+    assert_non_null(counters);
+    assert_int_equal(counters_slot_sum(counters, 3, what), wanted);
+    assert_true(reload_slot(s->reload, 3, counters_slot_ids(counters)[3], values));
+    assert_int_equal(values[what], wanted);
+    free(counters);
+}
+
+/* What control decided is told with what the data plane counted, of the backend in its slot 3. */
+static void counts_with_the_data_plane(void **context)
 {
     struct scene s;
-    struct counters_header *counters;
     const char pool[] = "p";
     int phone, backend, want;
 
@@ -424,14 +436,51 @@ static void counts_calls(void **context)
     counters_slot_ids(s.fake.counters)[3] =
         snapshot_backend_id(sip_slice(pool, 1), sip_slice(want ? "a" : "b", 1));
     counters_slot_block(s.fake.counters, 0, COUNTERS_SLOT_STARTED)[3] = 5;
+    counters_slot_block(s.fake.counters, 0, COUNTERS_SLOT_REQUESTS)[3] = 10;
     scene_send(phone, scene_request("INVITE", "sip:v@example.net", "r1", "TCP", ""));
     scene_datagram(&s, reached(&s));
-    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 3);
-    counters = reload_counters(s.reload);
-    assert_non_null(counters);
-    assert_int_equal(counters_slot_sum(counters, 3, COUNTERS_SLOT_STARTED), 6);
-    assert_int_equal(counters_slot_sum(counters, 3, COUNTERS_SLOT_ENDED), 0);
-    free(counters);
+    scene_send_to(backend, 2, SCENE_OWN, scene_response(&s, "100 Trying"));
+    scene_message(&s, phone);
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 4);
+    assert_slot(&s, COUNTERS_SLOT_STARTED, 6);
+    assert_slot(&s, COUNTERS_SLOT_ENDED, 0);
+    assert_slot(&s, COUNTERS_SLOT_REQUESTS, 12); /* REGISTER, INVITE */
+    assert_slot(&s, COUNTERS_SLOT_NEW, 1); /* the INVITE went where its Call-ID had gone */
+    assert_slot(&s, COUNTERS_SLOT_RESPONSES, 2);
+    assert_slot(&s, COUNTERS_SLOT_FINALS, 1);
+    assert_slot(&s, COUNTERS_SLOT_BUSY, 0);
+    close(phone);
+    scene_end(&s);
+}
+
+/* 503 tells that a backend is busy, other 5xx that something is wrong with it, whoever asked. */
+static void counts_what_a_backend_answers(void **context)
+{
+    static const char *const finals[] = {"503 Service Unavailable", "500 Broken", "404 Nobody"};
+    struct scene s;
+    const char pool[] = "p";
+    int phone;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    for (size_t i = 0; i < sizeof(finals) / sizeof(finals[0]); i++) {
+        int backend;
+
+        scene_send(phone, scene_request("REGISTER", "sip:example.net", "busy1", "TCP", ""));
+        backend = reached(&s);
+        counters_slot_ids(s.fake.counters)[3] =
+            snapshot_backend_id(sip_slice(pool, 1), sip_slice(backend == s.a ? "a" : "b", 1));
+        scene_datagram(&s, backend);
+        scene_send_to(backend, 2, SCENE_OWN, scene_response(&s, finals[i]));
+        scene_message(&s, phone);
+    }
+    scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 6);
+    assert_slot(&s, COUNTERS_SLOT_REQUESTS, 3);
+    assert_slot(&s, COUNTERS_SLOT_RESPONSES, 3);
+    assert_slot(&s, COUNTERS_SLOT_FINALS, 3);
+    assert_slot(&s, COUNTERS_SLOT_BUSY, 1);
+    assert_slot(&s, COUNTERS_SLOT_ERRORS, 1);
     close(phone);
     scene_end(&s);
 }
@@ -498,7 +547,8 @@ int main(void)
         cmocka_unit_test(others_stay),
         cmocka_unit_test(former_is_not_killed),
         cmocka_unit_test(found_after_a_restart),
-        cmocka_unit_test(counts_calls),
+        cmocka_unit_test(counts_with_the_data_plane),
+        cmocka_unit_test(counts_what_a_backend_answers),
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(threads_reach_each_other),
     };
