@@ -236,12 +236,12 @@ static void on_outcome(void *arg, const struct reload_outcome *outcome)
                              (json_int_t)outcome->generation, "text", outcome->text));
 }
 
-static void handle_why(struct admin_client *client, struct reload *reload,
+static void handle_why(struct admin_client *client, const struct admin_parts *parts,
                        const struct admin_request *request)
 {
     char text[PLAN_TEXT_MAX];
-    json_t *result =
-        why_answer(reload, request->call_id, request->pool[0] == '\0' ? NULL : request->pool, text);
+    json_t *result = why_answer(parts->reload, parts->stream, request->call_id,
+                                request->pool[0] == '\0' ? NULL : request->pool, text);
 
     if (result == NULL)
         answer_error(client, text);
@@ -319,7 +319,7 @@ void admin_handle(struct admin_client *client, const struct admin_parts *parts,
         handle_stages(client, parts->reload, request.on);
         return;
     case ADMIN_WHY:
-        handle_why(client, parts->reload, &request);
+        handle_why(client, parts, &request);
         return;
     case ADMIN_KILL:
         handle_kill(client, parts->stream, request.connection);

@@ -12,6 +12,7 @@
 #include "control/loop.h"
 #include "control/show.h"
 #include "control/show_config.h"
+#include "control/stream/stream.h"
 #include "dataplane/proxy/proxy.h"
 
 /* What is asked once for all pools. */
@@ -19,6 +20,8 @@ struct question {
     const struct snapshot *snapshot;
     const struct lb_call_table *calls; /* NULL: the data plane is absent */
     struct proxy_view view;
+    bool has_streams; /* and a call table for them: */
+    struct stream_calls streams;
     uint16_t *slot_of;
     int32_t *backend_of;
     uint32_t now_s;
@@ -80,15 +83,15 @@ static json_t *name_json(const struct question *q, int32_t backend)
 }
 
 /* Of a registration only its end is known. */
-static json_t *seen_json(const struct question *q, const struct lb_call *call)
+static json_t *seen_json(const struct lb_call *call, uint32_t now_s)
 {
     if (call->state == LB_CALL_REGISTRATION)
         return json_null();
-    return json_integer(q->now_s > call->seen_s ? (json_int_t)(q->now_s - call->seen_s) : 0);
+    return json_integer(now_s > call->seen_s ? (json_int_t)(now_s - call->seen_s) : 0);
 }
 
-/* What the call table says. */
-static json_t *call_json(const struct question *q, const struct proxy_why *why)
+/* What a call table says; now_s: its second. */
+static json_t *call_json(const struct question *q, const struct proxy_why *why, uint32_t now_s)
 {
     json_t *object;
 
@@ -99,18 +102,26 @@ static json_t *call_json(const struct question *q, const struct proxy_why *why)
                         json_string(lb_call_state_name((enum lb_call_state)why->call.state)));
     json_object_set_new(object, "slot", json_integer(why->call.slot));
     json_object_set_new(object, "backend", name_json(q, why->call_backend));
-    json_object_set_new(object, "last_seen_s", seen_json(q, &why->call));
+    json_object_set_new(object, "last_seen_s", seen_json(&why->call, now_s));
     json_object_set_new(object, "left_s",
-                        json_integer((json_int_t)lb_call_left_s(&why->call, q->now_s)));
+                        json_integer((json_int_t)lb_call_left_s(&why->call, now_s)));
     json_object_set_new(object, "challenged", json_boolean(why->call.challenged));
     return object;
+}
+
+/* Which planes have the call; NULL: none. */
+static const char *plane_of(bool dataplane, bool control)
+{
+    if (dataplane)
+        return control ? "both" : "dataplane";
+    return control ? "control" : NULL;
 }
 
 /* What a person must know beside the numbers; NULL: nothing. */
 static const char *note_of(const struct question *q, const struct lb_pool *pool,
                            const struct proxy_why *why)
 {
-    if (q->calls == NULL)
+    if (q->calls == NULL && !why->in_table)
         return "the data plane is absent: what its call table knows is not considered";
     if (pool->keys[SIP_INVITE] != LB_KEY_CALL_ID)
         return why->in_table
@@ -122,18 +133,33 @@ static const char *note_of(const struct question *q, const struct lb_pool *pool,
     return NULL;
 }
 
+/* Asks the tables about a pool: *ret is what the plane says that has the call. */
+static void ask(const struct question *q, uint32_t index, const char *call_id,
+                struct proxy_why *ret, struct proxy_why *ret_dataplane,
+                struct proxy_why *ret_control)
+{
+    struct sip_slice id = sip_slice_of(call_id);
+
+    proxy_why(&q->view, index, id, q->calls, q->now_s, ret_dataplane);
+    *ret_control = (struct proxy_why){.in_table = false};
+    if (q->has_streams)
+        proxy_why(q->streams.view, index, id, q->streams.table, q->streams.now_s, ret_control);
+    *ret = ret_control->in_table && !ret_dataplane->in_table ? *ret_control : *ret_dataplane;
+}
+
 static json_t *pool_json(const struct question *q, uint32_t index, const char *call_id)
 {
     const struct lb_pool *pool = &snapshot_pools(q->snapshot)[index];
     struct sip_slice name = snapshot_text(q->snapshot, pool->name);
     bool by_call_id = pool->keys[SIP_INVITE] == LB_KEY_CALL_ID;
     json_t *object = json_object();
-    struct proxy_why why;
-    const char *note;
+    struct proxy_why why, dataplane, control;
+    const char *note, *plane;
     uint32_t slot;
 
-    proxy_why(&q->view, index, sip_slice_of(call_id), q->calls, q->now_s, &why);
+    ask(q, index, call_id, &why, &dataplane, &control);
     note = note_of(q, pool, &why);
+    plane = plane_of(dataplane.in_table, control.in_table);
     slot = why.backend == LB_NO_BACKEND ? LB_NO_SLOT : q->slot_of[why.backend];
     json_object_set_new(object, "pool", json_stringn(name.at, name.length));
     json_object_set_new(object, "call_id", json_string(call_id));
@@ -153,7 +179,11 @@ static json_t *pool_json(const struct question *q, uint32_t index, const char *c
                         why.rule == PROXY_RULE_NONE ? json_null()
                                                     : json_string(proxy_rule_name(why.rule)));
     json_object_set_new(object, "call_table", json_string(q->calls == NULL ? "absent" : "asked"));
-    json_object_set_new(object, "call", call_json(q, &why));
+    json_object_set_new(object, "call", call_json(q, &dataplane, q->now_s));
+    json_object_set_new(object, "control_call_table",
+                        json_string(q->has_streams ? "asked" : "absent"));
+    json_object_set_new(object, "control_call", call_json(q, &control, q->streams.now_s));
+    json_object_set_new(object, "plane", plane == NULL ? json_null() : json_string(plane));
     json_object_set_new(object, "note", note == NULL ? json_null() : json_string(note));
     return object;
 }
@@ -172,8 +202,8 @@ static json_t *pools_json(const struct question *q, const char *call_id, const c
     return list;
 }
 
-json_t *why_answer(const struct reload *reload, const char *call_id, const char *pool,
-                   char *ret_text)
+json_t *why_answer(const struct reload *reload, struct stream *stream, const char *call_id,
+                   const char *pool, char *ret_text)
 {
     const struct link *link = reload_link(reload);
     struct counters_header *counters = link_counters(link);
@@ -184,6 +214,7 @@ json_t *why_answer(const struct reload *reload, const char *call_id, const char 
     };
     json_t *answer = NULL;
 
+    q.has_streams = stream != NULL && stream_calls(stream, &q.streams);
     snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
     if (view_make(&q, counters))
         answer = pools_json(&q, call_id, pool);

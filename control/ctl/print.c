@@ -481,11 +481,27 @@ static void why_line(FILE *out, const char *label, const json_t *value)
     fprintf(out, "  %-16s%s\n", label, text);
 }
 
-/* One pool's answer: the outcome first, then what led to it. */
+/* What a plane's call table says; `table`: whether it was asked. */
+static void why_call(FILE *out, const char *label, const char *table, const json_t *call)
+{
+    if (!json_is_object(call)) {
+        fprintf(out, "  %-16s%s\n", label,
+                table != NULL && strcmp(table, "absent") == 0 ? "not asked" : "does not know it");
+        return;
+    }
+    why_line(out, label, json_object_get(call, "state"));
+    why_line(out, "  backend", json_object_get(call, "backend"));
+    why_line(out, "  slot", json_object_get(call, "slot"));
+    why_line(out, "  seen s ago", json_object_get(call, "last_seen_s"));
+    why_line(out, "  left s", json_object_get(call, "left_s"));
+    why_line(out, "  challenged", json_object_get(call, "challenged"));
+}
+
+/* One pool's answer: the outcome first, then what led to it. Control's own table, that of streams,
+ * is told of where there are any. */
 static void why_pool(FILE *out, const json_t *pool)
 {
-    const json_t *call = json_object_get(pool, "call");
-    const char *table = json_string_value(json_object_get(pool, "call_table"));
+    const char *control = json_string_value(json_object_get(pool, "control_call_table"));
     const json_t *note = json_object_get(pool, "note");
     const char *backend = json_string_value(json_object_get(pool, "backend"));
     char name[128], text[CELL_MAX];
@@ -498,6 +514,7 @@ static void why_pool(FILE *out, const json_t *pool)
         fprintf(out, "pool %s: %s%s\n", name, backend == NULL ? "no backend" : "backend ",
                 backend == NULL ? "" : backend);
         why_line(out, "chosen by", json_object_get(pool, "rule"));
+        why_line(out, "plane", json_object_get(pool, "plane"));
         why_line(out, "note", note);
     }
     why_line(out, "key", json_object_get(pool, "key"));
@@ -505,17 +522,10 @@ static void why_pool(FILE *out, const json_t *pool)
     why_line(out, "table position", json_object_get(pool, "table_position"));
     why_line(out, "table says", json_object_get(pool, "table_backend"));
     why_line(out, "slot", json_object_get(pool, "slot"));
-    if (!json_is_object(call)) {
-        fprintf(out, "  %-16s%s\n", "call table",
-                table != NULL && strcmp(table, "absent") == 0 ? "not asked" : "does not know it");
-        return;
-    }
-    why_line(out, "call table", json_object_get(call, "state"));
-    why_line(out, "  backend", json_object_get(call, "backend"));
-    why_line(out, "  slot", json_object_get(call, "slot"));
-    why_line(out, "  seen s ago", json_object_get(call, "last_seen_s"));
-    why_line(out, "  left s", json_object_get(call, "left_s"));
-    why_line(out, "  challenged", json_object_get(call, "challenged"));
+    why_call(out, "call table", json_string_value(json_object_get(pool, "call_table")),
+             json_object_get(pool, "call"));
+    if (control != NULL && strcmp(control, "asked") == 0)
+        why_call(out, "control's table", control, json_object_get(pool, "control_call"));
 }
 
 char *print_why(const json_t *result)

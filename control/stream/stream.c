@@ -272,6 +272,16 @@ void stream_free(struct stream *s)
 
 /* ---- What is told ---- */
 
+bool stream_calls(struct stream *s, struct stream_calls *ret)
+{
+    const struct view *view = s->hub.n_threads == 0 ? NULL : current(s);
+
+    if (view == NULL || s->stale)
+        return false;
+    *ret = (struct stream_calls){&view->proxy, calls_table(s->hub.calls), now_s()};
+    return true;
+}
+
 void stream_counts(const struct stream *s, struct counts *ret)
 {
     *ret = s->counts;

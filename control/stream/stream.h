@@ -27,6 +27,16 @@ void stream_on_name(struct stream *stream,
 enum relay_result stream_decide(struct stream *stream, const struct relay_message *message,
                                 struct proxy_name *ret_name);
 
+/* How control decides by a call table of its own: what `why` asks. */
+struct stream_calls {
+    const struct proxy_view *view;    /* of what runs */
+    const struct lb_call_table *table;
+    uint32_t now_s;
+};
+
+/* False: no streams, or no memory for what runs now. Valid until the loop goes on. */
+bool stream_calls(struct stream *stream, struct stream_calls *ret);
+
 /* What was counted, of all threads together; not what stream_decide returned. */
 void stream_counts(const struct stream *stream, struct counts *ret);
 

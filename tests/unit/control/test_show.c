@@ -288,7 +288,7 @@ static void why_tells_table_from_call_table(void **context)
     (void)context;
     for (int i = 0; list == NULL; i++) {
         snprintf(call_id, sizeof(call_id), "call-%d@x", i);
-        list = why_answer(reload, call_id, NULL, reason);
+        list = why_answer(reload, NULL, call_id, NULL, reason);
         assert_int_equal(json_array_size(list), 1);
         if (strcmp(text(json_array_get(list, 0), "backend"), "a") != 0) {
             json_decref(list);
@@ -298,21 +298,24 @@ static void why_tells_table_from_call_table(void **context)
     why = json_array_get(list, 0);
     assert_string_equal(text(why, "rule"), proxy_rule_name(PROXY_RULE_TABLE));
     assert_true(json_is_null(json_object_get(why, "call")));
+    assert_true(json_is_null(json_object_get(why, "plane")));
     hash = strtoull(text(why, "hash"), NULL, 16);
     json_decref(list);
     /* Second 100 of the call table is now: the fake says that it started 100 s ago. */
     lb_call_put(fake.calls, hash, SLOT_B, LB_CALL_LIVE, 1, 90, &counts, &call);
-    list = why_answer(reload, call_id, "p", reason);
+    list = why_answer(reload, NULL, call_id, "p", reason);
     why = json_array_get(list, 0);
     assert_string_equal(text(why, "rule"), proxy_rule_name(PROXY_RULE_CALL));
     assert_string_equal(text(why, "backend"), "b");
+    assert_string_equal(text(why, "plane"), "dataplane");
+    assert_string_equal(text(why, "control_call_table"), "absent");
     assert_string_equal(text(why, "table_backend"), "a");
     assert_int_equal(number(why, "slot"), SLOT_B);
     assert_string_equal(text(json_object_get(why, "call"), "state"),
                         lb_call_state_name(LB_CALL_LIVE));
     assert_in_range(number(json_object_get(why, "call"), "last_seen_s"), 9, 15);
     json_decref(list);
-    assert_null(why_answer(reload, call_id, "q", reason));
+    assert_null(why_answer(reload, NULL, call_id, "q", reason));
     assert_string_equal(reason, "no pool q");
     reload_free(reload);
     fake_teardown(&fake);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/address.h"
+#include "control/why.h"
 #include "tests/unit/control/stream/scene.h"
 
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
@@ -453,6 +454,43 @@ static void counts_with_the_data_plane(void **context)
     scene_end(&s);
 }
 
+/* Control's own table is asked, too, and it is told who has the call. */
+static void why_asks_both_planes(void **context)
+{
+    struct scene s;
+    char reason[PLAN_TEXT_MAX];
+    json_t *list, *why;
+    int phone, backend;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    registers(&s, phone, "r1", &backend);
+    scene_send(phone, scene_request("INVITE", "sip:v@example.net", "why1", "TCP", ""));
+    backend = reached(&s);
+    scene_datagram(&s, backend);
+    scene_send_to(backend, 2, SCENE_OWN, scene_response(&s, "200 OK"));
+    scene_message(&s, phone);
+    list = why_answer(s.reload, s.stream, "why1", NULL, reason);
+    why = json_array_get(list, 0);
+    assert_string_equal(json_string_value(json_object_get(why, "plane")), "control");
+    assert_string_equal(json_string_value(json_object_get(why, "backend")),
+                        backend == s.a ? "a" : "b");
+    assert_string_equal(json_string_value(json_object_get(why, "rule")),
+                        proxy_rule_name(PROXY_RULE_CALL));
+    assert_true(json_is_null(json_object_get(why, "call")));
+    why = json_object_get(why, "control_call");
+    assert_string_equal(json_string_value(json_object_get(why, "state")),
+                        lb_call_state_name(LB_CALL_LIVE));
+    assert_in_range(json_integer_value(json_object_get(why, "last_seen_s")), 0, 5);
+    json_decref(list);
+    list = why_answer(s.reload, s.stream, "nobody's", NULL, reason);
+    assert_true(json_is_null(json_object_get(json_array_get(list, 0), "plane")));
+    json_decref(list);
+    close(phone);
+    scene_end(&s);
+}
+
 /* 503 tells that a backend is busy, other 5xx that something is wrong with it, whoever asked. */
 static void counts_what_a_backend_answers(void **context)
 {
@@ -549,6 +587,7 @@ int main(void)
         cmocka_unit_test(found_after_a_restart),
         cmocka_unit_test(counts_with_the_data_plane),
         cmocka_unit_test(counts_what_a_backend_answers),
+        cmocka_unit_test(why_asks_both_planes),
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(threads_reach_each_other),
     };
