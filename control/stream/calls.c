@@ -159,7 +159,8 @@ void calls_add(const struct calls *calls, uint16_t slot, uint64_t ret[COUNTERS_S
         ret[what] += sum(calls, slot, (enum counters_slot)what) - calls->base[what][slot];
 }
 
-/* What was counted in a free slot will be another backend's no more; all that began there is over. */
+/* What was counted in a free slot will be another backend's no more; all that began there is over.
+ */
 static void settle(struct calls *calls)
 {
     for (uint32_t slot = 0; slot < CALLS_SLOTS; slot++) {

@@ -56,7 +56,7 @@ void connection_end(struct connection *c, enum close_reason reason)
     c->unopened = c->state == CONNECTION_OPENING && c->entry.outgoing;
     c->state = CONNECTION_ENDED;
     table_remove(c->thread->hub->table, &c->entry);
-    counts_add(&c->thread->counts, COUNT_CLOSED + (uint32_t)reason, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_CLOSED + (uint32_t)reason, 1);
     bufferevent_disable(c->bev, EV_READ | EV_WRITE);
     loop_timer_stop(c->timer);
     loop_event_free(c->linger);
@@ -95,7 +95,7 @@ static void give_back(const struct connection *c)
 
         if (frame_next(&frame, &limits, text, n, &length, &reason) != FRAME_MESSAGE)
             return;
-        counts_add(&c->thread->counts, COUNT_UNDELIVERED, 1);
+        counts_add(&c->thread->counts[c->entry.transport], COUNT_UNDELIVERED, 1);
         thread_undelivered(c->thread, &to, text, length);
     }
 }
@@ -222,7 +222,7 @@ void connection_write(struct connection *c, const void *bytes, size_t length)
 {
     bufferevent_write(c->bev, bytes, length);
     __atomic_store_n(&c->entry.bytes_out, c->entry.bytes_out + length, __ATOMIC_RELAXED);
-    counts_add(&c->thread->counts, COUNT_BYTES_OUT, length);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_OUT, length);
 }
 
 int connection_send(struct connection *c, const char *text, uint32_t length)
@@ -238,7 +238,7 @@ int connection_send(struct connection *c, const char *text, uint32_t length)
     if (c->web == NULL)
         connection_write(c, text, length);
     __atomic_store_n(&c->entry.messages_out, c->entry.messages_out + 1, __ATOMIC_RELAXED);
-    counts_add(&c->thread->counts, COUNT_SENT_STREAM, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_SENT_STREAM, 1);
     return 0;
 }
 
@@ -369,7 +369,7 @@ static struct connection *enter(struct thread *thread, const struct table_entry 
     }
     if (verdict == TABLE_ADDED)
         return c;
-    counts_add(&thread->counts, refused[verdict], 1);
+    counts_add(&thread->counts[entry->transport], refused[verdict], 1);
     free(c);
     return NULL;
 }
@@ -381,7 +381,7 @@ static struct connection *begin(struct thread *thread, const struct table_entry 
 
     if (c != NULL && !equip(c, fd)) {
         table_remove(thread->hub->table, &c->entry);
-        counts_add(&thread->counts, COUNT_REFUSED_ERROR, 1);
+        counts_add(&thread->counts[entry->transport], COUNT_REFUSED_ERROR, 1);
         connection_free(c);
         c = NULL;
     }
@@ -389,7 +389,8 @@ static struct connection *begin(struct thread *thread, const struct table_entry 
         close(fd);
         return NULL;
     }
-    counts_add(&thread->counts, entry->outgoing ? COUNT_CONNECTED : COUNT_ACCEPTED, 1);
+    counts_add(&thread->counts[entry->transport],
+               entry->outgoing ? COUNT_CONNECTED : COUNT_ACCEPTED, 1);
     list_put(&thread->connections, c);
     connection_start_timer(c, c->entry.since_ms);
     return c;

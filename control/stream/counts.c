@@ -55,7 +55,10 @@ const char *counts_name(uint32_t which, char ret[COUNTS_NAME_MAX])
 {
     const char *front = "", *name = NAMES[which];
 
-    if (which >= COUNT_TLS_FAILED && which < COUNT_TLS_FAILED + TLS_FAILURE_COUNT) {
+    if (which >= COUNT_TLS_CIPHER && which < COUNT_TLS_CIPHER + TLS_CIPHERS) {
+        front = "tls_cipher_";
+        name = tls_cipher_name(which - COUNT_TLS_CIPHER);
+    } else if (which >= COUNT_TLS_FAILED && which < COUNT_TLS_FAILED + TLS_FAILURE_COUNT) {
         front = "tls_failed_";
         name = tls_failure_name((enum tls_failure)(which - COUNT_TLS_FAILED));
     } else if (which >= COUNT_FRAME && which < COUNT_FRAME + FRAME_REASON_COUNT) {

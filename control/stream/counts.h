@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is counted of streams: one block for each thread, which alone writes it; readers sum. It
- * knows nothing of what is counted.
+ * What is counted of streams: one block for each thread and transport, which the thread alone
+ * writes; readers sum. A message is of the transport that it came by, or is sent by. It knows nothing
+ * of what is counted.
  *
- * The laws, at a moment when nothing is under way:
+ * The laws of all transports together, the first also of each, at a moment when nothing is under way:
  *     accepted + connected = the connections that there are + all closed_…
  *     messages_stream + messages_datagram = forwarded + replied + waiting (given to names) + all dropped_…
  *     forwarded + replied + what names sent = sent_stream + sent_datagram + all lost_…
@@ -55,7 +56,8 @@ enum count {
     COUNT_TLS_RESUMED,
     COUNT_TLS_12,                     /* of these, by version */
     COUNT_TLS_13,
-    COUNT_TLS_FAILED,                 /* one for each enum tls_failure */
+    COUNT_TLS_CIPHER,                 /* and by cipher: one for each of tls_cipher */
+    COUNT_TLS_FAILED = COUNT_TLS_CIPHER + TLS_CIPHERS, /* one for each enum tls_failure */
     COUNT_UPGRADES = COUNT_TLS_FAILED + TLS_FAILURE_COUNT,   /* to WebSocket, done */
     COUNT_UPGRADES_REFUSED,
     COUNT_FRAME,                      /* refused: one for each enum frame_reason */

@@ -77,7 +77,7 @@ static void on_pause_over(void *arg)
 /* The connection stays in the kernel's queue: to be asked for it again at once would be in vain. */
 static void pause_accepting(struct listener *l)
 {
-    counts_add(&l->thread->counts, COUNT_REFUSED_ERROR, 1);
+    counts_add(&l->thread->counts[l->transport], COUNT_REFUSED_ERROR, 1);
     loop_event_free(l->watch);
     l->watch = NULL;
     loop_timer_start(l->pause, LISTEN_PAUSE_MS);

@@ -22,7 +22,7 @@ static int give(struct post *post, uint32_t thread, enum task_kind kind,
     if (inbox_put(post->hub->inboxes[thread], task))
         return 0;
     task_free(task);
-    counts_add(post->counts, COUNT_LOST_FULL, 1);
+    counts_add(&post->counts[flow->transport], COUNT_LOST_FULL, 1);
     return 0;
 }
 
@@ -93,7 +93,7 @@ static int send_datagram(struct post *post, const struct snapshot *snapshot,
         return give(post, 0, TASK_DATAGRAM, to, "", text, length);
     status = sockets_send(post->sockets, &to->local, &to->peer, text, length);
     if (status == 0)
-        counts_add(post->counts, COUNT_SENT_DATAGRAM, 1);
+        counts_add(&post->counts[SIP_TRANSPORT_UDP], COUNT_SENT_DATAGRAM, 1);
     return status;
 }
 

@@ -16,7 +16,7 @@ struct post {
     struct hub *hub;
     struct thread *thread;            /* NULL: main's */
     struct sockets *sockets;
-    struct counts *counts;
+    struct counts *counts;            /* [SIP_TRANSPORT_COUNT] */
 };
 
 /*

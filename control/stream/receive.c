@@ -40,7 +40,7 @@ static void refuse(struct connection *c, const char *text, uint32_t length,
 {
     struct relay_message message = message_of(c, text, length);
 
-    counts_add(&c->thread->counts, COUNT_FRAME + (uint32_t)reason, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_FRAME + (uint32_t)reason, 1);
     if (length > 0)
         thread_refuse(c->thread, &message, frame_reason_status(reason));
     connection_leave(c, CLOSE_FRAME);
@@ -62,7 +62,7 @@ static uint32_t take_first(struct connection *c, const char *bytes, uint32_t n)
         receive_message(c, bytes, length);
         return length;
     case FRAME_PING:
-        counts_add(&c->thread->counts, COUNT_PINGS, 1);
+        counts_add(&c->thread->counts[c->entry.transport], COUNT_PINGS, 1);
         connection_write(c, PONG, sizeof(PONG));
         return length;
     case FRAME_SKIP:
@@ -119,7 +119,7 @@ static void take_piece(struct connection *c, struct evbuffer *input)
         connection_end(c, CLOSE_ERROR);
         return;
     }
-    counts_add(&c->thread->counts, COUNT_BYTES_IN, n - held);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_IN, n - held);
     __atomic_store_n(&c->entry.bytes_in, c->entry.bytes_in + n - held, __ATOMIC_RELAXED);
     at = c->web != NULL ? web_take(c, bytes, n) : take_messages(c, bytes, n);
     if (!connection_reads(c))

@@ -43,7 +43,7 @@ struct bufferevent *secure_new(struct connection *c, int fd)
 
 void secure_opened(struct connection *c)
 {
-    struct counts *counts = &c->thread->counts;
+    struct counts *counts = &c->thread->counts[c->entry.transport];
     struct tls_facts facts;
     char cipher[TABLE_TEXT_MAX];
 
@@ -52,6 +52,7 @@ void secure_opened(struct connection *c)
     table_note(c->thread->hub->table, &c->entry, facts.sni, cipher);
     counts_add(counts, facts.resumed ? COUNT_TLS_RESUMED : COUNT_TLS_FULL, 1);
     counts_add(counts, strcmp(facts.version, "TLSv1.3") == 0 ? COUNT_TLS_13 : COUNT_TLS_12, 1);
+    counts_add(counts, COUNT_TLS_CIPHER + tls_cipher(facts.cipher), 1);
 }
 
 void secure_failed(struct connection *c)
@@ -59,7 +60,7 @@ void secure_failed(struct connection *c)
     unsigned long error = bufferevent_get_openssl_error(c->bev);
     enum tls_failure failure = tls_failure(bufferevent_openssl_get_ssl(c->bev), error);
 
-    counts_add(&c->thread->counts, COUNT_TLS_FAILED + (uint32_t)failure, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_TLS_FAILED + (uint32_t)failure, 1);
 }
 
 bool secure_was_reset(struct connection *c)

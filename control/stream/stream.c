@@ -25,7 +25,7 @@ struct stream {
     struct view *view;
     bool stale; /* what runs is another than the view */
     struct sockets *sockets;
-    struct counts counts;
+    struct counts counts[SIP_TRANSPORT_COUNT];
     struct post post;
     struct relay *relay;
     void (*on_name)(void *arg, const struct relay_message *message);
@@ -232,7 +232,7 @@ struct stream *stream_new(struct loop *loop, struct reload *reload)
     s->hub.table = table_new();
     s->hub.main = inbox_new();
     s->sockets = sockets_new();
-    s->post = (struct post){&s->hub, NULL, s->sockets, &s->counts};
+    s->post = (struct post){&s->hub, NULL, s->sockets, s->counts};
     s->tick = loop_timer_new(loop, on_tick, s);
     if (s->hub.main != NULL)
         s->watch = loop_watch(loop, inbox_fd(s->hub.main), LOOP_READ, on_inbox, s);
@@ -282,12 +282,29 @@ bool stream_calls(struct stream *s, struct stream_calls *ret)
     return true;
 }
 
+static void add_counts(const struct counts *from, struct counts *to)
+{
+    for (uint32_t which = 0; which < COUNT_COUNT; which++)
+        to->values[which] += counts_read(from, which);
+}
+
+void stream_counts_of(const struct stream *s, enum sip_transport transport, struct counts *ret)
+{
+    *ret = s->counts[transport];
+    for (uint32_t i = 0; i < s->hub.n_threads; i++) {
+        if (s->threads[i] != NULL)
+            add_counts(thread_counts(s->threads[i], transport), ret);
+    }
+}
+
 void stream_counts(const struct stream *s, struct counts *ret)
 {
-    *ret = s->counts;
-    for (uint32_t i = 0; i < s->hub.n_threads; i++) {
-        for (uint32_t which = 0; s->threads[i] != NULL && which < COUNT_COUNT; which++)
-            ret->values[which] += counts_read(thread_counts(s->threads[i]), which);
+    struct counts counts;
+
+    *ret = (struct counts){.values = {0}};
+    for (uint32_t transport = 0; transport < SIP_TRANSPORT_COUNT; transport++) {
+        stream_counts_of(s, (enum sip_transport)transport, &counts);
+        add_counts(&counts, ret);
     }
 }
 

@@ -37,7 +37,10 @@ struct stream_calls {
 /* False: no streams, or no memory for what runs now. Valid until the loop goes on. */
 bool stream_calls(struct stream *stream, struct stream_calls *ret);
 
-/* What was counted, of all threads together; not what stream_decide returned. */
+/* What was counted, of all threads together, of a transport or of all; not what stream_decide
+ * returned. */
+void stream_counts_of(const struct stream *stream, enum sip_transport transport,
+                      struct counts *ret);
 void stream_counts(const struct stream *stream, struct counts *ret);
 
 uint32_t stream_connections(const struct stream *stream);

@@ -25,6 +25,18 @@ static enum relay_result hand_to_main(struct thread *t, const struct relay_messa
     return RELAY_DROPPED_UNSENT;
 }
 
+static void count_message(struct thread *t, const struct relay_message *message,
+                          enum relay_result result)
+{
+    struct counts *counts = &t->counts[message->from.transport];
+
+    counts_add(counts,
+               message->from.transport == SIP_TRANSPORT_UDP ? COUNT_MESSAGES_DATAGRAM
+                                                            : COUNT_MESSAGES_STREAM,
+               1);
+    counts_add(counts, COUNT_RESULT + (uint32_t)result, 1);
+}
+
 void thread_take(struct thread *t, const struct relay_message *message)
 {
     uint32_t now_s = (uint32_t)(loop_now_ms() / 1000);
@@ -33,19 +45,14 @@ void thread_take(struct thread *t, const struct relay_message *message)
 
     if (result == RELAY_NAME)
         result = hand_to_main(t, message);
-    counts_add(&t->counts,
-               message->from.transport == SIP_TRANSPORT_UDP ? COUNT_MESSAGES_DATAGRAM
-                                                            : COUNT_MESSAGES_STREAM,
-               1);
-    counts_add(&t->counts, COUNT_RESULT + (uint32_t)result, 1);
+    count_message(t, message, result);
 }
 
 void thread_refuse(struct thread *t, const struct relay_message *message, uint16_t status)
 {
     enum relay_result result = relay_refuse(t->relay, t->view, message, status);
 
-    counts_add(&t->counts, COUNT_MESSAGES_STREAM, 1);
-    counts_add(&t->counts, COUNT_RESULT + (uint32_t)result, 1);
+    count_message(t, message, result);
 }
 
 void thread_undelivered(struct thread *t, const struct proxy_flow *to, const char *text,
@@ -57,8 +64,7 @@ void thread_undelivered(struct thread *t, const struct proxy_flow *to, const cha
 
     if (!relay_answer_undelivered(t->relay, t->view, &message, now_s, &result))
         return;
-    counts_add(&t->counts, COUNT_MESSAGES_STREAM, 1);
-    counts_add(&t->counts, COUNT_RESULT + (uint32_t)result, 1);
+    count_message(t, &message, result);
 }
 
 /* ---- Tasks ---- */
@@ -70,7 +76,8 @@ static void send_task(struct thread *t, const struct task *task)
 
     if (status == 0)
         return;
-    counts_add(&t->counts, status == -ENOTCONN ? COUNT_LOST_GONE : COUNT_LOST_UNSENT, 1);
+    counts_add(&t->counts[task->flow.transport],
+               status == -ENOTCONN ? COUNT_LOST_GONE : COUNT_LOST_UNSENT, 1);
     thread_undelivered(t, &task->flow, task->text, task->length);
 }
 
@@ -190,7 +197,7 @@ struct thread *thread_new(struct hub *hub, uint32_t index, struct view *view)
     t->view = view;
     t->loop = loop_new();
     t->sockets = sockets_new();
-    t->post = (struct post){hub, t, t->sockets, &t->counts};
+    t->post = (struct post){hub, t, t->sockets, t->counts};
     t->relay = relay_new(hub->calls, index + 1, &t->post);
     t->listeners = listeners_new();
     if (t->loop != NULL) {
@@ -236,7 +243,7 @@ uint32_t thread_index(const struct thread *t)
     return t->index;
 }
 
-const struct counts *thread_counts(const struct thread *t)
+const struct counts *thread_counts(const struct thread *t, enum sip_transport transport)
 {
-    return &t->counts;
+    return &t->counts[transport];
 }

@@ -37,7 +37,7 @@ struct thread {
     struct connection *connections;   /* connection.h's lists */
     struct connection *ended;
     uint32_t most;                    /* connections of all threads, since memory was given back */
-    struct counts counts;
+    struct counts counts[SIP_TRANSPORT_COUNT];
     char scratch[THREAD_SCRATCH];     /* of whoever works just now */
 };
 
@@ -50,8 +50,8 @@ void thread_free(struct thread *thread);
 
 uint32_t thread_index(const struct thread *thread);
 
-/* What it has counted; any thread may read. */
-const struct counts *thread_counts(const struct thread *thread);
+/* What it has counted of a transport; any thread may read. */
+const struct counts *thread_counts(const struct thread *thread, enum sip_transport transport);
 
 /* A message that came to this thread: decides, sends, counts. */
 void thread_take(struct thread *thread, const struct relay_message *message);

@@ -80,6 +80,13 @@ struct tls_facts {
 
 void tls_describe(const SSL *ssl, struct tls_facts *ret);
 
+/* The ciphers that are offered and taken, for counters: OpenSSL's names, and the number of one. The
+ * last is "other", and every name's that is not among them. */
+enum { TLS_CIPHERS = 10 };
+
+const char *tls_cipher_name(uint32_t cipher);
+uint32_t tls_cipher(const char *name);
+
 /* Whether the peer showed a certificate that was verified and that is the domain's (RFC 5922 §7.2):
  * 0, -ENOENT (it showed none) or -EACCES (it is another's). */
 int tls_verify_peer(const SSL *ssl, const char *domain);

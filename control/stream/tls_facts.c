@@ -82,3 +82,25 @@ int tls_verify_peer(const SSL *ssl, const char *domain)
         return -ENOENT;
     return tls_name_is(peer, domain) ? 0 : -EACCES;
 }
+
+static const char *const CIPHERS[TLS_CIPHERS] = {
+    "TLS_AES_128_GCM_SHA256",       "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",  "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",  "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",  "other",
+};
+
+const char *tls_cipher_name(uint32_t cipher)
+{
+    return CIPHERS[cipher];
+}
+
+uint32_t tls_cipher(const char *name)
+{
+    uint32_t cipher = 0;
+
+    while (cipher < TLS_CIPHERS - 1 && strcmp(CIPHERS[cipher], name) != 0)
+        cipher++;
+    return cipher;
+}

@@ -50,7 +50,7 @@ static void on_ping(void *arg)
 {
     const struct connection *c = arg;
 
-    counts_add(&c->thread->counts, COUNT_PINGS, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_PINGS, 1);
 }
 
 static void answer_and_leave(struct connection *c, int status)
@@ -58,7 +58,7 @@ static void answer_and_leave(struct connection *c, int status)
     char answer[HTTP_ANSWER_MAX];
     int32_t length = http_refuse_print(status, answer);
 
-    counts_add(&c->thread->counts, COUNT_UPGRADES_REFUSED, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_UPGRADES_REFUSED, 1);
     connection_write(c, answer, (size_t)length);
     connection_leave(c, CLOSE_HANDSHAKE);
 }
@@ -75,7 +75,7 @@ static bool accept_upgrade(struct connection *c)
         c->web->ws = ws_new(limits->header_limit + limits->body_limit, &callbacks, c);
     if (c->web->ws == NULL)
         return false;
-    counts_add(&c->thread->counts, COUNT_UPGRADES, 1);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_UPGRADES, 1);
     connection_write(c, answer, (size_t)length);
     connection_opened(c);
     return true;

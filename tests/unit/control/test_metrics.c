@@ -469,8 +469,8 @@ static void readme_has_all_families(void **context)
     bytes = metrics_text_end(text, &length);
     page_read(&counters_page, bytes, length);
     page_of(&page, reload, health);
-    assert_value(&page, "tandem_connections_closed_total{reason=\"slow_reader\"}", "0");
-    assert_value(&page, "tandem_stream_bytes_total{direction=\"in\"}", "0");
+    assert_value(&page, "tandem_connections_closed_total{transport=\"wss\",reason=\"slow_reader\"}", "0");
+    assert_value(&page, "tandem_stream_bytes_total{transport=\"tcp\",direction=\"in\"}", "0");
     assert_value(&page, "tandem_backend_probes_total{pool=\"p\",backend=\"a\",outcome=\"silent\"}",
                  "0");
     assert_value(&page,

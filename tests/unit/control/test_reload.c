@@ -189,7 +189,8 @@ static void configure_streams(const struct fake *fake, const char *threads)
     head = (size_t)(strstr(text, listen) - text) + strlen(listen);
     middle = (size_t)(strstr(text, control) - text) + strlen(control);
     file = fopen(fake->config, "w");
-    fprintf(file, "%.*s{transport: tcp, address: 192.0.2.10, port: 5060}, %.*sstreams: {threads: %s}, %s",
+    fprintf(file,
+            "%.*s{transport: tcp, address: 192.0.2.10, port: 5060}, %.*sstreams: {threads: %s}, %s",
             (int)head, text, (int)(middle - head), text + head, threads, text + middle);
     fclose(file);
 }
@@ -211,7 +212,8 @@ static void threads_that_run_are_changed_by_a_restart_only(void **context)
     configure_streams(&fake, "3");
     outcome = fake_ask(&fake, reload, PLAN_FILE, "", 0);
     assert_int_equal(outcome.status, RELOAD_REFUSED);
-    assert_non_null(strstr(outcome.text, "control.streams.threads: needs a restart of tandem-control"));
+    assert_non_null(
+        strstr(outcome.text, "control.streams.threads: needs a restart of tandem-control"));
     assert_int_equal(reload_cfg(reload)->control.streams.threads, 2);
     fake_configure(&fake, A "," B, "");
     configure_streams(&fake, "2");

@@ -446,7 +446,7 @@ static void counts_with_the_data_plane(void **context)
     assert_slot(&s, COUNTERS_SLOT_STARTED, 6);
     assert_slot(&s, COUNTERS_SLOT_ENDED, 0);
     assert_slot(&s, COUNTERS_SLOT_REQUESTS, 12); /* REGISTER, INVITE */
-    assert_slot(&s, COUNTERS_SLOT_NEW, 1); /* the INVITE went where its Call-ID had gone */
+    assert_slot(&s, COUNTERS_SLOT_NEW, 1);       /* the INVITE went where its Call-ID had gone */
     assert_slot(&s, COUNTERS_SLOT_RESPONSES, 2);
     assert_slot(&s, COUNTERS_SLOT_FINALS, 1);
     assert_slot(&s, COUNTERS_SLOT_BUSY, 0);

@@ -177,6 +177,23 @@ static size_t shown(const struct scene *s, struct show_connections_filter filter
     return n;
 }
 
+/* What a transport has counted beside bytes, in the order of counts.h. */
+static void assert_counts(const struct scene *s, enum sip_transport transport, const char *wanted)
+{
+    char name[COUNTS_NAME_MAX], text[1024] = "";
+    struct counts counts;
+
+    stream_counts_of(s->stream, transport, &counts);
+    for (uint32_t which = 0; which < COUNT_COUNT; which++) {
+        size_t length = strlen(text);
+
+        if (counts.values[which] != 0 && which != COUNT_BYTES_IN && which != COUNT_BYTES_OUT)
+            snprintf(text + length, sizeof(text) - length, "%s%s %u", length > 0 ? ", " : "",
+                     counts_name(which, name), (uint32_t)counts.values[which]);
+    }
+    assert_string_equal(text, wanted);
+}
+
 static void tls_registers(void **context)
 {
     struct scene s;
@@ -201,6 +218,12 @@ static void tls_registers(void **context)
     scene_until(&s, COUNT_TLS_13, 1);
     goodbye(ssl);
     scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    assert_counts(&s, SIP_TRANSPORT_TLS,
+                  "accepted 1, closed_peer 1, tls_full 1, tls_1_3 1, "
+                  "tls_cipher_TLS_AES_128_GCM_SHA256 1, messages_stream 1, "
+                  "forwarded 1, sent_stream 1");
+    assert_counts(&s, SIP_TRANSPORT_UDP, "messages_datagram 1, forwarded 1, sent_datagram 1");
+    assert_counts(&s, SIP_TRANSPORT_TCP, "");
     scene_end(&s);
 }
 

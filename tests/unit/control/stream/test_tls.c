@@ -86,6 +86,29 @@ static void both_versions(void **state)
     tls_free(tls);
 }
 
+/* All that may be agreed upon have a count of their own, and there are no other counts. */
+static void every_cipher_has_a_number(void **state)
+{
+    struct tls *tls = scene_tls(&scene, PLAIN);
+    SSL_CTX *client = scene_client(&scene);
+    struct scene_pair pair = scene_call(client, tls, "a.example.net", NULL);
+    STACK_OF(SSL_CIPHER) *offered = SSL_get_ciphers(pair.server);
+    uint32_t seen = 0;
+
+    (void)state;
+    for (int i = 0; i < sk_SSL_CIPHER_num(offered); i++) {
+        const char *name = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(offered, i));
+
+        assert_string_equal(tls_cipher_name(tls_cipher(name)), name);
+        seen |= 1u << tls_cipher(name);
+    }
+    assert_int_equal(seen, (1u << (TLS_CIPHERS - 1)) - 1);
+    assert_string_equal(tls_cipher_name(tls_cipher("NULL-MD5")), "other");
+    scene_pair_done(&pair);
+    SSL_CTX_free(client);
+    tls_free(tls);
+}
+
 /* Nobody gets in by what is older, or weaker. */
 static void old_is_refused(void **state)
 {
@@ -453,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_versions),
+        cmocka_unit_test(every_cipher_has_a_number),
         cmocka_unit_test(old_is_refused),
         cmocka_unit_test(certificates_by_name),
         cmocka_unit_test(protocols),
