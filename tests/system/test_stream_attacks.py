@@ -157,6 +157,12 @@ class AttackTest(SystemTest):
 
     # What an attacker has.
 
+    @staticmethod
+    def said_by(sock):
+        """All that comes until the other end is over; then this one is, for which it waits."""
+        with sock:
+            return drained(sock)
+
     def raw(self, port):
         """A connection that has said nothing."""
         made = tcp_connect(self.attacker.namespace, self.lab.vip, port)
@@ -285,7 +291,7 @@ class Attacks(AttackTest):
             with self.subTest(port=port, sent=sent[:8]), self.counted(**wanted):
                 made = self.raw(port)
                 made.sendall(sent)
-                drained(made)
+                self.said_by(made)
 
     def test_4_records(self):
         """TLS that breaks off, or is none any more: in the handshake, and behind it."""
@@ -301,7 +307,7 @@ class Attacks(AttackTest):
                 made.sendall(sent)
                 if wanted is early:
                     made.shutdown(socket.SHUT_WR)
-                drained(made)
+                self.said_by(made)
         for transport in ("TLS", "WSS"):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 for sent, wanted in ((b"\x17\x03\x03\x00\x50" + b"x" * 30, "closed_peer"),
@@ -358,13 +364,13 @@ class Attacks(AttackTest):
             with self.subTest(sent=sent), self.counted(closed_handshake=1, upgrades_refused=1):
                 made = self.raw(80)
                 made.sendall(sent)
-                said = drained(made)
+                said = self.said_by(made)
                 self.assertTrue(said.startswith(b"HTTP/1.1 %d " % status), said)
                 self.assertEqual(said.count(b"HTTP/1.1"), 1)
         with self.counted(closed_frame=1):         # behind it there are frames only
             made = self.raw(80)
             made.sendall(good + other)
-            said = drained(made)
+            said = self.said_by(made)
             self.assertTrue(said.startswith(b"HTTP/1.1 101 "), said)
             self.assertEqual(said.count(b"HTTP/1.1"), 1)
 
@@ -392,6 +398,7 @@ class Attacks(AttackTest):
                     made.send_bytes(good.replace(named, said))
                     self.assertEqual(self.answered(made).status, 400)
                     self.assertTrue(made.ends())
+                    made.close()                        # it is waited for
         with self.counted(closed_peer=1):
             made = self.opened("TCP")                          # folded, and yet one
             made.send_bytes(good.replace(named, b"l:\r\n %d\r\n" % len(hidden)) +
@@ -425,6 +432,7 @@ class Attacks(AttackTest):
                     if status:
                         self.assertEqual(self.answered(made).status, status)
                     self.assertTrue(made.ends())
+                    made.close()                        # it is waited for
         with self.counted(closed_peer=2):
             for noise in (b"\r\n" * 50001, b"\0" * 100000):
                 made = self.opened("TCP")
