@@ -13,6 +13,7 @@ from tls_sides import BARE_PORTS, KAMAILIO_TLS, PORTS, Client, Edge
 import tandem
 
 TURN_SECONDS = 0.5
+FLOOR_SECONDS = 0.2
 SHARE, TIMES = at_least(0.7), at_least(5)
 LEAST = 30                 # handshakes or calls in a turn: what is left of it on a busy machine
 MESSAGES_OF_CALL = 8       # REGISTER, 200, INVITE, 180, 200, ACK, BYE, 200
@@ -47,6 +48,7 @@ class Kind:
     clients: dict = field(default_factory=dict)    # {server: Client}
     rates: dict = field(default_factory=dict)      # {server: handshakes a CPU-second, by round}
     limits: list = field(default_factory=list)
+    floors: list = field(default_factory=list)     # OpenSSL's in memory
 
     def limit(self, speed):
         return 1 / sum(speed[operation] for operation in self.operations) if self.operations else None
@@ -62,7 +64,14 @@ KINDS = [
 ]
 
 
-def shake(bench, edge, servers, kind, name):
+def floor(bench, edge, kind):
+    """Handshakes a CPU-second of OpenSSL's server in memory."""
+    done = execute("taskset", "-c", machine.measured_cpu(), bench.build / "perf/perf-tls-memory",
+                   *edge.certificates[kind.key], kind.version, kind.way, FLOOR_SECONDS)
+    return float(done.stdout)
+
+
+def shake(edge, servers, kind, name):
     """A turn of a server at one kind of handshake; control's counters must say the same."""
     before = edge.counted()
     cpu, (n,) = servers[name].turn(kind.clients[name], TURN_SECONDS)
@@ -86,8 +95,9 @@ def handshakes(bench, edge):
         speed = speeds()
         for kind in KINDS:
             kind.limits.append(kind.limit(speed))
+            kind.floors.append(floor(bench, edge, kind))
             for name in ("Tandem", "bare")[::1 if number % 2 == 0 else -1]:
-                shake(bench, edge, {**servers, "bare": bare[kind.key]}, kind, name)
+                shake(edge, {**servers, "bare": bare[kind.key]}, kind, name)
     for kind in KINDS:
         for client in kind.clients.values():
             client.close()
@@ -99,8 +109,10 @@ def report_handshakes(bench):
         if kind.operations:
             bench.rows(f"{kind.name}: handshakes", ours, "1/CPU-s", against="openssl speed",
                        others=kind.limits, target=SHARE)
-            bench.rows(f"{kind.name}: a bare server", bare, "1/CPU-s", against="openssl speed",
-                       others=kind.limits)
+            bench.rows(f"{kind.name}: OpenSSL in memory", kind.floors, "1/CPU-s",
+                       against="openssl speed", others=kind.limits)
+        bench.rows(f"{kind.name}: handshakes", ours, "1/CPU-s", against="OpenSSL in memory",
+                   others=kind.floors)
         bench.rows(f"{kind.name}: handshakes", ours, "1/CPU-s", against="a bare server", others=bare)
 
 

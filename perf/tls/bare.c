@@ -16,20 +16,6 @@
 
 enum { BACKLOG = 1024 };
 
-static SSL_CTX *server(const char *certificate, const char *key)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-
-    if (context == NULL || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
-        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_set1_groups_list(context, "X25519:P-256") != 1 ||
-        SSL_CTX_set_num_tickets(context, 1) != 1)
-        secure_die(certificate);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
-    return context;
-}
-
 static void serve(SSL_CTX *context, int fd)
 {
     SSL *ssl = SSL_new(context);
@@ -59,7 +45,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     at = secure_address(argv[1], argv[2]);
-    context = server(argv[3], argv[4]);
+    context = secure_server(argv[3], argv[4]);
     listener = socket(AF_INET, SOCK_STREAM, 0);
     if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
         bind(listener, (const struct sockaddr *)&at, sizeof(at)) != 0 ||

@@ -47,6 +47,20 @@ SSL_CTX *secure_client(const char *version)
     return context;
 }
 
+SSL_CTX *secure_server(const char *certificate, const char *key)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+    if (context == NULL || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_set1_groups_list(context, "X25519:P-256") != 1 ||
+        SSL_CTX_set_num_tickets(context, 1) != 1)
+        secure_die(certificate);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    return context;
+}
+
 int secure_connect(const struct sockaddr_in *to, uint32_t source)
 {
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(SOURCES + source)};

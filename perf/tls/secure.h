@@ -21,6 +21,9 @@ struct sockaddr_in secure_address(const char *address, const char *port);
  * certificate of it: RFC 8422 §5.1.1), AES-128-GCM. */
 SSL_CTX *secure_client(const char *version);
 
+/* A server's context, as Tandem's are: one ticket, no cache. */
+SSL_CTX *secure_server(const char *certificate, const char *key);
+
 /* A TCP connection from the address 198.18.0.0 + `source` (up to 131,071), with no delay; does not
  * block once it is there. */
 int secure_connect(const struct sockaddr_in *to, uint32_t source);
