@@ -318,6 +318,31 @@ class Calls(StreamTest):
                 hang_up(there, call)
                 self.at_one_backend(call.call_id)
 
+    def requests(self):
+        backends = self.lab.ctl("show", "backends", json=True)
+        return sum(backend["requests"] or 0 for backend in backends)
+
+    def test_9_told(self):
+        """`why` says which plane has a call; backends' counts have those by streams, too."""
+        ann, eve = self.phone("told", "TLS", "caller"), self.phone("toldeve", "WSS")
+        bob, joe = self.phone("toldbob", "UDP"), self.phone("toldjoe", "UDP", "caller")
+        for caller, callee, plane in ((ann, eve, "control"), (ann, bob, "both"),
+                                      (joe, bob, "dataplane")):
+            with self.subTest(plane=plane):
+                before = self.requests()
+                call, there = talk(caller, callee)
+                said = self.lab.ctl("why", call.call_id, json=True)[0]
+                self.assertEqual(said["plane"], plane, said)
+                tables = {"call": plane != "control", "control_call": plane != "dataplane"}
+                for table, known in tables.items():
+                    self.assertEqual(said[table] is not None, known, said)
+                    if known:
+                        self.assertEqual(said[table]["backend"], said["backend"], said)
+                hang_up(there, call)
+                # INVITE, ACK, BYE: whichever plane sends them, each once.
+                wait_for(lambda: self.requests() >= before + 3, 5, "requests to be counted")
+                self.assertEqual(self.requests(), before + 3)
+
 
 class Inside6(StreamTest):
     """Backends that the configuration names by IPv6 addresses see node_address6."""
