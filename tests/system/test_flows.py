@@ -27,13 +27,17 @@ PIDF = b"""<?xml version="1.0" encoding="UTF-8"?>\r
 class FlowTest(SystemTest):
     """What the classes of this file share."""
 
+    def make_phone(self, host_name, user, **more):
+        """A phone that is not registered; other transports have others."""
+        return Phone(self.lab, host_name, user, **more)
+
     def phones(self, *names, address6=False, **more):
         """Registered phones: the first user's at the caller's host, the others at the callee's."""
         made = []
         for number, name in enumerate(names):
             host = self.lab.host("callee" if number else "caller")
-            phone = Phone(self.lab, host.name, name, address=host.address6 if address6 else None,
-                          **more)
+            phone = self.make_phone(host.name, name,
+                                    address=host.address6 if address6 else None, **more)
             self.addCleanup(phone.socket.close)
             made.append(phone)
         for phone in made:
@@ -88,7 +92,7 @@ class Flows(FlowTest):
 
     def fork(self, six):
         alice, bob = self.phones(f"f{six}-alice", f"fork{six}-bob", address6=six)
-        other = Phone(self.lab, "callee", bob.user, address=bob.address[0])
+        other = self.make_phone("callee", bob.user, address=bob.address[0])
         self.addCleanup(other.socket.close)
         other.register()
         self.known_everywhere(bob.user, 2)
@@ -221,7 +225,7 @@ class Flows(FlowTest):
         """OPTIONS to the virtual address, and Max-Forwards 0: Tandem's own answers."""
         lab = self.lab
         for address in (lab.host("caller").address, lab.host("caller").address6):
-            with Phone(lab, "caller", "here", address=address) as phone:
+            with self.make_phone("caller", "here", address=address) as phone:
                 vip = f"[{lab.vip6}]" if ":" in address else lab.vip
                 for uri in (f"sip:{vip}", f"sip:{vip}:5060", "sip:example.net"):
                     answer = phone.ask(phone.make("OPTIONS", uri))
