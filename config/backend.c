@@ -11,6 +11,7 @@
 #include "config/check.h"
 #include "config/convert.h"
 #include "config/snapshot.h"
+#include "config/trunk.h"
 #include "config/value.h"
 
 enum { BASE_MAX = 96 }; /* bytes of a path like pools[1023].backends[16383] */
@@ -87,6 +88,8 @@ static int take_where(const struct schema_backend *raw, struct cfg_backend *back
         return check_refuse(error, base, "address", "required, but missing (or `srv:` instead)");
     if (raw->address != NULL && raw->srv != NULL)
         return check_refuse(error, base, "srv", "`address` says where it is already");
+    if (raw->srv != NULL && backend->tcp)
+        return check_refuse(error, base, "transport", "`srv` finds backends of UDP alone");
     if (raw->srv != NULL && raw->port != NULL)
         return check_refuse(error, base, "port", "the SRV records say the port");
     if (raw->srv != NULL)
@@ -121,6 +124,7 @@ int backend_convert(const struct schema_backend *raw, struct cfg_backend *backen
         ret = check_refuse(error, base, "name", "`%s` is what tandemctl calls this node",
                            SCHEMA_NODE);
     backend->weight = raw->weight == NULL ? SCHEMA_WEIGHT : *raw->weight;
+    backend->tcp = raw->transport != NULL && *raw->transport == SIP_TRANSPORT_TCP;
     if (ret == 0)
         ret = take_where(raw, backend, base, error);
     if (ret == 0)
@@ -269,6 +273,62 @@ static int check_not_ourselves(const struct cfg *cfg, struct cfg_error *error)
     return 0;
 }
 
+static int check_alike(const struct cfg *cfg, struct cfg_error *error)
+{
+    char base[BASE_MAX];
+
+    for (uint32_t p = 0; p < cfg->n_pools; p++) {
+        const struct cfg_pool *pool = &cfg->pools[p];
+
+        for (uint32_t b = 1; b < pool->n_backends; b++) {
+            if (pool->backends[b].tcp == pool->backends[0].tcp)
+                continue;
+            snprintf(base, sizeof(base), "pools[%u].backends[%u]", p, b);
+            return check_refuse(error, base, "transport",
+                                "not that of backend %s: a pool has one for all",
+                                pool->backends[0].name);
+        }
+    }
+    return 0;
+}
+
+/* Whether a service has a listener of TCP from which a backend could be reached. */
+static bool reaches(const struct cfg_service *service, const struct cfg_backend *backend)
+{
+    for (uint32_t i = 0; i < service->n_listen; i++) {
+        const struct cfg_listener *from = &service->listen[i];
+
+        if (from->transport == SIP_TRANSPORT_TCP &&
+            (backend->lookup != NULL ||
+             sip_ip_is_v4(&from->addr.ip) == sip_ip_is_v4(&backend->addr.ip)))
+            return true;
+    }
+    return false;
+}
+
+static int check_reached(const struct cfg *cfg, const struct cfg_service *service,
+                         struct cfg_error *error)
+{
+    uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX], n = trunk_pools(cfg, service, pools);
+    char base[BASE_MAX];
+
+    for (uint32_t p = 0; p < n; p++) {
+        const struct cfg_pool *pool = &cfg->pools[pools[p]];
+
+        for (uint32_t b = 0; b < pool->n_backends; b++) {
+            const struct cfg_backend *backend = &pool->backends[b];
+
+            if (!backend->tcp || reaches(service, backend))
+                continue;
+            snprintf(base, sizeof(base), "pools[%u].backends[%u]", pools[p], b);
+            return check_refuse(error, base, "transport",
+                                "service %s has no tcp listener of its address family to reach it from",
+                                service->name);
+        }
+    }
+    return 0;
+}
+
 int backend_check(const struct cfg *cfg, struct cfg_error *error)
 {
     struct known *all = calloc((size_t)SCHEMA_BACKENDS_MAX * (1 + LB_PORTS_MAX), sizeof(*all));
@@ -281,6 +341,10 @@ int backend_check(const struct cfg *cfg, struct cfg_error *error)
         ret = check_backend_addresses(cfg, all, error);
     if (ret == 0)
         ret = check_not_ourselves(cfg, error);
+    if (ret == 0)
+        ret = check_alike(cfg, error);
+    for (uint32_t i = 0; ret == 0 && i < cfg->n_services; i++)
+        ret = check_reached(cfg, &cfg->services[i], error);
     free(all);
     return ret;
 }

@@ -386,6 +386,8 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
         pool->n_backends = i + 1;
         ret = backend_convert(&raw->backends[i], &pool->backends[i], key, error);
     }
+    if (ret == 0 && raw->health != NULL && raw->health->transport == NULL)
+        pool->health.transport = pool->backends[0].tcp ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
     return ret;
 }
 

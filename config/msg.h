@@ -61,11 +61,12 @@ struct msg_punt {
     uint32_t magic;
     uint32_t kind;                 /* MSG_PUNT */
     struct sip_addr local;         /* the listener's */
-    struct sip_addr peer;          /* the backend that sent it, whose frame was believed */
+    struct sip_addr peer;          /* who sent it */
+    uint32_t inside;               /* 1: its frame may come from a backend, as proxy_input.inside */
     uint32_t length;
 };
 
-static_assert(sizeof(struct msg_punt) == 48, "crosses a process");
+static_assert(sizeof(struct msg_punt) == 52, "crosses a process");
 static_assert(sizeof(struct msg_hello) == 56, "crosses a process");
 static_assert(sizeof(struct msg_offer) == 24, "crosses a process");
 static_assert(sizeof(struct msg_answer) == 184, "crosses a process");

@@ -55,8 +55,9 @@ static const cyaml_strval_t paths[] = {{"always", SNAPSHOT_PATH_ALWAYS},
 static const cyaml_strval_t nats[] = {{"rport", SNAPSHOT_NAT_RPORT},
                                       {"always", SNAPSHOT_NAT_ALWAYS}};
 static const cyaml_strval_t probes[] = {{"none", CFG_PROBE_NONE}, {"options", CFG_PROBE_OPTIONS}};
-static const cyaml_strval_t probe_transports[] = {{"udp", SIP_TRANSPORT_UDP},
-                                                  {"tcp", SIP_TRANSPORT_TCP}};
+/* To backends. */
+static const cyaml_strval_t near_transports[] = {{"udp", SIP_TRANSPORT_UDP},
+                                                 {"tcp", SIP_TRANSPORT_TCP}};
 static const cyaml_strval_t srtps[] = {{"none", CFG_MEDIA_PLAIN}, {"sdes", CFG_MEDIA_SDES}};
 static const cyaml_strval_t codecs[] = {{"PCMU", CFG_MEDIA_PCMU}, {"PCMA", CFG_MEDIA_PCMA}};
 static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};
@@ -167,6 +168,7 @@ static const cyaml_schema_field_t backend_fields[] = {
     CYAML_FIELD_STRING_PTR("address", OPTIONAL, struct schema_backend, address, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("srv", OPTIONAL, struct schema_backend, srv, 1, SCHEMA_TEXT_MAX),
     CYAML_FIELD_UINT_PTR("port", OPTIONAL, struct schema_backend, port),
+    WORD_OPTIONAL("transport", struct schema_backend, transport, near_transports),
     CYAML_FIELD_UINT_PTR("weight", OPTIONAL, struct schema_backend, weight),
     CYAML_FIELD_SEQUENCE_COUNT("ports", LIST_OPTIONAL, struct schema_backend, ports, n_ports,
                                &number_value, 0, LB_PORTS_MAX),
@@ -219,7 +221,7 @@ static const cyaml_schema_field_t media_fields[] = {
 #define HEALTH_NUMBER(member) CYAML_FIELD_UINT_PTR(#member, OPTIONAL, struct schema_health, member)
 static const cyaml_schema_field_t health_fields[] = {
     WORD_OPTIONAL("probe", struct schema_health, probe, probes),
-    WORD_OPTIONAL("transport", struct schema_health, transport, probe_transports),
+    WORD_OPTIONAL("transport", struct schema_health, transport, near_transports),
     WORD_OPTIONAL("passive", struct schema_health, passive, bools),
     HEALTH_TEXT(interval),
     HEALTH_TEXT(fast_interval),

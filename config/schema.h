@@ -209,6 +209,7 @@ struct schema_service {
 struct schema_backend {
     char *name, *address, *srv;
     uint32_t *port;
+    int *transport;                    /* enum sip_transport */
     uint32_t *weight;
     uint32_t *ports;
     uint32_t n_ports;

@@ -75,7 +75,7 @@ static bool add(struct expansion *e, uint32_t pool, const char *name,
         e->room = room;
     }
     b = &e->all[e->n].backend;
-    *b = (struct cfg_backend){.name = strdup(name), .addr = *addr, .weight = weight};
+    *b = (struct cfg_backend){.name = strdup(name), .addr = *addr, .tcp = like->tcp, .weight = weight};
     b->ports = calloc(like->n_ports + 1u, sizeof(*b->ports));
     if (b->name == NULL || b->ports == NULL) {
         backend_done(b);
@@ -89,10 +89,13 @@ static bool add(struct expansion *e, uint32_t pool, const char *name,
     return true;
 }
 
-/* Whether a service that has the pool can send to that family: from a listener of UDP, or, what
- * came by a stream, from a node's own address; in mode direct the rules for the file say it. */
-static bool is_reachable(const struct cfg *cfg, uint32_t pool, const struct sip_ip *ip)
+/* Whether a service that has the pool can send to that family: from a listener of the transport, or
+ * by UDP, what came by a stream, from a node's own address; in mode direct the rules for the file say
+ * it. */
+static bool is_reachable(const struct cfg *cfg, uint32_t pool, bool tcp, const struct sip_ip *ip)
 {
+    enum sip_transport transport = tcp ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
+
     for (uint32_t s = 0; s < cfg->n_services; s++) {
         const struct cfg_service *service = &cfg->services[s];
         uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
@@ -102,9 +105,10 @@ static bool is_reachable(const struct cfg *cfg, uint32_t pool, const struct sip_
         for (uint32_t i = 0; i < n && i < SNAPSHOT_SERVICE_POOLS_MAX; i++)
             has |= pools[i] == pool;
         for (uint32_t i = 0; i < service->n_listen; i++)
-            listens |= service->listen[i].transport == SIP_TRANSPORT_UDP &&
+            listens |= service->listen[i].transport == transport &&
                        sip_ip_is_v4(&service->listen[i].addr.ip) == v4;
-        listens |= service->stream_port != 0 && cfg_node_ip(cfg, v4) != NULL;
+        listens |= !tcp && service->stream_port != 0 &&
+                   cfg_node_ip(cfg, v4) != NULL;
         if (has && listens)
             return true;
     }
@@ -112,15 +116,15 @@ static bool is_reachable(const struct cfg *cfg, uint32_t pool, const struct sip_
 }
 
 /* The lowest priority of targets that can be reached, and the greatest weight among its own. */
-static bool find_class(const struct cfg *cfg, uint32_t pool, const struct members_view *view,
-                       uint16_t *ret_priority, uint16_t *ret_most)
+static bool find_class(const struct cfg *cfg, uint32_t pool, bool tcp,
+                       const struct members_view *view, uint16_t *ret_priority, uint16_t *ret_most)
 {
     bool found = false;
 
     for (uint32_t i = 0; i < view->n_targets; i++) {
         const struct snapshot_target *t = &view->targets[i]; /* by priority ascending */
 
-        if (!is_reachable(cfg, pool, &t->addr.ip) || (found && t->priority != *ret_priority))
+        if (!is_reachable(cfg, pool, tcp, &t->addr.ip) || (found && t->priority != *ret_priority))
             continue;
         *ret_priority = t->priority;
         *ret_most = found && *ret_most > t->weight ? *ret_most : t->weight;
@@ -144,7 +148,7 @@ static bool add_answer(struct expansion *e, uint32_t pool, const struct cfg_back
     bool good = true;
     uint32_t first = e->n;
 
-    if (!find_class(e->cfg, pool, view, &priority, &most))
+    if (!find_class(e->cfg, pool, name->tcp, view, &priority, &most))
         return true;
     for (uint32_t i = 0; good && i < view->n_targets; i++) {
         const struct snapshot_target *t = &view->targets[i];
@@ -153,7 +157,8 @@ static bool add_answer(struct expansion *e, uint32_t pool, const struct cfg_back
 
         for (uint32_t j = first; j < e->n; j++)
             again |= sip_addr_equal(&e->all[j].backend.addr, &t->addr);
-        if (again || t->priority != priority || !is_reachable(e->cfg, pool, &t->addr.ip))
+        if (again || t->priority != priority ||
+            !is_reachable(e->cfg, pool, name->tcp, &t->addr.ip))
             continue;
         text[sip_addr_print(&t->addr, text)] = '\0';
         snprintf(member, sizeof(member), "%s@%s", name->name, text);

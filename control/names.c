@@ -343,7 +343,7 @@ static void on_punt(void *arg, const struct msg_punt *punt, const char *text)
 {
     const struct relay_message message = {
         .from = {.transport = SIP_TRANSPORT_UDP, .local = punt->local, .peer = punt->peer},
-        .inside = true, /* the data plane has seen its frame */
+        .inside = punt->inside != 0,
         .text = text,
         .length = punt->length};
 

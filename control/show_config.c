@@ -205,6 +205,7 @@ static json_t *backend_json(const struct cfg_backend *backend)
         json_object_set_new(object, "srv", json_string(backend->lookup));
     else
         json_object_set_new(object, "port", json_integer(backend->addr.port));
+    json_object_set_new(object, "transport", json_string(backend->tcp ? "tcp" : "udp"));
     json_object_set_new(object, "ports", ports);
     json_object_set_new(object, "weight", json_integer(backend->weight));
     return object;

@@ -68,6 +68,8 @@ static json_t *backend_json(const struct state_backend *b)
                   (int)b->backend.weight, "ports", ports, "admin", state_word(b->admin));
     if (object == NULL)
         return NULL;
+    if (b->backend.tcp)
+        json_object_set_new(object, "transport", json_string("tcp"));
     if (b->backend.lookup != NULL)
         json_object_set_new(object, "lookup", json_string(b->backend.lookup));
     if (b->weight != STATE_WEIGHT_CONFIGURED)
@@ -185,6 +187,7 @@ static int configured_read(struct state_backend *b, const json_t *object)
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *address = json_string_value(json_object_get(object, "address"));
     const char *lookup = json_string_value(json_object_get(object, "lookup"));
+    const char *transport = json_string_value(json_object_get(object, "transport"));
     uint32_t port;
 
     if (pool == NULL || name == NULL || address == NULL || *pool == '\0' || *name == '\0')
@@ -194,6 +197,9 @@ static int configured_read(struct state_backend *b, const json_t *object)
         sip_ip_parse(sip_slice_of(address), &b->backend.addr.ip) != 0)
         return -EBADMSG;
     b->backend.addr.port = (uint16_t)port;
+    b->backend.tcp = transport != NULL;
+    if (transport != NULL && strcmp(transport, "tcp") != 0)
+        return -EBADMSG;
     if (lookup == NULL)
         b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(name));
     b->pool = strdup(pool);

@@ -205,6 +205,7 @@ static void punt(struct worker *w, struct job *job, uint8_t port)
         .kind = MSG_PUNT,
         .local = job->input.from.local,
         .peer = job->input.from.peer,
+        .inside = job->input.inside,
         .length = job->msg.length,
     };
     struct rte_mbuf *packet = io_payload_new(&w->pools[port], sizeof(punt), job->msg.buf, job->msg.length);

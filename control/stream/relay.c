@@ -208,27 +208,31 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
 }
 
 /* Whether a message may be here: control's own ports are for backends, and for answers to what left
- * by them; what the data plane saw come from a backend must still be one's. */
+ * by them. */
 static bool sender_allowed(const struct relay *relay, const struct snapshot *s,
                            const struct relay_message *message, int32_t listener)
 {
-    const struct snapshot_service *service =
-        &snapshot_services(s)[snapshot_listeners(s)[listener].service];
+    const struct snapshot_listener *at = &snapshot_listeners(s)[listener];
+    const struct snapshot_service *service = &snapshot_services(s)[at->service];
 
-    if (message->from.transport != SIP_TRANSPORT_UDP)
+    if (message->from.transport != SIP_TRANSPORT_UDP || at->plane == SNAPSHOT_PLANE_DATA)
         return true;
     if (snapshot_find_service_backend(s, service, &message->from.peer, true) != LB_NO_BACKEND)
         return true;
-    return !message->inside && relay->msg.kind == SIP_RESPONSE;
+    return relay->msg.kind == SIP_RESPONSE;
 }
 
-static struct proxy_input input_of(struct relay *relay, const struct relay_message *message,
-                                   int32_t listener, uint32_t now_s)
+/* The data plane alone knows where its frames came from; of the rest the kernel has seen to it. */
+static struct proxy_input input_of(struct relay *relay, const struct view *view,
+                                   const struct relay_message *message, int32_t listener,
+                                   uint32_t now_s)
 {
+    const struct snapshot_listener *at = &snapshot_listeners(view->snapshot)[listener];
+
     return (struct proxy_input){.msg = &relay->msg,
                                 .from = message->from,
                                 .listener = (uint32_t)listener,
-                                .inside = true,
+                                .inside = at->plane != SNAPSHOT_PLANE_DATA || message->inside,
                                 .now_s = now_s,
                                 .calls = calls_table(relay->calls),
                                 .counts = calls_counts(relay->calls, relay->writer)};
@@ -247,7 +251,7 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
     sip_msg_index(message->text, message->length, &relay->msg);
     if (!sender_allowed(relay, view->snapshot, message, listener))
         return RELAY_DROPPED_SENDER;
-    input = input_of(relay, message, listener, now_s);
+    input = input_of(relay, view, message, listener, now_s);
     proxy_decide(&view->proxy, &input, &relay->output);
     return carry_out(relay, view, &input, ret_name);
 }
@@ -272,7 +276,7 @@ bool relay_answer_undelivered(struct relay *relay, const struct view *view,
     sip_msg_index(message->text, message->length, &relay->msg);
     if (listener < 0 || relay->msg.kind != SIP_REQUEST || relay->msg.method == SIP_ACK)
         return false;
-    input = input_of(relay, message, listener, now_s);
+    input = input_of(relay, view, message, listener, now_s);
     if (make_room(relay, message->length))
         length = proxy_reply_print(&view->proxy, &input, &unavailable, relay->out, relay->room);
     if (length > 0)
@@ -296,6 +300,6 @@ enum relay_result relay_refuse(struct relay *relay, const struct view *view,
     if (listener < 0)
         return RELAY_DROPPED_LISTENER;
     sip_msg_index(message->text, message->length, &relay->msg);
-    input = input_of(relay, message, listener, 0);
+    input = input_of(relay, view, message, listener, 0);
     return refuse(relay, view, &input, status);
 }

@@ -14,7 +14,7 @@
 /* A message, as it came. */
 struct relay_message {
     struct proxy_flow from;           /* local: the listener's */
-    bool inside;                      /* the data plane has seen its frame come from a backend's place */
+    bool inside;                      /* of what came to the data plane: as proxy_input's */
     const char *text;
     uint32_t length;
 };

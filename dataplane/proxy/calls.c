@@ -241,14 +241,12 @@ void proxy_calls_outward(struct proxy_work *w)
 
 /*
  * What begins by a stream is learnt of where its answers come past, and that is not here: an entry
- * of ours would never end. One that we have lives on, and a transaction that goes to a backend must
- * go to the same one when it comes again.
+ * of ours would never end. One that we have lives on. To a backend by a stream all that a pool gets
+ * goes there, so that it needs nothing of ours.
  */
 void proxy_calls_punted(struct proxy_work *w)
 {
-    if (w->out->rule <= PROXY_RULE_TABLE)
-        proxy_calls_inward(w);
-    else if (w->known)
+    if (w->known)
         touch(w);
 }
 

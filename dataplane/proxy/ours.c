@@ -105,13 +105,13 @@ bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri)
     return proxy_uri_is_listener(w, uri) || proxy_uri_is_domain(w, uri);
 }
 
-/* Whether what came to one listener may leave from another: a datagram from the same plane, since
+/* Whether what came to one listener may leave from another: a datagram from one of that plane, since
  * the answer to it comes to that one. */
 static bool fits(const struct snapshot_listener *listener, const struct snapshot_listener *ingress,
-                 enum sip_transport transport, const struct sip_ip *peer)
+                 uint8_t plane, enum sip_transport transport, const struct sip_ip *peer)
 {
     return listener->service == ingress->service && listener->transport == transport &&
-           (listener->plane == ingress->plane || transport != SIP_TRANSPORT_UDP) &&
+           (listener->plane == plane || transport != SIP_TRANSPORT_UDP) &&
            sip_ip_is_v4(&listener->addr.ip) == sip_ip_is_v4(peer);
 }
 
@@ -120,13 +120,17 @@ bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
 {
     const struct snapshot_listener *listeners = snapshot_listeners(w->s);
     const struct snapshot_listener *ingress = &listeners[w->in->listener];
+    uint8_t plane = ingress->plane;
 
-    if (fits(ingress, ingress, transport, peer)) {
+    if (fits(ingress, ingress, plane, transport, peer)) {
         *ret_local = w->in->from.local;
         return true;
     }
+    /* What a backend sends outside by a stream: requests may come back, not only answers. */
+    if (ingress->transport != SIP_TRANSPORT_UDP && w->out->sender != LB_NO_BACKEND)
+        plane = SNAPSHOT_PLANE_DATA;
     for (uint32_t i = 0; i < w->s->listeners.n; i++) {
-        if (fits(&listeners[i], ingress, transport, peer)) {
+        if (fits(&listeners[i], ingress, plane, transport, peer)) {
             *ret_local = listeners[i].addr;
             return true;
         }

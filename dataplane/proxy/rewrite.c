@@ -89,7 +89,12 @@ static struct proxy_token make_token(const struct proxy_work *w)
     memset(&token, 0, sizeof(token));
     token.flow = inward(w) ? w->in->from : w->out->to;
     token.backend = w->backends[backend].id;
-    token.backend_port = inward(w) ? w->out->to.peer.port : w->in->from.peer.port;
+    if (inward(w))
+        token.backend_port = w->out->to.peer.port;
+    else if (w->in->from.transport == SIP_TRANSPORT_UDP)
+        token.backend_port = w->in->from.peer.port;
+    else /* a connection's port is nobody's */
+        token.backend_port = w->backends[backend].port;
     return token;
 }
 

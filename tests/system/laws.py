@@ -28,11 +28,12 @@ LAWS = [
     (["to_tap"], ["tap_delivered", "tap_ring_full", "tap_write_drop"]),
     (["from_tap"], ["tap_tx", "tap_tx_drop", "from_tap_ring_full"]),
 ]
-# Those of control/stream/counts.h, while no message waits for a name and none came from the data plane.
+# Those of control/stream/counts.h, while no message waits for a name; `handed_…` came from the data plane.
 STREAM_LAWS = [
     (["accepted", "connected"], ["connections", "closed_*"]),
     (["messages_stream", "messages_datagram"], ["forwarded", "replied", "waiting", "dropped_*"]),
-    (["forwarded", "replied"], ["sent_stream", "sent_datagram", "lost_*"]),
+    (["forwarded", "replied", "handed_forwarded", "handed_replied"],
+     ["sent_stream", "sent_datagram", "lost_*"]),
 ]
 # Replies have no prefix of their own: verdict_<status>_<why>.
 REPLY_DIGITS = "23456"
@@ -105,9 +106,11 @@ def broken(counters):
 
 
 def streams(lab):
-    """What control counted of streams, and the connections that there are as `connections`."""
+    """What control counted of streams and of what it was handed, and the connections that there are."""
     said = lab.ctl("show", "connections", json=True)
-    return {**said["counters"], "connections": said["total"]}
+    handed = lab.ctl("show", "names", json=True)["counters"]
+    return {**said["counters"], "connections": said["total"],
+            **{f"handed_{result}": handed[result] for result in ("forwarded", "replied")}}
 
 
 def broken_streams(lab, timeout=10):

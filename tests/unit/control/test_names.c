@@ -145,7 +145,8 @@ static void punt(struct scene *s, const char *method, const char *uri, const cha
     static char packet[sizeof(struct msg_punt) + 4096];
     char *text = packet + sizeof(struct msg_punt);
     const uint8_t listener[4] = {127, 0, 0, 9};
-    struct msg_punt punt = {.magic = MSG_MAGIC, .kind = MSG_PUNT, .peer = s->backend_addr};
+    struct msg_punt punt = {
+        .magic = MSG_MAGIC, .kind = MSG_PUNT, .peer = s->backend_addr, .inside = 1};
 
     punt.local.ip = sip_ip_from_v4(listener);
     punt.local.port = 5060;
@@ -380,7 +381,7 @@ static void odd_messages_are_dropped_and_counted(void **context)
     packet.head.local.port = 5060;
     packet.head.peer.ip = sip_ip_from_v4(nobody);
     assert_int_equal(msg_send(s.fake.fd, &packet, sizeof(packet), NULL, 0), 0);
-    until_result(&s, RELAY_DROPPED_SENDER, 1);
+    until_result(&s, RELAY_DROPPED_VERDICT, 2);
     assert_string_equal(received(s.backend), "");
     teardown(&s);
 }

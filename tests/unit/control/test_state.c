@@ -47,8 +47,11 @@ static const struct cfg *few(struct few *f, const char *p, const char *q)
             uint32_t n = f->pools[i].n_backends++;
 
             f->names[i][n][0] = *c;
-            f->backends[i][n] = (struct cfg_backend){
-                .name = f->names[i][n], .weight = 100, .ports = f->ports, .n_ports = 2};
+            f->backends[i][n] = (struct cfg_backend){.name = f->names[i][n],
+                                                     .weight = 100,
+                                                     .tcp = n % 2 == 1,
+                                                     .ports = f->ports,
+                                                     .n_ports = 2};
             assert_int_equal(
                 sip_ip_parse(sip_slice_of("[2001:db8::1]"), &f->backends[i][n].addr.ip), 0);
             f->backends[i][n].addr.port = 5060;
@@ -198,6 +201,7 @@ static void assert_same(const struct state *a, const struct state *b)
         assert_true(sip_addr_equal(&x->backend.addr, &y->backend.addr));
         assert_int_equal(x->backend.weight, y->backend.weight);
         assert_int_equal(x->backend.n_ports, y->backend.n_ports);
+        assert_int_equal(x->backend.tcp, y->backend.tcp);
         assert_memory_equal(x->backend.ports, y->backend.ports, 2 * x->backend.n_ports);
         assert_int_equal(x->admin, y->admin);
         assert_int_equal(x->weight, y->weight);
@@ -311,6 +315,8 @@ static void values_out_of_range_are_refused(void **context)
         STATE("{" GOOD ",\"port\":-1,\"weight\":1,\"ports\":[],\"admin\":\"up\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1001,\"ports\":[],\"admin\":\"up\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[0],\"admin\":\"up\"}"),
+        STATE("{" GOOD
+              ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\",\"transport\":\"tls\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[1,2,3,4,5,6,7,8,9],\"admin\":\"up\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"down\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\",\"left_s\":\"x\"}"),
@@ -335,7 +341,7 @@ static void values_out_of_range_are_refused(void **context)
 /* A base is an array by place. An older version wrote the first few numbers, a newer one more. */
 static void bases_of_other_versions_are_read(void **context)
 {
-#define BASE(numbers) \
+#define BASE(numbers)                                                        \
     STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\"," \
           "\"base_epoch\":\"9\",\"base\":" numbers "}")
     static const char *const good[] = {

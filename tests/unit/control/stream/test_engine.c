@@ -257,7 +257,10 @@ static void takes_what_the_data_plane_has(void **context)
     scene_send(phone, scene_response(&s, "200 OK")); /* leaves by the port that it came to */
     assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 200 OK\r\n", 16);
     message.from.peer = scene_addr(77, 5060);
-    assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_DROPPED_SENDER);
+    message.inside = false; /* its address is a backend's, its frame was not */
+    message.from.peer = scene_addr(11, 5060);
+    assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_FORWARDED);
+    assert_memory_equal(scene_datagram(&s, reached(&s)), "MESSAGE ", 8);
     close(phone);
     scene_end(&s);
 }

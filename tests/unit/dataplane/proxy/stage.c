@@ -410,6 +410,8 @@ void stage_decide(struct stage *stage, const char *from, const char *at, const c
         stage->punted ||
         snapshot_listeners(stage->snapshot)[listener].plane == SNAPSHOT_PLANE_CONTROL;
     input->listener = (uint32_t)listener;
+    if (strncmp(from, "tcp/", 4) == 0)
+        from += 4;
     input->inside = believed && (strncmp(from, "10.", 3) == 0 || strncmp(from, "[fd00:", 6) == 0);
     input->now_s = stage->now_s;
     input->calls = stage->calls;

@@ -446,6 +446,58 @@ static void test_planes(void **state)
     stage_free(stage);
 }
 
+#define BY_CALLER "UDP 203.0.113.5;branch=z9hG4bKu"
+#define KAM_BY_TCP "TCP 10.0.0.12;branch=z9hG4bKk"
+
+/* A backend that is reached by TCP gets what UDP phones ask by control alone, and what it asks comes
+ * by any connection of its own. */
+static void test_backend_by_tcp(void **state)
+{
+    static const char invite[] =
+        "INVITE sip:bob@example.net SIP/2.0\n" HEAD(BY_CALLER, "b1", "1 INVITE") "\n";
+    static const struct step data[] = {
+        {"from a UDP phone", "203.0.113.5:5060", VIP, invite, "punt_stream", NULL, 0,
+         PROXY_RULE_NONE},
+    };
+    static const struct step control[] = {
+        {"the same", "203.0.113.5:5060", VIP, invite, "tcp/10.0.0.12:5060#0 from " VIP,
+         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.10:5060;" OURS(
+             "1") "Record-Route: <sip:$(I1)@192.0.2.10:5060;transport=tcp;lr>\n"
+                  "Record-Route: <sip:$(O1)@192.0.2.10:5060;lr>\n"
+                  "Via: SIP/2.0/" BY_CALLER "\n" TAIL("b1", "1 INVITE") "\n",
+         0, PROXY_RULE_TABLE},
+        {"to the phone", "tcp/10.0.0.12:45000#9", VIP,
+         "BYE sip:a@203.0.113.5 SIP/2.0\n" HEAD(
+             KAM_BY_TCP, "b1", "2 BYE") "Route: <sip:$(I1)@192.0.2.10:5060;transport=tcp;lr>, "
+                                        "<sip:$(O1)@192.0.2.10:5060;lr>\n\n",
+         "203.0.113.5:5060 from " VIP, NULL, 0, PROXY_RULE_FLOW},
+        {"a call to an address", "tcp/10.0.0.12:45000#9", VIP,
+         "INVITE sip:c@203.0.113.9 SIP/2.0\n" HEAD(KAM_BY_TCP, "b2", "1 INVITE") "\n",
+         "203.0.113.9:5060 from " VIP,
+         "INVITE sip:c@203.0.113.9 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.10:5060;" OURS(
+             "2") "Record-Route: <sip:$(O2)@192.0.2.10:5060;lr>\n"
+                  "Record-Route: <sip:$(I2)@192.0.2.10:5060;transport=tcp;lr>\n"
+                  "Via: SIP/2.0/" KAM_BY_TCP "\n" TAIL("b2", "1 INVITE") "\n",
+         0, PROXY_RULE_NEXT_HOP},
+        {"which the callee ends: no connection's port is meant", "203.0.113.9:5060", VIP,
+         "BYE sip:a@pbx.example SIP/2.0\n" HEAD(
+             "UDP 203.0.113.9;branch=z9hG4bKc", "b2",
+             "1 BYE") "Route: <sip:$(O2)@192.0.2.10:5060;lr>, "
+                      "<sip:$(I2)@192.0.2.10:5060;transport=tcp;lr>\n\n",
+         "tcp/10.0.0.12:5060#0 from " VIP, NULL, 0, PROXY_RULE_TOKEN},
+    };
+    struct stage *stage = one_backend();
+    struct lb_backend *backends = (struct lb_backend *)(uintptr_t)snapshot_backends(stage->snapshot);
+
+    for (uint32_t i = 0; i < stage->snapshot->backends.n; i++)
+        backends[i].transport = SIP_TRANSPORT_TCP;
+    STAGE_PLAY(stage, data);
+    assert_int_equal(stage->started[stage->slot_of[1]], 0);
+    stage->punted = true;
+    STAGE_PLAY(stage, control);
+    stage_free(stage);
+}
+
 /* What is for a sips: URI leaves by TLS, but for the inner hop to a backend. */
 static void test_sips(void **state)
 {
@@ -533,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_outbound),     cmocka_unit_test(test_forged_seal),
         cmocka_unit_test(test_another_node), cmocka_unit_test(test_data_plane_punts),
         cmocka_unit_test(test_planes),       cmocka_unit_test(test_sips),
+        cmocka_unit_test(test_backend_by_tcp),
         cmocka_unit_test(test_flow_gone),
     };
 
