@@ -298,6 +298,9 @@ void cfg_free(struct cfg *cfg)
     for (uint32_t i = 0; i < cfg->n_pools; i++)
         free_pool(&cfg->pools[i]);
     free(cfg->pools);
+    for (uint32_t i = 0; i < cfg->n_nodes; i++)
+        free(cfg->nodes[i].name);
+    free(cfg->nodes);
     free(cfg->control.socket);
     free(cfg->control.socket_group);
     free(cfg->control.state_dir);

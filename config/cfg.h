@@ -115,12 +115,21 @@ struct cfg_streams {
     uint32_t write_limit;         /* bytes that wait for a slow reader; at least one message's */
 };
 
+/* Another node of the cluster, where its control receives what backends send. */
+struct cfg_node {
+    char *name;
+    struct sip_ip addresses[2];   /* of either family; the second is of the other */
+    uint32_t n_addresses;         /* at least 1 */
+};
+
 struct cfg {
     char *file;                   /* its name, for messages */
     char *node;
     bool has_node_address, has_node_address6;
     struct sip_ip node_address;   /* of either family; IPv4 where there is a node_address6 */
     struct sip_ip node_address6;
+    struct cfg_node *nodes;       /* `cluster: nodes:`, without this one */
+    uint32_t n_nodes;
     uint64_t token_lifetime_ms;
     uint64_t linger_ms;
     char *secret_file;

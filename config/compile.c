@@ -47,6 +47,37 @@ static uint32_t probed_entries(uint32_t n_backends)
     return n;
 }
 
+static uint32_t n_node_addresses(const struct cfg *cfg)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < cfg->n_nodes; i++)
+        n += cfg->nodes[i].n_addresses;
+    return n;
+}
+
+static int by_node(const void *a, const void *b)
+{
+    return snapshot_node_order(a, b);
+}
+
+static void fill_nodes(struct compile_build *b)
+{
+    const struct cfg *cfg = b->input->cfg;
+    struct snapshot_node *nodes = compile_array(b, b->snapshot->nodes);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < cfg->n_nodes; i++) {
+        const struct cfg_node *from = &cfg->nodes[i];
+
+        for (uint32_t j = 0; j < from->n_addresses; j++, n++) {
+            nodes[n].id = snapshot_node_id(sip_slice_of(from->name));
+            nodes[n].ip = from->addresses[j];
+        }
+    }
+    qsort(nodes, n, sizeof(*nodes), by_node);
+}
+
 /* Makes the block and gives every array its place. Offsets are summed in 64 bits, and kept only
  * when all of them are below SNAPSHOT_SIZE_MAX. */
 static int allocate(struct compile_build *b)
@@ -65,6 +96,7 @@ static int allocate(struct compile_build *b)
     head.tables = compile_place(&at, n_entries, sizeof(uint16_t));
     head.names = compile_place(&at, b->n_names, sizeof(struct snapshot_name));
     head.targets = compile_place(&at, b->n_targets, sizeof(struct snapshot_target));
+    head.nodes = compile_place(&at, n_node_addresses(cfg), sizeof(struct snapshot_node));
     head.text = compile_place(&at, text_bytes(b), 1);
     if (at > SNAPSHOT_SIZE_MAX)
         return -E2BIG;
@@ -205,6 +237,7 @@ int compile_snapshot(const struct compile_input *input, struct snapshot **ret_sn
         compile_fill_backends(&b);
         compile_fill_services(&b);
         compile_fill_names(&b);
+        fill_nodes(&b);
         ret = fill_pools(&b);
     }
     if (ret == 0)

@@ -11,6 +11,7 @@
 
 #include "config/backend.h"
 #include "config/check.h"
+#include "config/cluster.h"
 #include "config/direct.h"
 #include "config/health_convert.h"
 #include "config/listen.h"
@@ -472,6 +473,8 @@ static int convert_head(const struct schema_file *raw, struct cfg *cfg, struct c
         cfg->has_node_address6 = true;
         ret = convert_ip(raw->node_address6, &cfg->node_address6, "", "node_address6", error);
     }
+    if (ret == 0)
+        ret = cluster_convert(raw->cluster, cfg, error);
     if (ret == 0)
         ret = convert_duration(raw->token_lifetime == NULL ? SCHEMA_TOKEN_LIFETIME
                                                            : raw->token_lifetime,

@@ -17,6 +17,7 @@
 
 static_assert((int)SCHEMA_PROXY_REQUIRE_MAX == SNAPSHOT_PROXY_REQUIRE_MAX, "one limit");
 static_assert((int)SCHEMA_SERVICES_MAX == SNAPSHOT_SERVICES_MAX, "one limit");
+static_assert(2 * (int)SCHEMA_NODES_MAX == SNAPSHOT_NODES_MAX, "one limit");
 static_assert((int)SCHEMA_PREFIX_MAX == SNAPSHOT_DIALLED_MAX, "one limit");
 
 /* The words that a key may have, in place of libcyaml's booleans too (it takes any word for true).
@@ -286,6 +287,21 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t node_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_node, name, 1, SCHEMA_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("address", OPTIONAL, struct schema_node, address, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("address6", OPTIONAL, struct schema_node, address6, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t node_value = {
+    CYAML_VALUE_MAPPING(REQUIRED, struct schema_node, node_fields)};
+
+static const cyaml_schema_field_t cluster_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("nodes", LIST_REQUIRED, struct schema_cluster, nodes, n_nodes,
+                               &node_value, 1, SCHEMA_NODES_MAX),
+    CYAML_FIELD_END,
+};
+
 #define DATAPLANE_FIELD \
     CYAML_FIELD_MAPPING_PTR("dataplane", REQUIRED, struct schema_file, dataplane, dataplane_fields)
 
@@ -295,6 +311,7 @@ static const cyaml_schema_field_t file_fields[] = {
                            SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("node_address6", OPTIONAL, struct schema_file, node_address6, 1,
                            SCHEMA_TEXT_MAX),
+    CYAML_FIELD_MAPPING_PTR("cluster", OPTIONAL, struct schema_file, cluster, cluster_fields),
     CYAML_FIELD_STRING_PTR("token_lifetime", OPTIONAL, struct schema_file, token_lifetime, 1,
                            SCHEMA_TEXT_MAX),
     CYAML_FIELD_STRING_PTR("linger", OPTIONAL, struct schema_file, linger, 1, SCHEMA_TEXT_MAX),

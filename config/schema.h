@@ -18,6 +18,7 @@ enum {
     SCHEMA_NAME_MAX = 63,              /* bytes of node, port, service, pool and backend names */
     SCHEMA_TEXT_MAX = 255,             /* bytes of any other value */
     SCHEMA_SOCKET_MAX = 107,           /* sun_path with its NUL takes 108 */
+    SCHEMA_NODES_MAX = 64,             /* of the cluster, without this one */
     SCHEMA_WORKERS_MAX = 32,
     SCHEMA_PORTS_MAX = 16,
     SCHEMA_ADDRESSES_MAX = 64,         /* of a port */
@@ -259,8 +260,18 @@ struct schema_control {
     struct schema_streams *streams;
 };
 
+struct schema_node {
+    char *name, *address, *address6;
+};
+
+struct schema_cluster {
+    struct schema_node *nodes;
+    uint32_t n_nodes;
+};
+
 struct schema_file {
     char *node, *node_address, *node_address6, *token_lifetime, *linger, *secret_file;
+    struct schema_cluster *cluster;
     struct schema_dataplane *dataplane;
     struct schema_service *services;
     uint32_t n_services;

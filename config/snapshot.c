@@ -213,6 +213,24 @@ uint32_t snapshot_node_id(struct sip_slice node)
     return fold_id(lb_siphash24(&ID_KEY, node.at, node.length));
 }
 
+int snapshot_node_order(const struct snapshot_node *a, const struct snapshot_node *b)
+{
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return memcmp(a->ip.bytes, b->ip.bytes, sizeof(a->ip.bytes));
+}
+
+uint32_t snapshot_node_at(const struct snapshot *s, const struct sip_ip *ip)
+{
+    const struct snapshot_node *nodes = snapshot_nodes(s);
+
+    for (uint32_t i = 0; i < s->nodes.n; i++) {
+        if (sip_ip_equal(&nodes[i].ip, ip))
+            return nodes[i].id;
+    }
+    return 0;
+}
+
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;

@@ -16,7 +16,7 @@
 
 enum {
     SNAPSHOT_MAGIC = 0x544e444d,   /* "TNDM" */
-    SNAPSHOT_VERSION = 8,          /* raised with every change of a struct below or in lb/backend.h */
+    SNAPSHOT_VERSION = 9,          /* raised with every change of a struct below or in lb/backend.h */
     SNAPSHOT_SIZE_MAX = 1 << 30,   /* bytes */
     SNAPSHOT_MAC_KEYS = 3,
     SNAPSHOT_PROXY_REQUIRE_MAX = 8,
@@ -26,6 +26,7 @@ enum {
     SNAPSHOT_CAPTURES_MAX = 8,         /* Call-IDs that are captured at once */
     SNAPSHOT_NAMES_MAX = 4096,
     SNAPSHOT_TARGETS_MAX = 64,         /* of one name */
+    SNAPSHOT_NODES_MAX = 128,          /* addresses of the cluster's other nodes */
     SNAPSHOT_HOST_MAX = 255,           /* bytes of a name, RFC 1035 §2.3.4 */
 };
 
@@ -97,6 +98,12 @@ struct snapshot_service {
                                       matches' others ascending */
 };
 
+/* An address of another node of the cluster; a node may have one of each family. */
+struct snapshot_node {
+    uint32_t id;                   /* snapshot_node_id */
+    struct sip_ip ip;
+};
+
 /* What a name stands for, as control found by RFC 3263. */
 enum snapshot_outcome {
     SNAPSHOT_NAME_FOUND,           /* at least one target */
@@ -153,6 +160,7 @@ struct snapshot {
     struct snapshot_array tables;       /* uint16_t: the pools' Maglev tables, one after another */
     struct snapshot_array names;        /* struct snapshot_name, by hash ascending */
     struct snapshot_array targets;      /* struct snapshot_target of all names */
+    struct snapshot_array nodes;        /* struct snapshot_node, by id and address ascending */
     struct snapshot_array text;         /* char */
 };
 
@@ -184,6 +192,10 @@ static inline const struct lb_pool *snapshot_pools(const struct snapshot *s)
 static inline const struct lb_backend *snapshot_backends(const struct snapshot *s)
 {
     return snapshot_at(s, s->backends.offset);
+}
+static inline const struct snapshot_node *snapshot_nodes(const struct snapshot *s)
+{
+    return snapshot_at(s, s->nodes.offset);
 }
 static inline struct sip_slice snapshot_text(const struct snapshot *s, struct lb_text text)
 {
@@ -243,6 +255,12 @@ uint32_t snapshot_backend_id(struct sip_slice pool, struct sip_slice backend);
 uint32_t snapshot_pool_id(struct sip_slice pool);
 uint32_t snapshot_service_id(struct sip_slice service);
 uint32_t snapshot_node_id(struct sip_slice node);
+
+/* The node of the cluster that has an address, another than this: its id, or 0. */
+uint32_t snapshot_node_at(const struct snapshot *s, const struct sip_ip *ip);
+
+/* Order of nodes: id, then address bytes. As memcmp. */
+int snapshot_node_order(const struct snapshot_node *a, const struct snapshot_node *b);
 
 /* Where the probe for an address begins in a by_address of n entries. One multiplication under the
  * key will do: what lies there is the operator's, and nobody else can lengthen a probe. */

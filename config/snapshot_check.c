@@ -19,7 +19,8 @@ static_assert(sizeof(struct lb_backend) == 64, "crosses a process");
 static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
 static_assert(sizeof(struct snapshot_target) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_name) == 32, "crosses a process");
-static_assert(sizeof(struct snapshot) == 312, "crosses a process");
+static_assert(sizeof(struct snapshot_node) == 20, "crosses a process");
+static_assert(sizeof(struct snapshot) == 320, "crosses a process");
 
 /* Whether an array of structs of `bytes` with `align` lies in the block, behind its head. */
 static bool array_fits(const struct snapshot *s, struct snapshot_array array, uint64_t bytes,
@@ -83,6 +84,10 @@ static const char *check_arrays(const struct snapshot *s)
         return "names leave the block";
     if (!array_fits(s, s->targets, sizeof(struct snapshot_target), 4))
         return "targets leave the block";
+    if (s->nodes.n > SNAPSHOT_NODES_MAX)
+        return "too many nodes";
+    if (!array_fits(s, s->nodes, sizeof(struct snapshot_node), 4))
+        return "nodes leave the block";
     if (!array_fits(s, s->text, 1, 1))
         return "text leaves the block";
     return NULL;
@@ -433,12 +438,26 @@ static const char *check_names(const struct snapshot *s)
     return reason;
 }
 
+/* Every address of a node is there once, and this node's are not. */
+static const char *check_nodes(const struct snapshot *s)
+{
+    const struct snapshot_node *nodes = snapshot_nodes(s);
+
+    for (uint32_t i = 0; i < s->nodes.n; i++) {
+        if (nodes[i].id == 0 || nodes[i].id == s->node_id)
+            return "a node's id is 0 or this one's";
+        if (i > 0 && snapshot_node_order(&nodes[i - 1], &nodes[i]) >= 0)
+            return "nodes are not sorted";
+    }
+    return NULL;
+}
+
 int snapshot_check(const void *block, size_t size, const char **ret_reason)
 {
     /* Each check relies on those before it. */
     static const char *(*const checks[])(const struct snapshot *) = {
         check_arrays,   check_mac_keys, check_services,   check_listeners, check_pools,
-        check_backends, check_by_id,    check_by_address, check_names,
+        check_backends, check_by_id,    check_by_address, check_names,     check_nodes,
     };
     const char *reason = check_head(block, size);
 

@@ -413,6 +413,23 @@ static json_t *control_json(const struct cfg *cfg)
     return object;
 }
 
+static json_t *cluster_json(const struct cfg *cfg)
+{
+    json_t *nodes = json_array();
+
+    for (uint32_t i = 0; i < cfg->n_nodes; i++) {
+        const struct cfg_node *from = &cfg->nodes[i];
+        json_t *node = json_object();
+
+        json_object_set_new(node, "name", text_json(from->name));
+        json_object_set_new(node, "address", show_ip(&from->addresses[0]));
+        json_object_set_new(node, "address6",
+                            from->n_addresses > 1 ? show_ip(&from->addresses[1]) : json_null());
+        json_array_append_new(nodes, node);
+    }
+    return json_pack("{s:o}", "nodes", nodes);
+}
+
 json_t *show_config(const struct cfg *cfg)
 {
     json_t *object = json_object(), *pools = json_array();
@@ -425,6 +442,7 @@ json_t *show_config(const struct cfg *cfg)
                         cfg->has_node_address ? show_ip(&cfg->node_address) : json_null());
     json_object_set_new(object, "node_address6",
                         cfg->has_node_address6 ? show_ip(&cfg->node_address6) : json_null());
+    json_object_set_new(object, "cluster", cfg->n_nodes == 0 ? json_null() : cluster_json(cfg));
     json_object_set_new(object, "token_lifetime", ms_json(cfg->token_lifetime_ms));
     json_object_set_new(object, "linger", ms_json(cfg->linger_ms));
     json_object_set_new(object, "secret_file", text_json(cfg->secret_file));

@@ -17,6 +17,7 @@ struct relay {
     uint32_t writer;
     struct post *post;
     struct sip_msg msg;
+    struct proxy_prepared prepared;
     struct proxy_output output;
     char *out;
     size_t room;
@@ -207,17 +208,14 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     return RELAY_FORWARDED;
 }
 
-/* Whether a message may be here: control's own ports are for backends, and for answers to what left
- * by them. */
+/* Whether a message may be here: control's own ports are for backends, for nodes that relay what one
+ * sent, and for answers to what left by them. */
 static bool sender_allowed(const struct relay *relay, const struct snapshot *s,
                            const struct relay_message *message, int32_t listener)
 {
-    const struct snapshot_listener *at = &snapshot_listeners(s)[listener];
-    const struct snapshot_service *service = &snapshot_services(s)[at->service];
-
-    if (message->from.transport != SIP_TRANSPORT_UDP || at->plane == SNAPSHOT_PLANE_DATA)
-        return true;
-    if (snapshot_find_service_backend(s, service, &message->from.peer, true) != LB_NO_BACKEND)
+    if (message->from.transport != SIP_TRANSPORT_UDP ||
+        snapshot_listeners(s)[listener].plane == SNAPSHOT_PLANE_DATA ||
+        relay->prepared.sender != LB_NO_BACKEND)
         return true;
     return relay->msg.kind == SIP_RESPONSE;
 }
@@ -244,14 +242,18 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
 {
     int32_t listener = snapshot_find_listener(
         view->snapshot, (enum sip_transport)message->from.transport, &message->from.local);
+    struct proxy_prepared *prepared = &relay->prepared;
     struct proxy_input input;
+    const struct proxy_input *to_prepare = &input;
 
     if (listener < 0)
         return RELAY_DROPPED_LISTENER;
     sip_msg_index(message->text, message->length, &relay->msg);
+    input = input_of(relay, view, message, listener, now_s);
+    proxy_prepare(&view->proxy, &to_prepare, 1, &prepared);
     if (!sender_allowed(relay, view->snapshot, message, listener))
         return RELAY_DROPPED_SENDER;
-    input = input_of(relay, view, message, listener, now_s);
+    input.prepared = prepared;
     proxy_decide(&view->proxy, &input, &relay->output);
     return carry_out(relay, view, &input, ret_name);
 }

@@ -105,6 +105,22 @@ bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri)
     return proxy_uri_is_listener(w, uri) || proxy_uri_is_domain(w, uri);
 }
 
+bool proxy_uri_is_node(const struct proxy_work *w, const struct sip_uri *uri)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(w->s);
+    uint32_t service = listeners[w->in->listener].service;
+    struct sip_addr addr;
+
+    if (w->s->nodes.n == 0 || !proxy_uri_addr(uri, &addr) || snapshot_node_at(w->s, &addr.ip) == 0)
+        return false;
+    for (uint32_t i = 0; i < w->s->listeners.n; i++) {
+        if (listeners[i].service == service && listeners[i].plane == SNAPSHOT_PLANE_CONTROL &&
+            listeners[i].transport == SIP_TRANSPORT_UDP && listeners[i].addr.port == addr.port)
+            return true;
+    }
+    return false;
+}
+
 /* Whether what came to one listener may leave from another: a datagram from one of that plane, since
  * the answer to it comes to that one. */
 static bool fits(const struct snapshot_listener *listener, const struct snapshot_listener *ingress,

@@ -18,7 +18,7 @@ static bool to_flow(struct proxy_work *w)
 
     if (snapshot_find_listener(w->s, flow->transport, &flow->local) < 0 ||
         !proxy_stream_reaches(w, flow))
-        return proxy_refuse(w, PROXY_REPLY_430_FLOW);
+        return proxy_stream_relay(w);
     if (!proxy_is_tls(flow->transport) && proxy_is_secure(w))
         return proxy_refuse(w, PROXY_REPLY_480_SIPS);
     w->out->to = *flow;
@@ -203,6 +203,9 @@ static bool to_next_hop(struct proxy_work *w)
 bool proxy_choose_outward(struct proxy_work *w)
 {
     proxy_enter_pool(w, w->backends[w->out->sender].pool);
+    /* What a node relays is for our flow, and nothing else. */
+    if (w->prepared->by_node)
+        return w->has_token ? to_flow(w) : proxy_refuse(w, PROXY_REPLY_430_FLOW);
     if (!w->has_token)
         return to_next_hop(w);
     /* A Path token names no backend: the registered peer is meant, even when it is the sender. */

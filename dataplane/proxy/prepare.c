@@ -53,11 +53,12 @@ static bool read_next(const struct sip_via *via, struct proxy_next_via *ret)
 }
 
 /* The address is received, else sent-by; the port rport, else sent-by's (§18.2.2, RFC 3581 §4). */
-static void set_peer(const struct sip_via *via, struct proxy_prepared *p)
+static void set_peer(const struct sip_via *via, const struct proxy_next_via *next,
+                     struct proxy_prepared *p)
 {
-    p->has_peer = via->received.length > 0 || p->next.sent_by_is_ip;
-    p->peer.ip = via->received.length > 0 ? p->next.received : p->next.sent_by_ip;
-    p->peer.port = p->next.rport != 0 ? p->next.rport : p->next.sent_by_port;
+    p->has_peer = via->received.length > 0 || next->sent_by_is_ip;
+    p->peer.ip = via->received.length > 0 ? next->received : next->sent_by_ip;
+    p->peer.port = next->rport != 0 ? next->rport : next->sent_by_port;
 }
 
 /* The top Via must be ours; the next one says where the response goes. */
@@ -79,7 +80,7 @@ static enum proxy_reason read_response(const struct snapshot *s, const struct pr
     if (proxy_via_read(s, value, &p->seal) != 0 ||
         proxy_via_read_branch(msg->top_via.branch, &p->branch) != 0)
         return PROXY_DROP_VIA_MAC;
-    set_peer(&via, p);
+    set_peer(&via, &p->next, p);
     return PROXY_FORWARDED_RESPONSE;
 }
 
@@ -96,6 +97,28 @@ static void read_request(const struct snapshot *s, const struct snapshot_service
     p->sealed = service->mode == SNAPSHOT_MODE_PROXY;
 }
 
+/* Another node relays what a backend sent to it: whose it is says the Via behind that node's. */
+static void look_behind_node(const struct snapshot *s, const struct snapshot_service *service,
+                             const struct proxy_input *in, struct proxy_prepared *p)
+{
+    const struct snapshot_listener *listener = &snapshot_listeners(s)[in->listener];
+    struct proxy_next_via next;
+    struct sip_via via;
+
+    if (listener->plane != SNAPSHOT_PLANE_CONTROL || listener->transport != SIP_TRANSPORT_UDP ||
+        in->msg->error != SIP_OK || in->msg->kind != SIP_REQUEST ||
+        snapshot_node_at(s, &in->from.peer.ip) == 0)
+        return;
+    if (read_via(in->msg, &via) != 0 || !read_next(&via, &next))
+        return;
+    set_peer(&via, &next, p);
+    if (p->has_peer)
+        p->sender = snapshot_find_service_backend(s, service, &p->peer, true);
+    p->by_node = p->sender >= 0;
+    if (p->by_node && via.transport != SIP_TRANSPORT_UDP) /* a connection's port is nobody's */
+        p->peer.port = snapshot_backends(s)[p->sender].port;
+}
+
 /* What needs no hash. */
 static void read_message(const struct snapshot *s, const struct proxy_input *in,
                          struct proxy_prepared *p)
@@ -103,10 +126,14 @@ static void read_message(const struct snapshot *s, const struct proxy_input *in,
     const struct snapshot_service *service = service_of(s, in);
 
     p->sender = LB_NO_BACKEND;
+    p->by_node = false;
     p->sealed = false;
     p->reason = PROXY_FORWARDED_REQUEST;
-    if (in->inside && service->mode == SNAPSHOT_MODE_PROXY)
+    if (in->inside && service->mode == SNAPSHOT_MODE_PROXY) {
         p->sender = snapshot_find_service_backend(s, service, &in->from.peer, true);
+        if (p->sender < 0 && s->nodes.n > 0)
+            look_behind_node(s, service, in, p);
+    }
     p->pool = p->sender >= 0 ? snapshot_backends(s)[p->sender].pool : service->pool;
     if (in->msg->error != SIP_OK)
         return;

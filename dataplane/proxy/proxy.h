@@ -64,6 +64,7 @@ enum proxy_rule {
     PROXY_RULE_TABLE,    /* 6: the pool's table */
     PROXY_RULE_FLOW,     /* outwards: the token's flow */
     PROXY_RULE_NEXT_HOP, /* outwards: address of the next Route or Request-URI */
+    PROXY_RULE_NODE,     /* outwards: to the node of the cluster whose flow the token's is */
     PROXY_RULE_VIA,      /* a response: next Via */
     PROXY_RULE_COUNT,
 };
@@ -94,6 +95,8 @@ static inline int32_t proxy_backend_of_slot(const struct proxy_view *view, uint1
 /* What was found out about a message ahead of the decision, by hashing above all. */
 struct proxy_prepared {
     int32_t sender;             /* backend index of the sender, or LB_NO_BACKEND: outside */
+    bool by_node;               /* a request of that backend's, relayed by another node: peer is its
+                                   address */
     uint32_t pool;              /* index of the sender's pool, or of the service's own */
     uint64_t call;              /* keyed hash of the Call-ID */
     uint64_t call_hash;         /* the call table's, of that and the pool */

@@ -50,6 +50,7 @@ static const char *const rules[PROXY_RULE_COUNT] = {
     [PROXY_RULE_TABLE] = "rule 6: the pool's table",
     [PROXY_RULE_FLOW] = "outwards: the token's flow",
     [PROXY_RULE_NEXT_HOP] = "outwards: the address of the next hop",
+    [PROXY_RULE_NODE] = "outwards: the node that the token's flow is of",
     [PROXY_RULE_VIA] = "a response: the next Via",
 };
 

@@ -76,7 +76,7 @@ void proxy_request(struct proxy_work *w)
     w->out->reason = PROXY_FORWARDED_REQUEST;
     if (w->out->rule <= PROXY_RULE_TABLE)
         proxy_calls_inward(w);
-    else
+    else if (w->out->rule != PROXY_RULE_NODE) /* whose call it is then */
         proxy_calls_outward(w);
 }
 

@@ -91,6 +91,8 @@ static struct proxy_token make_token(const struct proxy_work *w)
     token.backend = w->backends[backend].id;
     if (inward(w))
         token.backend_port = w->out->to.peer.port;
+    else if (w->prepared->by_node)
+        token.backend_port = w->prepared->peer.port;
     else if (w->in->from.transport == SIP_TRANSPORT_UDP)
         token.backend_port = w->in->from.peer.port;
     else /* a connection's port is nobody's */
@@ -180,7 +182,7 @@ static void put_record_routes(struct proxy_work *w)
     const struct proxy_flow *from = &w->in->from, *to = &w->out->to;
     struct proxy_token token;
 
-    if (!wants_record_route(w))
+    if (!wants_record_route(w) || w->out->rule == PROXY_RULE_NODE)
         return;
     token = make_token(w);
     if (from->transport == to->transport && sip_addr_equal(&from->local, &to->local)) {

@@ -122,7 +122,9 @@ enum bearer { BEARER_NONE, BEARER_ADDRESS, BEARER_TOKEN, BEARER_FORGED };
 static enum bearer bearer_of(const struct proxy_work *w, const struct sip_uri *uri,
                              struct proxy_token *ret_token)
 {
-    if (!proxy_uri_is_ours(w, uri))
+    bool ours = proxy_uri_is_ours(w, uri);
+
+    if (!ours && !proxy_uri_is_node(w, uri))
         return BEARER_NONE;
     switch (proxy_token_parse(w->s, uri->user, ret_token)) {
     case 0:
@@ -130,7 +132,7 @@ static enum bearer bearer_of(const struct proxy_work *w, const struct sip_uri *u
     case -EACCES:
         return BEARER_FORGED;
     default:
-        return BEARER_ADDRESS;
+        return ours ? BEARER_ADDRESS : BEARER_NONE;
     }
 }
 
@@ -221,6 +223,17 @@ bool proxy_rule_1_pop(struct proxy_work *w)
         pop_partner(w);
     }
     return true;
+}
+
+void proxy_routes_restore(struct proxy_work *w)
+{
+    struct proxy_token token;
+
+    w->first_route = 0;
+    w->end_route = w->n_routes;
+    if (!w->ruri_replaced && next_bearer(w, &token) == BEARER_ADDRESS)
+        w->first_route++;
+    w->ruri_replaced = false;
 }
 
 void proxy_strict_next_hop(struct proxy_work *w)

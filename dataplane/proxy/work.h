@@ -100,6 +100,9 @@ bool proxy_allows_extension(const struct snapshot *s, const struct snapshot_serv
 bool proxy_routes_read(struct proxy_work *w);
 bool proxy_repair_strict(struct proxy_work *w); /* §16.4 */
 bool proxy_rule_1_pop(struct proxy_work *w);
+/* Undoes the two before, for who is to do the same: but our address without a token stays popped.
+ */
+void proxy_routes_restore(struct proxy_work *w);
 /* The topmost Route that stays; NULL: none. */
 const struct proxy_route *proxy_next_route(const struct proxy_work *w);
 /* Whether a request must not leave but by TLS: its next Route or Request-URI is a sips: one. */
@@ -119,6 +122,9 @@ bool proxy_addr_is_listener(const struct proxy_work *w, const struct sip_addr *a
 bool proxy_uri_is_listener(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_domain(const struct proxy_work *w, const struct sip_uri *uri);
 bool proxy_uri_is_ours(const struct proxy_work *w, const struct sip_uri *uri);
+/* Whether another node of the cluster wrote it, where it receives what the service's backends send.
+ */
+bool proxy_uri_is_node(const struct proxy_work *w, const struct sip_uri *uri);
 /* Our address to send from: the ingress listener when it fits, else the service's first that does.
  */
 bool proxy_egress(const struct proxy_work *w, enum sip_transport transport,
@@ -129,6 +135,9 @@ int32_t proxy_backend_at(const struct proxy_work *w, const struct sip_addr *addr
 /* stream.c */
 /* Whether a flow may be ours to send by: one by a stream is its node's alone. */
 bool proxy_stream_reaches(const struct proxy_work *w, const struct proxy_flow *flow);
+/* For the node whose flow the token's is, by control's own address; false: there is none such, or
+ * the caller has no streams, and out says so. */
+bool proxy_stream_relay(struct proxy_work *w);
 /* False: what goes to out->to leaves by a stream, the caller has none, and out says so. */
 bool proxy_stream_check(struct proxy_work *w);
 

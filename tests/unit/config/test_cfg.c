@@ -147,6 +147,10 @@ static void test_other_values(void **state)
     assert_string_equal(cfg->node, "lb1");
     assert_true(cfg->has_node_address);
     assert_ip(&cfg->node_address, "192.0.2.11");
+    assert_int_equal(cfg->n_nodes, 2);
+    assert_string_equal(cfg->nodes[1].name, "lb2");
+    assert_int_equal(cfg->nodes[1].n_addresses, 1);
+    assert_ip(&cfg->nodes[1].addresses[0], "192.0.2.12");
     assert_int_equal(cfg->token_lifetime_ms, 90 * 60000);
     assert_int_equal(cfg->linger_ms, 2 * 86400000);
     assert_string_equal(cfg->secret_file, "/etc/t/secret");

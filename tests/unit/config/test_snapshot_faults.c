@@ -93,6 +93,12 @@ static const char *const faults[] = {
     "not found by its id",
     "not found by its id",
     "by_id is not a power of two",
+    "nodes leave",
+    "too many nodes",
+    "node's id",
+    "node's id",
+    "nodes are not sorted",
+    "nodes are not sorted",
 };
 
 static void swap_names(struct snapshot_name *a, struct snapshot_name *b)
@@ -141,6 +147,7 @@ static void make_fault(struct snapshot *s, size_t which)
     uint32_t *pools = (void *)((char *)s + service[1].pools.offset);
     struct snapshot_name *name = (void *)((char *)s + s->names.offset);
     struct snapshot_name *two = name_with(s, 2), *one = name_with(s, 1), *none = name_with(s, 0);
+    struct snapshot_node *node = (void *)((char *)s + s->nodes.offset);
     struct snapshot_target *target = (void *)((char *)s + two->targets.offset);
 
     switch (which) {
@@ -233,6 +240,12 @@ static void make_fault(struct snapshot *s, size_t which)
     case 86: backend[0].id ^= s->by_id.n / 2; break;
     case 87: backend[1].id = backend[0].id; break;
     case 88: s->by_id.n--; break;
+    case 89: s->nodes.offset = (uint32_t)s->size; break;
+    case 90: s->nodes.n = SNAPSHOT_NODES_MAX + 1; break;
+    case 91: node[0].id = 0; break;
+    case 92: node[1].id = s->node_id; break;
+    case 93: node[1] = node[0]; break;
+    case 94: node[0].id = UINT32_MAX; break;
     default: fail();
     }
 }

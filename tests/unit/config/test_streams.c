@@ -233,14 +233,40 @@ static void test_snapshot(void **state)
     cfg_free(cfg);
 }
 
+static struct sip_ip ip_of(const char *text)
+{
+    return sample_addr(text, 1).ip;
+}
+
+/* Every address of the cluster's nodes, as the core looks for them. */
+static void test_cluster(void **state)
+{
+    struct cfg *cfg = sample_load("streams.yaml");
+    struct compile_input input = {.cfg = cfg, .secret = &sample_secret, .generation = 1};
+    struct snapshot *s = sample_compile(&input);
+    const struct snapshot_node *nodes = snapshot_nodes(s);
+    struct sip_ip second = ip_of("192.0.2.12"), second6 = ip_of("2001:db8::12");
+    struct sip_ip third6 = ip_of("2001:db8::13"), own = ip_of("192.0.2.11");
+
+    assert_int_equal(s->nodes.n, 3);
+    for (uint32_t i = 1; i < s->nodes.n; i++)
+        assert_true(snapshot_node_order(&nodes[i - 1], &nodes[i]) < 0);
+    assert_int_equal(snapshot_node_at(s, &second), snapshot_node_id(sip_slice_of("lb2")));
+    assert_int_equal(snapshot_node_at(s, &second6), snapshot_node_id(sip_slice_of("lb2")));
+    assert_int_equal(snapshot_node_at(s, &third6), snapshot_node_id(sip_slice_of("lb3")));
+    assert_int_equal(snapshot_node_at(s, &own), 0);
+    free(s);
+    cfg_free(cfg);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_listeners),      cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_websocket),      cmocka_unit_test(test_file_without_folder),
-        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_default_bounds),
-        cmocka_unit_test(test_node_addresses), cmocka_unit_test(test_stream_ports),
-        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_listeners),    cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_websocket),    cmocka_unit_test(test_file_without_folder),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_default_bounds),
+        cmocka_unit_test(test_cluster),      cmocka_unit_test(test_node_addresses),
+        cmocka_unit_test(test_stream_ports), cmocka_unit_test(test_snapshot),
     };
 
     if (argc > 1)

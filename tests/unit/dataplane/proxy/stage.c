@@ -181,6 +181,27 @@ static void fill_words(struct words *words, const struct cfg_pool *pools,
     qsort(words->seen, words->n, sizeof(words->seen[0]), compile_by_id);
 }
 
+static void fill_nodes(struct cfg *cfg, const struct stage_conf *conf)
+{
+    static struct cfg_node nodes[2];
+    static char first[] = "lb1", second[] = "lb2", third[] = "lb3";
+    struct sip_ip at_first[] = {address("10.0.0.1:1").ip, address("[fd00::1]:1").ip};
+    struct sip_ip at_second[] = {address("10.0.0.77:1").ip, address("[fd00::77]:1").ip};
+    const struct sip_ip *own = conf->second ? at_second : at_first;
+
+    cfg->node = conf->second ? second : first;
+    cfg->has_node_address = true;
+    cfg->node_address = own[0];
+    cfg->has_node_address6 = true;
+    cfg->node_address6 = own[1];
+    nodes[0] = (struct cfg_node){.name = conf->second ? first : second, .n_addresses = 2};
+    memcpy(nodes[0].addresses, conf->second ? at_first : at_second, sizeof(at_first));
+    nodes[1] = (struct cfg_node){.name = third, .n_addresses = 1};
+    nodes[1].addresses[0] = address("10.0.0.78:1").ip;
+    cfg->nodes = nodes;
+    cfg->n_nodes = conf->cluster ? 2 : 0;
+}
+
 static struct snapshot *compile(const struct stage_conf *conf)
 {
     struct compile_live live = {0};
@@ -188,7 +209,7 @@ static struct snapshot *compile(const struct stage_conf *conf)
     struct cfg_service services[SERVICES];
     struct cfg_pool pools[POOLS];
     struct compile_secret secret;
-    struct cfg cfg = {.file = "stage", .node = "lb1", .services = services, .pools = pools};
+    struct cfg cfg = {.file = "stage", .services = services, .pools = pools};
     struct compile_input input = {.cfg = &cfg, .secret = &secret};
     struct snapshot *snapshot = NULL;
     const char *reason = "";
@@ -207,10 +228,7 @@ static struct snapshot *compile(const struct stage_conf *conf)
     live.health = words.seen;
     live.n_health = words.n;
     input.live = &live;
-    cfg.has_node_address = true;
-    cfg.node_address = address("10.0.0.1:5060").ip;
-    cfg.has_node_address6 = true;
-    cfg.node_address6 = address("[fd00::1]:5060").ip;
+    fill_nodes(&cfg, conf);
     input.node_draining = conf->node_draining;
     assert_int_equal(compile_snapshot(&input, &snapshot), 0);
     if (snapshot_check(snapshot, snapshot->size, &reason) != 0)

@@ -35,7 +35,11 @@ struct stage_conf {
      * 443, TLS at [2001:db8:5::10]:5061, and control for datagrams at 10.0.0.1:5070 and
      * [fd00::1]:5070. */
     bool streams;
-    uint8_t current_mac;                /* 0: key 2 signs; 1: key 3 does, 2 is previous */
+    /* With streams: the cluster has the nodes lb2 at 10.0.0.77 and [fd00::77], and lb3
+     * at 10.0.0.78. */
+    bool cluster;
+    bool second;         /* this is lb2 there, and lb1 is at 10.0.0.1 and [fd00::1] */
+    uint8_t current_mac; /* 0: key 2 signs; 1: key 3 does, 2 is previous */
     uint8_t health[STAGE_BACKENDS_MAX]; /* of 10.0.0.11 to .13 and [fd00::14] */
     uint8_t admin[STAGE_BACKENDS_MAX];
     /* Of the service at 192.0.2.10; matches may name the pools proxies, trunks, tenant. */

@@ -12,29 +12,11 @@
 
 #include <stdio.h>
 
-#include "tests/unit/dataplane/proxy/stage.h"
+#include "tests/unit/dataplane/proxy/streams.h"
 
-#define VIP "192.0.2.10:5060"
-#define TLS_VIP "192.0.2.10:5061"
-#define NODE "10.0.0.1:5070"
-#define KAM "10.0.0.12:5060"
-#define PHONE "tls/198.51.100.7:40000#7"
 #define ANOTHERS "tls/198.51.100.7:40000#7@lb2"
-
-#define HEAD(via, call, cseq)                                                   \
-    "Via: SIP/2.0/" via "\nMax-Forwards: 70\nFrom: <sip:a@example.net>;tag=f\n" \
-    "To: <sip:bob@example.net>$(TAG)\nCall-ID: " call "\nCSeq: " cseq "\n"
-/* What is the same in a forwarded request, behind our Via and the sender's. */
-#define TAIL(call, cseq)                                                                   \
-    "Max-Forwards: 69\nFrom: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>$(TAG)\n" \
-    "Call-ID: " call "\nCSeq: " cseq "\n"
 #define BY_PHONE "$(V) $(SENTBY);branch=z9hG4bKp;rport"
 #define FILLED "Via: SIP/2.0/$(V) $(SENTBY);branch=z9hG4bKp;rport=40000;received=198.51.100.7\n"
-#define BY_KAM "UDP " KAM ";branch=z9hG4bKk"
-#define OURS(number) "branch=$(BR" number ");tdm=$(M" number ")\n"
-#define ANSWER(call, cseq)                                               \
-    "From: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>;tag=t\n" \
-    "Call-ID: " call "\nCSeq: " cseq "\n\n"
 
 /* What is seen of a phone on every kind of stream. */
 static const struct kind {
@@ -233,38 +215,34 @@ static void test_outbound(void **state)
 /* Browsers' libraries ask for no rport: the connection alone leads back. */
 static void test_without_rport(void **state)
 {
-    static const struct step
-        steps[] =
-            {
-                {"INVITE", "wss/198.51.100.7:40000#7", "192.0.2.10:443",
-                 "INVITE sip:bob@example.net SIP/2.0\n" HEAD("WSS x.invalid;branch=z9hG4bKp", "w",
-                                                             "1 INVITE") "\n",
-                 KAM " from " NODE,
-                 "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
-                     "1") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
-                          "Record-Route: <sip:$(OUT)@192.0.2.10:443;transport=ws;lr>\n"
-                          "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" TAIL(
-                              "w", "1 INVITE") "\n",
-                 0, PROXY_RULE_TABLE},
-                {"200", KAM, NODE,
-                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
-                     "1") "Via: SIP/2.0/WSS "
-                          "x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
+    static const struct step steps[] = {
+        {"INVITE", "wss/198.51.100.7:40000#7", "192.0.2.10:443",
+         "INVITE sip:bob@example.net SIP/2.0\n" HEAD("WSS x.invalid;branch=z9hG4bKp", "w",
+                                                     "1 INVITE") "\n",
+         KAM " from " NODE,
+         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+             "1") "Record-Route: <sip:$(IN)@10.0.0.1:5070;lr>\n"
+                  "Record-Route: <sip:$(OUT)@192.0.2.10:443;transport=ws;lr>\n"
+                  "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" TAIL(
+                      "w", "1 INVITE") "\n",
+         0, PROXY_RULE_TABLE},
+        {"200", KAM, NODE,
+         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+             "1") "Via: SIP/2.0/WSS "
+                  "x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w", "1 INVITE"),
+         "wss/198.51.100.7:5061#7 from 192.0.2.10:443", NULL, PROXY_FORWARDED_RESPONSE,
+         PROXY_RULE_VIA},
+        {"200 whose seal is another's", KAM, NODE,
+         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;branch=$(BR1);tdm=$(M1)A\n"
+         "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
                                                                                      "1 INVITE"),
-                 "wss/198.51.100.7:5061#7 from 192.0.2.10:443", NULL, PROXY_FORWARDED_RESPONSE,
-                 PROXY_RULE_VIA},
-                {"200 whose seal is another's", KAM, NODE,
-                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;branch=$(BR1);tdm=$(M1)A\n"
-                 "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER(
-                     "w", "1 INVITE"),
-                 "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
-                {"200 that would go to another name", KAM, NODE,
-                 "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
-                     "1") "Via: SIP/2.0/WSS "
-                          "y.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w",
-                                                                                     "1 INVITE"),
-                 "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
-            };
+         "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
+        {"200 that would go to another name", KAM, NODE,
+         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+             "1") "Via: SIP/2.0/WSS "
+                  "y.invalid;branch=z9hG4bKp;received=198.51.100.7\n" ANSWER("w", "1 INVITE"),
+         "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
+    };
     struct stage *stage = one_backend();
 
     STAGE_PLAY(stage, steps);
@@ -326,29 +304,25 @@ static void test_forged_seal(void **state)
 /* Connections of another node: not ours to send by. */
 static void test_another_node(void **state)
 {
-    static const struct step
-        steps[] =
-            {
-                INVITE_OF(ANOTHERS),
-                {"BYE", KAM, NODE, IN_DIALOG("BYE", ROUTES), KAM " from " NODE, NULL,
-                 PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
-                {"ACK", KAM, NODE, IN_DIALOG("ACK", ROUTES), "drop_ack", NULL, 0, PROXY_RULE_NONE},
-                {"BYE to the data plane", KAM, VIP, IN_DIALOG("BYE", ROUTES), KAM " from " VIP,
-                 NULL, PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
-                {"200", KAM, NODE, OK_TO_IT, "drop_flow", NULL, 0, PROXY_RULE_NONE},
-                {"the phone comes to us: the other node's Route is popped with ours", PHONE,
-                 TLS_VIP,
-                 "BYE sip:bob@203.0.113.9 SIP/2.0\n" HEAD(
-                     "TLS 192.168.1.4;branch=z9hG4bKb", "d",
-                     "2 BYE") "Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>, "
-                              "<sip:$(IN)@10.0.0.77:5070;lr>\n\n",
-                 KAM " from " NODE,
-                 "BYE sip:bob@203.0.113.9 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
-                     "2") "Via: SIP/2.0/TLS "
-                          "192.168.1.4;branch=z9hG4bKb;received=198.51.100.7\n" TAIL("d",
-                                                                                     "2 BYE") "\n",
-                 0, PROXY_RULE_TOKEN},
-            };
+    static const struct step steps[] = {
+        INVITE_OF(ANOTHERS),
+        {"BYE", KAM, NODE, IN_DIALOG("BYE", ROUTES), KAM " from " NODE, NULL, PROXY_REPLY_430_FLOW,
+         PROXY_RULE_NONE},
+        {"ACK", KAM, NODE, IN_DIALOG("ACK", ROUTES), "drop_ack", NULL, 0, PROXY_RULE_NONE},
+        {"BYE to the data plane", KAM, VIP, IN_DIALOG("BYE", ROUTES), KAM " from " VIP, NULL,
+         PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
+        {"200", KAM, NODE, OK_TO_IT, "drop_flow", NULL, 0, PROXY_RULE_NONE},
+        {"the phone comes to us: the other node's Route is popped with ours", PHONE, TLS_VIP,
+         "BYE sip:bob@203.0.113.9 SIP/2.0\n" HEAD(
+             "TLS 192.168.1.4;branch=z9hG4bKb", "d",
+             "2 BYE") "Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>, "
+                      "<sip:$(IN)@10.0.0.77:5070;lr>\n\n",
+         KAM " from " NODE,
+         "BYE sip:bob@203.0.113.9 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1:5070;" OURS(
+             "2") "Via: SIP/2.0/TLS "
+                  "192.168.1.4;branch=z9hG4bKb;received=198.51.100.7\n" TAIL("d", "2 BYE") "\n",
+         0, PROXY_RULE_TOKEN},
+    };
     struct stage *stage = one_backend();
 
     STAGE_PLAY(stage, steps);
