@@ -55,7 +55,7 @@ static void configure(const struct scene *s, const char *listen, const char *str
 
     assert_non_null(out);
     fprintf(out,
-            "node: n\n"
+            "%s"
             "node_address: %s\n"
             "dataplane:\n"
             "  workers: [1]\n"
@@ -69,8 +69,8 @@ static void configure(const struct scene *s, const char *listen, const char *str
             "%s"
             "    listen:\n"
             "      - {transport: udp, address: %s, port: 5060}\n",
-            scene_ip(2), s->fake.socket, scene_ip(1), s->fake.dir,
-            *listen == '\0' ? "" : "    stream_port: 5070\n", scene_ip(1));
+            s->node != NULL ? s->node : "node: n\n", scene_ip(2), s->fake.socket, scene_ip(1),
+            s->fake.dir, *listen == '\0' ? "" : "    stream_port: 5070\n", scene_ip(1));
     put_listen(out, listen);
     fprintf(out, "pools: [{name: p, backends: [" BACKENDS "]}]\n", scene_ip(11), scene_ip(12));
     fprintf(out, "control: {socket: %s/control.sock, state_dir: %s, streams: {%s}}\n", s->fake.dir,
@@ -286,4 +286,60 @@ const char *scene_response(const struct scene *s, const char *status)
     }
     snprintf(text + n, sizeof(text) - n, "Content-Length: 0\r\n\r\n");
     return text;
+}
+
+int scene_reached(struct scene *s)
+{
+    char byte;
+
+    for (int tries = 0; tries < 500; tries++) {
+        if (recv(s->a, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return s->a;
+        if (recv(s->b, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return s->b;
+        usleep(10000);
+    }
+    fail_msg("no backend was reached");
+    return -1;
+}
+
+const char *scene_uri(const char *line)
+{
+    static char text[2048];
+    const char *from = strchr(line, '<') + 1;
+
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(from, ">"), from);
+    return text;
+}
+
+const char *scene_registers(struct scene *s, int phone, const char *call_id, int *ret_backend)
+{
+    static char path[2048];
+    char own[64];
+
+    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP",
+                                    "Contact: <sip:u@phone.invalid;transport=tcp>\r\n"));
+    *ret_backend = scene_reached(s);
+    scene_datagram(s, *ret_backend);
+    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
+    assert_memory_equal(scene_line(s, "Via", 0), own, strlen(own));
+    assert_non_null(strstr(scene_line(s, "Via", 1), ";received="));
+    snprintf(path, sizeof(path), "%s", scene_uri(scene_line(s, "Path", 0)));
+    snprintf(own, sizeof(own), "@%s:5070;", scene_ip(2));
+    assert_non_null(strstr(path, own));
+    scene_send_to(*ret_backend, 2, SCENE_OWN, scene_response(s, "200 OK"));
+    scene_message(s, phone);
+    assert_memory_equal(s->text, "SIP/2.0 200 OK\r\n", 16);
+    assert_non_null(strstr(scene_line(s, "Via", 0), "phone.invalid"));
+    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
+    assert_null(strstr(s->text, own));
+    return path;
+}
+
+const char *scene_along(const char *path, const char *method, const char *call_id)
+{
+    char route[2100];
+
+    snprintf(route, sizeof(route), "Route: <%s>\r\n", path);
+    return scene_request(method, "sip:u@phone.invalid;transport=tcp", call_id, "UDP", route);
 }

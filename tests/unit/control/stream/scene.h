@@ -17,12 +17,13 @@ struct scene {
     struct reload *reload;
     struct stream *stream;
     uint32_t ready;
-    int a, b;                         /* UDP sockets of the backends */
-    char text[SCENE_TEXT];            /* what came last, terminated */
+    int a, b;              /* UDP sockets of the backends */
+    const char *node;      /* lines that say which node it is, and the others; NULL: n */
+    char text[SCENE_TEXT]; /* what came last, terminated */
 };
 
-/* Begins; `listen` are the items of the service's listeners beside UDP's, "VIP" in them stands for the
- * address, `streams` is what control.streams holds. */
+/* Begins; `listen` are the items of the service's listeners beside UDP's, "VIP" in them stands for
+ * the address, `streams` is what control.streams holds. */
 void scene_begin(struct scene *scene, const char *listen, const char *streams);
 void scene_end(struct scene *scene);
 
@@ -40,8 +41,8 @@ int scene_tcp(uint32_t last, uint16_t port);
 void scene_send(int fd, const char *text);
 void scene_send_to(int fd, uint32_t last, uint16_t port, const char *text);
 
-/* The next datagram; the next whole message of a stream; "" and closed when the peer ends it. Fails the
- * test after SCENE_WAIT_MS. */
+/* The next datagram; the next whole message of a stream; "" and closed when the peer ends it. Fails
+ * the test after SCENE_WAIT_MS. */
 const char *scene_datagram(struct scene *scene, int fd);
 const char *scene_message(struct scene *scene, int fd);
 
@@ -61,5 +62,17 @@ const char *scene_request(const char *method, const char *uri, const char *call_
 
 /* A response to what came last: its Vias, From, To, Call-ID, CSeq and Record-Routes. Static. */
 const char *scene_response(const struct scene *scene, const char *status);
+
+/* The backend that has a datagram. */
+int scene_reached(struct scene *scene);
+
+/* What is in angle brackets of a line. Static. */
+const char *scene_uri(const char *line);
+
+/* A phone registers; its Path's URI (static). The backend that took it is in *ret_backend. */
+const char *scene_registers(struct scene *scene, int phone, const char *call_id, int *ret_backend);
+
+/* A request of a backend's along a Path. Static. */
+const char *scene_along(const char *path, const char *method, const char *call_id);
 
 #endif

@@ -16,66 +16,6 @@
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
 #define TCP2 "      - {transport: tcp, address: VIP, port: 5062}\n"
 
-/* The backend that has a datagram. */
-static int reached(struct scene *s)
-{
-    char byte;
-
-    for (int tries = 0; tries < 500; tries++) {
-        if (recv(s->a, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            return s->a;
-        if (recv(s->b, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            return s->b;
-        usleep(10000);
-    }
-    fail_msg("no backend was reached");
-    return -1;
-}
-
-/* What is in angle brackets of a line. */
-static const char *uri_of(const char *line)
-{
-    static char text[2048];
-    const char *from = strchr(line, '<') + 1;
-
-    snprintf(text, sizeof(text), "%.*s", (int)strcspn(from, ">"), from);
-    return text;
-}
-
-/* A phone registers; its Path's URI. The backend that took it is in *ret_backend. */
-static const char *registers(struct scene *s, int phone, const char *call_id, int *ret_backend)
-{
-    static char path[2048];
-    char own[64];
-
-    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP",
-                                    "Contact: <sip:u@phone.invalid;transport=tcp>\r\n"));
-    *ret_backend = reached(s);
-    scene_datagram(s, *ret_backend);
-    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
-    assert_memory_equal(scene_line(s, "Via", 0), own, strlen(own));
-    assert_non_null(strstr(scene_line(s, "Via", 1), ";received="));
-    snprintf(path, sizeof(path), "%s", uri_of(scene_line(s, "Path", 0)));
-    snprintf(own, sizeof(own), "@%s:5070;", scene_ip(2));
-    assert_non_null(strstr(path, own));
-    scene_send_to(*ret_backend, 2, SCENE_OWN, scene_response(s, "200 OK"));
-    scene_message(s, phone);
-    assert_memory_equal(s->text, "SIP/2.0 200 OK\r\n", 16);
-    assert_non_null(strstr(scene_line(s, "Via", 0), "phone.invalid"));
-    snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));
-    assert_null(strstr(s->text, own));
-    return path;
-}
-
-/* A request of a backend's along a Path. */
-static const char *along(const char *path, const char *method, const char *call_id)
-{
-    char route[2100];
-
-    snprintf(route, sizeof(route), "Route: <%s>\r\n", path);
-    return scene_request(method, "sip:u@phone.invalid;transport=tcp", call_id, "UDP", route);
-}
-
 static void registers_and_is_called(void **context)
 {
     struct scene s;
@@ -85,8 +25,8 @@ static void registers_and_is_called(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phone = scene_tcp(21, SCENE_SIP);
-    path = registers(&s, phone, "r1", &backend);
-    scene_send_to(backend, 2, SCENE_OWN, along(path, "INVITE", "c1"));
+    path = scene_registers(&s, phone, "r1", &backend);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
     scene_message(&s, phone);
     assert_memory_equal(s.text, "INVITE sip:u@phone.invalid", 26);
     assert_non_null(strstr(scene_line(&s, "Via", 0), "SIP/2.0/TCP "));
@@ -114,10 +54,10 @@ static void gone_is_430(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phone = scene_tcp(21, SCENE_SIP);
-    path = registers(&s, phone, "r1", &backend);
+    path = scene_registers(&s, phone, "r1", &backend);
     close(phone);
     scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
-    scene_send_to(backend, 2, SCENE_OWN, along(path, "INVITE", "c1"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
     scene_datagram(&s, backend);
     assert_memory_equal(s.text, "SIP/2.0 430 ", 12);
     scene_until(&s, COUNT_RESULT + RELAY_REPLIED, 1);
@@ -145,7 +85,7 @@ static void any_split_will_do(void **context)
     assert_memory_equal(pong, "\r\n", 2);
     scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 2);
     for (int i = 0; i < 2; i++)
-        assert_memory_equal(scene_datagram(&s, reached(&s)), "OPTIONS sip:u@example.net", 25);
+        assert_memory_equal(scene_datagram(&s, scene_reached(&s)), "OPTIONS sip:u@example.net", 25);
     scene_send(phone, text); /* and all at once */
     scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 4);
     scene_until(&s, COUNT_PINGS, 2);
@@ -187,15 +127,15 @@ static void reload_closes_only_what_left(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     stays = scene_tcp(21, SCENE_SIP);
-    path = registers(&s, stays, "r1", &backend);
+    path = scene_registers(&s, stays, "r1", &backend);
     snprintf(kept, sizeof(kept), "%s", path);
     scene_reload(&s, TCP TCP2, "");
     goes = scene_tcp(22, 5062);
-    registers(&s, goes, "r2", &backend);
+    scene_registers(&s, goes, "r2", &backend);
     scene_reload(&s, TCP, "");
     scene_until_closed(goes);
     scene_until(&s, COUNT_CLOSED + CLOSE_LISTENER, 1);
-    scene_send_to(s.a, 2, SCENE_OWN, along(kept, "MESSAGE", "m1"));
+    scene_send_to(s.a, 2, SCENE_OWN, scene_along(kept, "MESSAGE", "m1"));
     assert_memory_equal(scene_message(&s, stays), "MESSAGE ", 8);
     close(stays);
     close(goes);
@@ -246,11 +186,11 @@ static void takes_what_the_data_plane_has(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phone = scene_tcp(21, SCENE_SIP);
-    path = registers(&s, phone, "r1", &backend);
+    path = scene_registers(&s, phone, "r1", &backend);
     message.from.transport = SIP_TRANSPORT_UDP;
     message.from.local = scene_addr(1, SCENE_SIP);
     message.from.peer = scene_addr(11, 5060);
-    message.text = along(path, "MESSAGE", "m1");
+    message.text = scene_along(path, "MESSAGE", "m1");
     message.length = (uint32_t)strlen(message.text);
     assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_FORWARDED);
     assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
@@ -272,9 +212,9 @@ static void register_flow(struct scene *s, int phone, const char *call_id, int *
                                     "Supported: path, outbound\r\n"
                                     "Contact: <sip:u@phone.invalid;transport=tcp>;reg-id=1;"
                                     "+sip.instance=\"<urn:uuid:0C67446E-F1A1-11D9-94D3>\"\r\n"));
-    *ret_backend = reached(s);
+    *ret_backend = scene_reached(s);
     scene_datagram(s, *ret_backend);
-    snprintf(ret_path, 2048, "%s", uri_of(scene_line(s, "Path", 0)));
+    snprintf(ret_path, 2048, "%s", scene_uri(scene_line(s, "Path", 0)));
     scene_send_to(*ret_backend, 2, SCENE_OWN, scene_response(s, status));
     assert_memory_equal(scene_message(s, phone), "SIP/2.0 ", 8);
 }
@@ -295,12 +235,12 @@ static void registers_again_and_is_found(void **context)
     scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
     other = scene_tcp(22, SCENE_SIP);
     register_flow(&s, other, "r2", &backend, new, "403 Forbidden");
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m1"));
     assert_memory_equal(scene_datagram(&s, backend), "SIP/2.0 430 ", 12);
     phone = scene_tcp(23, SCENE_SIP);
     register_flow(&s, phone, "r3", &backend, new, "200 OK");
     assert_string_not_equal(old, new);
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m2"));
     assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
     close(phone);
     close(other);
@@ -321,14 +261,14 @@ static void moves_while_it_is_connected(void **context)
     register_flow(&s, phone, "r1", &backend, old, "200 OK");
     moved = scene_tcp(22, SCENE_SIP);
     register_flow(&s, moved, "r2", &backend, new, "403 Forbidden");
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m1"));
     assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
     register_flow(&s, moved, "r3", &backend, new, "200 OK");
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m2"));
     assert_memory_equal(scene_message(&s, moved), "MESSAGE ", 8);
     register_flow(&s, phone, "r4", &backend, old, "401 Unauthorized");
     register_flow(&s, phone, "r5", &backend, old, "200 OK");
-    scene_send_to(backend, 2, SCENE_OWN, along(new, "MESSAGE", "m3"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(new, "MESSAGE", "m3"));
     assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
     close(phone);
     close(moved);
@@ -346,11 +286,11 @@ static void others_stay(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phones = scene_tcp(21, SCENE_SIP);
-    path = registers(&s, phones, "r0", &other);
+    path = scene_registers(&s, phones, "r0", &other);
     register_flow(&s, phones, "r1", &backend, old, "200 OK");
     moved = scene_tcp(22, SCENE_SIP);
     register_flow(&s, moved, "r2", &backend, new, "200 OK");
-    scene_send_to(other, 2, SCENE_OWN, along(path, "MESSAGE", "m1"));
+    scene_send_to(other, 2, SCENE_OWN, scene_along(path, "MESSAGE", "m1"));
     assert_memory_equal(scene_message(&s, phones), "MESSAGE ", 8);
     close(phones);
     close(moved);
@@ -403,10 +343,10 @@ static void found_after_a_restart(void **context)
     s.stream = stream_new(s.fake.loop, s.reload);
     assert_non_null(s.stream);
     phone = scene_tcp(21, SCENE_SIP);
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m1"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m1"));
     assert_memory_equal(scene_datagram(&s, backend), "SIP/2.0 430 ", 12);
     register_flow(&s, phone, "r2", &backend, new, "200 OK");
-    scene_send_to(backend, 2, SCENE_OWN, along(old, "MESSAGE", "m2"));
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m2"));
     assert_memory_equal(scene_message(&s, phone), "MESSAGE ", 8);
     close(phone);
     scene_end(&s);
@@ -435,14 +375,14 @@ static void counts_with_the_data_plane(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phone = scene_tcp(21, SCENE_SIP);
-    registers(&s, phone, "r1", &backend);
+    scene_registers(&s, phone, "r1", &backend);
     want = backend == s.a;
     counters_slot_ids(s.fake.counters)[3] =
         snapshot_backend_id(sip_slice(pool, 1), sip_slice(want ? "a" : "b", 1));
     counters_slot_block(s.fake.counters, 0, COUNTERS_SLOT_STARTED)[3] = 5;
     counters_slot_block(s.fake.counters, 0, COUNTERS_SLOT_REQUESTS)[3] = 10;
     scene_send(phone, scene_request("INVITE", "sip:v@example.net", "r1", "TCP", ""));
-    scene_datagram(&s, reached(&s));
+    scene_datagram(&s, scene_reached(&s));
     scene_send_to(backend, 2, SCENE_OWN, scene_response(&s, "100 Trying"));
     scene_message(&s, phone);
     scene_until(&s, COUNT_RESULT + RELAY_FORWARDED, 4);
@@ -468,9 +408,9 @@ static void why_asks_both_planes(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     phone = scene_tcp(21, SCENE_SIP);
-    registers(&s, phone, "r1", &backend);
+    scene_registers(&s, phone, "r1", &backend);
     scene_send(phone, scene_request("INVITE", "sip:v@example.net", "why1", "TCP", ""));
-    backend = reached(&s);
+    backend = scene_reached(&s);
     scene_datagram(&s, backend);
     scene_send_to(backend, 2, SCENE_OWN, scene_response(&s, "200 OK"));
     scene_message(&s, phone);
@@ -509,7 +449,7 @@ static void counts_what_a_backend_answers(void **context)
         int backend;
 
         scene_send(phone, scene_request("REGISTER", "sip:example.net", "busy1", "TCP", ""));
-        backend = reached(&s);
+        backend = scene_reached(&s);
         counters_slot_ids(s.fake.counters)[3] =
             snapshot_backend_id(sip_slice(pool, 1), sip_slice(backend == s.a ? "a" : "b", 1));
         scene_datagram(&s, backend);
@@ -555,13 +495,14 @@ static void threads_reach_each_other(void **context)
     for (uint32_t i = 0; i < PHONES; i++) {
         phones[i] = scene_tcp(100 + i, SCENE_SIP);
         snprintf(call_id, sizeof(call_id), "r%u", i);
-        snprintf(paths[i], sizeof(paths[i]), "%s", registers(&s, phones[i], call_id, &backend));
+        snprintf(paths[i], sizeof(paths[i]), "%s",
+                 scene_registers(&s, phones[i], call_id, &backend));
     }
     for (uint32_t i = 0; i < 8; i++)
         ports[i] = scene_udp(11, (uint16_t)(6000 + i)); /* the kernel tells threads by port */
     for (uint32_t i = 0; i < PHONES * 8; i++) {
         snprintf(call_id, sizeof(call_id), "m%u", i);
-        scene_send_to(ports[i % 8], 2, SCENE_OWN, along(paths[i / 8], "MESSAGE", call_id));
+        scene_send_to(ports[i % 8], 2, SCENE_OWN, scene_along(paths[i / 8], "MESSAGE", call_id));
         assert_memory_equal(scene_message(&s, phones[i / 8]), "MESSAGE ", 8);
         scene_send(phones[i / 8], scene_response(&s, "200 OK"));
         assert_memory_equal(scene_datagram(&s, ports[i % 8]), "SIP/2.0 200 OK\r\n", 16);
