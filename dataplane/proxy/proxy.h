@@ -105,7 +105,7 @@ struct proxy_prepared {
     struct proxy_next_via next; /* a request's top Via as filled in; a response's, behind ours */
     struct proxy_via_seal seal; /* of our Via */
     uint64_t branch;            /* our Via's: what identifies the transaction, in responses too */
-    bool has_peer;              /* of a response: whether its Vias say where it goes */
+    bool has_peer;              /* of a response: whether its Vias say where it goes; see by_node */
     struct sip_addr peer;
 };
 
