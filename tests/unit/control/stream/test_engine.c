@@ -200,7 +200,7 @@ static void takes_what_the_data_plane_has(void **context)
     message.inside = false; /* its address is a backend's, its frame was not */
     message.from.peer = scene_addr(11, 5060);
     assert_int_equal(stream_decide(s.stream, &message, &name), RELAY_FORWARDED);
-    assert_memory_equal(scene_datagram(&s, reached(&s)), "MESSAGE ", 8);
+    assert_memory_equal(scene_datagram(&s, scene_reached(&s)), "MESSAGE ", 8);
     close(phone);
     scene_end(&s);
 }

@@ -177,19 +177,20 @@ static void test_behind_a_node(void **state)
 {
     static const struct {
         const char *from, *at, *behind;
-        bool by_node;
+        uint16_t port; /* of the backend that it is from; 0: it is from none */
     } rows[] = {
-        {NODE, NODE2, "UDP " KAM, true},
-        {NODE, NODE2, "UDP 10.0.0.12:44444", true},
-        {NODE, NODE2, "UDP kam.example.net;received=10.0.0.12;rport=5060", true},
-        {"10.0.0.78:5070", NODE2, "UDP " KAM, true},
-        {"[fd00::1]:5070", "[fd00::77]:5070", "UDP " KAM, true},
-        {NODE, NODE2, "UDP kam.example.net", false},
-        {NODE, NODE2, "UDP 10.0.0.12;received=203.0.113.5", false},
-        {NODE, NODE2, "UDP 203.0.113.5;rport=x;received=10.0.0.12", false},
-        {NODE, NODE2, NULL, false},
-        {NODE, VIP, "UDP " KAM, false},
-        {"10.0.0.79:5070", NODE2, "UDP " KAM, false},
+        {NODE, NODE2, "UDP " KAM, 5060},
+        {NODE, NODE2, "UDP 10.0.0.12:44444", 44444},
+        {NODE, NODE2, "UDP kam.example.net;received=10.0.0.12;rport=5060", 5060},
+        {NODE, NODE2, "TCP 10.0.0.12;received=10.0.0.12;rport=41000", 5060},
+        {"10.0.0.78:5070", NODE2, "UDP " KAM, 5060},
+        {"[fd00::1]:5070", "[fd00::77]:5070", "UDP " KAM, 5060},
+        {NODE, NODE2, "UDP kam.example.net", 0},
+        {NODE, NODE2, "UDP 10.0.0.12;received=203.0.113.5", 0},
+        {NODE, NODE2, "UDP 203.0.113.5;rport=x;received=10.0.0.12", 0},
+        {NODE, NODE2, NULL, 0},
+        {NODE, VIP, "UDP " KAM, 0},
+        {"10.0.0.79:5070", NODE2, "UDP " KAM, 0},
     };
     struct stage_conf conf = cluster_conf(true);
     struct stage *stage = stage_new(&conf);
@@ -208,8 +209,10 @@ static void test_behind_a_node(void **state)
             via);
         stage_decide(stage, rows[i].from, rows[i].at, text, strlen(text));
         proxy_prepare(&stage->view, &input, 1, &at);
-        if (prepared.by_node != rows[i].by_node || (prepared.sender >= 0) != rows[i].by_node)
+        if (prepared.by_node != (rows[i].port != 0) || (prepared.sender >= 0) != prepared.by_node)
             fail_msg("row %zu: by_node %d, sender %d", i, prepared.by_node, prepared.sender);
+        if (prepared.by_node)
+            assert_int_equal(prepared.peer.port, rows[i].port);
     }
     stage_free(stage);
 }
