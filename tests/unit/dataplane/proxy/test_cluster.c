@@ -47,6 +47,9 @@ static const struct step phone_calls_by_node2[] = {
 };
 
 static const struct step relayed[] = {
+    {"a call that only the other node counts", KAM, NODE,
+     "INVITE sip:a@192.168.1.4 SIP/2.0\n" HEAD(BY_KAM, "e", "1 INVITE") ROUTES2 "\n",
+     NODE2 " from " NODE, NULL, 0, PROXY_RULE_NODE},
     {"INVITE again: no Record-Route, the Routes stay", KAM, NODE, OF_DIALOG("INVITE", "7", ROUTES2),
      NODE2 " from " NODE, RELAYED("INVITE", "7", "7", ROUTES2), 0, PROXY_RULE_NODE},
     {"sent again it is the same", KAM, NODE, OF_DIALOG("INVITE", "7", ROUTES2), NODE2 " from " NODE,
