@@ -28,7 +28,7 @@
 #include "control/reload.h"
 #include "control/sandbox.h"
 #include "control/stream/stream.h"
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 

@@ -12,7 +12,7 @@
 #include "control/expand.h"
 #include "control/log.h"
 #include "control/share.h"
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 void plan_done(struct plan *plan)
 {

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "control/stream/frame.h"
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 /* What became of a message. */
 enum relay_result {

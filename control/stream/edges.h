@@ -7,7 +7,7 @@
 #define TANDEM_STREAM_EDGES_H
 
 #include "control/stream/http.h"
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 struct edges;
 

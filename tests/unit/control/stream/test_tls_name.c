@@ -6,7 +6,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#include "control/stream/tls_name.h"
+#include "control/stream/tls/name.h"
 #include "tests/unit/control/stream/tls_scene.h"
 
 static struct scene scene;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/stream/tls_sni.h"
+#include "control/stream/tls/sni.h"
 
 #define EC TLS_KIND_ECDSA
 #define RSA TLS_KIND_RSA

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "config/secret.h"
-#include "control/stream/tls_ticket.h"
+#include "control/stream/tls/ticket.h"
 #include "tests/unit/control/stream/tls_scene.h"
 
 #define PLAIN "transport: tls, certificates: [{cert: @/a.pem, key: @/a.key}]"

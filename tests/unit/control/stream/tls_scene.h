@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <openssl/ssl.h>
 
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 enum { SCENE_PATH_MAX = 160 };
 

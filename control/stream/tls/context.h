@@ -4,12 +4,12 @@
  * of the client's side. What a client asks for decides among them while it connects. It must not know
  * who holds them.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_CONTEXT_H
-#define TANDEM_CONTROL_STREAM_TLS_CONTEXT_H
+#ifndef TANDEM_STREAM_TLS_CONTEXT_H
+#define TANDEM_STREAM_TLS_CONTEXT_H
 
-#include "control/stream/tls_clients.h"
-#include "control/stream/tls_credential.h"
-#include "control/stream/tls_ticket.h"
+#include "control/stream/tls/clients.h"
+#include "control/stream/tls/credential.h"
+#include "control/stream/tls/ticket.h"
 
 struct tls_listener {
     struct sip_addr addr;

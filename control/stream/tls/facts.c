@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/stream/tls.h"
-#include "control/stream/tls_name.h"
+#include "control/stream/tls/tls.h"
+#include "control/stream/tls/name.h"
 
 /* Copies what is printable, '?' for the rest. */
 static void put_text(const char *from, size_t length, char *to, size_t room)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of session tickets from the cluster's secret: see tls_ticket.h.
+ * Keys of session tickets from the cluster's secret: see ticket.h.
  */
-#include "control/stream/tls_ticket.h"
+#include "control/stream/tls/ticket.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names in certificates: see tls_name.h.
+ * Names in certificates: see name.h.
  */
-#include "control/stream/tls_name.h"
+#include "control/stream/tls/name.h"
 
 #include <ctype.h>
 #include <openssl/objects.h>

@@ -9,13 +9,13 @@
  * signed the certificate itself is there and not too old; and with client_names, one of them is among
  * its SIP domains.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_CLIENTS_H
-#define TANDEM_CONTROL_STREAM_TLS_CLIENTS_H
+#ifndef TANDEM_STREAM_TLS_CLIENTS_H
+#define TANDEM_STREAM_TLS_CLIENTS_H
 
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 
-#include "control/stream/tls_place.h"
+#include "control/stream/tls/place.h"
 
 struct tls_clients {
     enum cfg_clients mode;

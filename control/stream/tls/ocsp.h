@@ -3,12 +3,12 @@
  * An OCSP response (RFC 6960) from a file, to be sent with its certificate (RFC 6066 §8). It is
  * stapled while it is fresh; whether its signature is good is for the client to see.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_OCSP_H
-#define TANDEM_CONTROL_STREAM_TLS_OCSP_H
+#ifndef TANDEM_STREAM_TLS_OCSP_H
+#define TANDEM_STREAM_TLS_OCSP_H
 
 #include <time.h>
 
-#include "control/stream/tls_file.h"
+#include "control/stream/tls/file.h"
 
 struct tls_ocsp {
     struct tls_file bytes;        /* none: nothing is stapled */

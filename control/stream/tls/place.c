@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where in the configuration something is wrong: see tls_place.h.
+ * Where in the configuration something is wrong: see place.h.
  */
-#include "control/stream/tls_place.h"
+#include "control/stream/tls/place.h"
 
 #include <errno.h>
 #include <stdarg.h>

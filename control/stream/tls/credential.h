@@ -3,14 +3,14 @@
  * What a server shows: a certificate with its chain, its private key and maybe an OCSP response, read
  * from files and checked against each other.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_CREDENTIAL_H
-#define TANDEM_CONTROL_STREAM_TLS_CREDENTIAL_H
+#ifndef TANDEM_STREAM_TLS_CREDENTIAL_H
+#define TANDEM_STREAM_TLS_CREDENTIAL_H
 
 #include <stdatomic.h>
 
-#include "control/stream/tls_ocsp.h"
-#include "control/stream/tls_place.h"
-#include "control/stream/tls_sni.h"
+#include "control/stream/tls/ocsp.h"
+#include "control/stream/tls/place.h"
+#include "control/stream/tls/sni.h"
 
 struct tls_credential {
     struct tls_bearer bearer;     /* its names and kind of key */

@@ -2,7 +2,7 @@
 /*
  * TLS of a configuration, and a connection's SSL: see tls.h.
  */
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/stream/tls_context.h"
+#include "control/stream/tls/context.h"
 
 struct tls {
     atomic_uint holders;

@@ -4,8 +4,8 @@
  * of each kind of key, of which OpenSSL takes the one that the client can verify. Pure: it sees names
  * and kinds, no certificates.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_SNI_H
-#define TANDEM_CONTROL_STREAM_TLS_SNI_H
+#ifndef TANDEM_STREAM_TLS_SNI_H
+#define TANDEM_STREAM_TLS_SNI_H
 
 #include <stdint.h>
 

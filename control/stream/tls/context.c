@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Contexts of a listener: see tls_context.h.
+ * Contexts of a listener: see context.h.
  */
-#include "control/stream/tls_context.h"
+#include "control/stream/tls/context.h"
 
 #include <errno.h>
 #include <openssl/err.h>

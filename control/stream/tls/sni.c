@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates by name: see tls_sni.h.
+ * Certificates by name: see sni.h.
  */
-#include "control/stream/tls_sni.h"
+#include "control/stream/tls/sni.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates, keys and CRLs: see tls_file.h.
+ * Files of certificates, keys and CRLs: see file.h.
  */
-#include "control/stream/tls_file.h"
+#include "control/stream/tls/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
  * and the day, and the ticket's first bytes say which MAC key and which day. Current and today seal;
  * next, current and previous, and the days beside, open. It must not know sessions or contexts.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_TICKET_H
-#define TANDEM_CONTROL_STREAM_TLS_TICKET_H
+#ifndef TANDEM_STREAM_TLS_TICKET_H
+#define TANDEM_STREAM_TLS_TICKET_H
 
 #include <openssl/types.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OCSP responses from files: see tls_ocsp.h.
+ * OCSP responses from files: see ocsp.h.
  */
-#include "control/stream/tls_ocsp.h"
+#include "control/stream/tls/ocsp.h"
 
 #include <errno.h>
 #include <openssl/ocsp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates and keys of listeners: see tls_credential.h.
+ * Certificates and keys of listeners: see credential.h.
  */
-#include "control/stream/tls_credential.h"
+#include "control/stream/tls/credential.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/stream/tls_name.h"
+#include "control/stream/tls/name.h"
 
 /* The first certificate of the file is the server's. */
 static int read_chain(const char *file, struct tls_credential *ret, struct tls_reason *ret_reason)

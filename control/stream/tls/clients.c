@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates of peers: see tls_clients.h.
+ * Certificates of peers: see clients.h.
  */
-#include "control/stream/tls_clients.h"
+#include "control/stream/tls/clients.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/stream/tls_name.h"
+#include "control/stream/tls/name.h"
 
 static int read_cas(const char *file, EVP_MD_CTX *digest, struct tls_clients *ret,
                     struct tls_reason *ret_reason)

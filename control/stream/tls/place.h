@@ -3,11 +3,11 @@
  * A place of the configuration that names files of TLS: what is wrong there is told with file, line
  * and key. It must not know what is in the files.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_PLACE_H
-#define TANDEM_CONTROL_STREAM_TLS_PLACE_H
+#ifndef TANDEM_STREAM_TLS_PLACE_H
+#define TANDEM_STREAM_TLS_PLACE_H
 
 #include "config/cfg.h"
-#include "control/stream/tls_file.h"
+#include "control/stream/tls/file.h"
 
 struct tls_place {
     const struct cfg *cfg;

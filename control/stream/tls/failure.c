@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
-#include "control/stream/tls.h"
+#include "control/stream/tls/tls.h"
 
 static const char *const NAMES[TLS_FAILURE_COUNT] = {
     [TLS_FAILURE_CLOSED] = "closed_early",

@@ -3,8 +3,8 @@
  * The files that TLS is made of, read whole and wiped from memory afterwards, and why one is refused.
  * It must not know contexts or listeners.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_FILE_H
-#define TANDEM_CONTROL_STREAM_TLS_FILE_H
+#ifndef TANDEM_STREAM_TLS_FILE_H
+#define TANDEM_STREAM_TLS_FILE_H
 
 #include <openssl/x509.h>
 #include <stdbool.h>

@@ -3,8 +3,8 @@
  * Whose a certificate is: the SIP domains that RFC 5922 §7.1 reads out of it, and the names that a
  * server may be asked for with it. It must not know whether anybody signed it.
  */
-#ifndef TANDEM_CONTROL_STREAM_TLS_NAME_H
-#define TANDEM_CONTROL_STREAM_TLS_NAME_H
+#ifndef TANDEM_STREAM_TLS_NAME_H
+#define TANDEM_STREAM_TLS_NAME_H
 
 #include <openssl/types.h>
 #include <stdbool.h>
