@@ -14,6 +14,7 @@ from lab.sipp import SCENARIOS                                    # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
 from phone import Phone, hang_up, listed, talk                    # noqa: E402
 from phones.stream import StreamPhone                             # noqa: E402
+from phones.stunnel import Stunnel                                # noqa: E402
 from sip import Message, host                                     # noqa: E402
 
 TRANSPORTS = ("TCP", "TLS", "WS", "WSS")
@@ -83,21 +84,34 @@ class Calls(StreamTest):
 
     def sipp_callees(self, uas, users, port, six):
         """Users that one SIPp registers by one TCP connection and answers for."""
+        return self.registered(uas, users, port, six, SCENARIOS)
+
+    def registered(self, uas, users, port, six, scenarios, **options):
         there = self.lab.host("callee")
-        server = self.lab.sipp(there, "register_stay", calls=len(users), users=users, rate=100,
-                               port=port, transport="t1", hold_ms=100,
+        server = self.lab.sipp(there, scenarios / "register_stay.xml", calls=len(users), users=users,
+                               rate=100, port=port, transport="t1", hold_ms=100,
                                address=there.address6 if six else there.address,
-                               extra=["-oocsf", SCENARIOS / f"{uas}.xml"])
+                               extra=["-oocsf", scenarios / f"{uas}.xml"], **options)
         for user in users:
             self.known_everywhere(user)
         return server
 
-    def sipp_caller(self, tag, transport, scenario, users, port, six):
+    def sipp_caller(self, tag, transport, scenario, users, port, six, **options):
         """20 calls by SIPp in a second."""
         there = self.lab.host("caller")
         return tag, self.lab.sipp(there, scenario, calls=20, rate=20, users=users, port=port,
                                   transport=transport, hold_ms=100, call_id=f"%u-{tag}-@caller",
-                                  address=there.address6 if six else there.address)
+                                  address=there.address6 if six else there.address, **options)
+
+    def over_tls(self, *names):
+        """A directory of scenarios like those, for a SIPp whose TCP is a tunnel's business."""
+        directory = self.lab.dir / "over-tls"
+        directory.mkdir(exist_ok=True)
+        for name in names:
+            text = (SCENARIOS / f"{name}.xml").read_text(encoding="utf-8")
+            (directory / f"{name}.xml").write_text(
+                text.replace("[transport]", "TLS").replace(";transport=tcp", ";transport=tls"))
+        return directory
 
     def all_succeeded(self, callers, servers):
         for tag, client in callers:
@@ -128,6 +142,31 @@ class Calls(StreamTest):
                 [self.sipp_caller(f"{way}{callee}{six:d}", way, scenario, users[callee],
                                   port + 10 + number, six)
                  for number, (way, scenario, callee) in enumerate(ways)], servers)
+
+    def test_1_sipp_tls(self):
+        """SIPp over TLS, by stunnel: to TLS and to UDP, from UDP, one session and one for each call."""
+        scenarios = self.over_tls("register_stay", "uac", "uac_wait_bye", "uas", "uas_bye")
+        for six in (False, True):
+            port, callee = (6400 if six else 6350), self.lab.host("callee")
+            address = callee.address6 if six else callee.address
+            tunnels = {name: Stunnel(self.lab, name, six) for name in ("caller", "callee")}
+            here, there = ({"target": tunnel.target} for tunnel in tunnels.values())
+            users = {name: [f"{name}{six:d}-{user}" for user in range(4)]
+                     for name in ("tlsplain", "tlsuas", "tlsbye")}
+            self.lab.register("callee", users["tlsplain"], port=port, address=address)
+            servers = [self.lab.sipp("callee", "uas", port=port, address=address),
+                       self.registered("uas", users["tlsuas"], port + 1, six, scenarios, **there),
+                       self.registered("uas_bye", users["tlsbye"], port + 2, six, scenarios, **there)]
+            ways = [("t1", scenarios / "uac.xml", "tlsplain", here),
+                    ("tn", scenarios / "uac.xml", "tlsuas", here),
+                    ("u1", "uac", "tlsuas", {}),
+                    ("t1", scenarios / "uac_wait_bye.xml", "tlsbye", here)]
+            self.all_succeeded(
+                [self.sipp_caller(f"{way}{callee}{six:d}", way, scenario, users[callee],
+                                  port + 10 + number, six, **options)
+                 for number, (way, scenario, callee, options) in enumerate(ways)], servers)
+            for tunnel in tunnels.values():
+                tunnel.stop()
 
     def modified(self, by, other):
         """A re-INVITE by one side's Dialog."""
