@@ -128,21 +128,6 @@ static const char *read_secure(struct scene *s, SSL *ssl)
     return s->text;
 }
 
-static int reached(struct scene *s)
-{
-    char byte;
-
-    for (int tries = 0; tries < 500; tries++) {
-        if (recv(s->a, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            return s->a;
-        if (recv(s->b, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            return s->b;
-        usleep(10000);
-    }
-    fail_msg("no backend was reached");
-    return -1;
-}
-
 static void registers(struct scene *s, SSL *ssl, const char *call_id)
 {
     const char *text = scene_request("REGISTER", "sip:example.net", call_id, "TLS",
@@ -150,7 +135,7 @@ static void registers(struct scene *s, SSL *ssl, const char *call_id)
     int backend;
 
     assert_true(SSL_write(ssl, text, (int)strlen(text)) > 0);
-    backend = reached(s);
+    backend = scene_reached(s);
     scene_datagram(s, backend);
     scene_send_to(backend, 2, SCENE_OWN, scene_response(s, "200 OK"));
     assert_memory_equal(read_secure(s, ssl), "SIP/2.0 200 OK\r\n", 16);
@@ -328,7 +313,7 @@ static void ws_registers_and_is_called(void **context)
                    bytes);
     for (size_t i = 0; i < length; i++)
         assert_int_equal(send(phone, bytes + i, 1, MSG_NOSIGNAL), 1);
-    backend = reached(&s);
+    backend = scene_reached(&s);
     scene_datagram(&s, backend);
     path = scene_line(&s, "Path", 0);
     snprintf(route, sizeof(route), "Route:%s\r\n", strchr(path, ':') + 1);
@@ -374,7 +359,7 @@ static void wss_registers(void **context)
     assert_memory_equal(read_secure(&s, ssl), "HTTP/1.1 101 ", 13);
     length = frame(scene_request("OPTIONS", "sip:u@example.net", "o1", "WSS", ""), bytes);
     assert_true(SSL_write(ssl, bytes, (int)length) > 0);
-    assert_memory_equal(scene_datagram(&s, reached(&s)), "OPTIONS sip:u@", 14);
+    assert_memory_equal(scene_datagram(&s, scene_reached(&s)), "OPTIONS sip:u@", 14);
     goodbye(ssl);
     scene_end(&s);
 }

@@ -22,13 +22,9 @@ static struct scene scene;
 /* a.example.net, by the intermediate CA: in a.pem and a.key. */
 static int setup(void **state)
 {
-    struct scene_identity a;
-
     (void)state;
     scene_setup(&scene);
-    a = scene_issue(&scene, &(struct scene_wish){
-                                .file = "a", .names = "DNS:a.example.net", .issuer = &scene.sub});
-    scene_identity_done(&a);
+    scene_issue_files(&scene, (struct scene_wish){.file = "a", .names = "DNS:a.example.net"});
     return 0;
 }
 
@@ -37,16 +33,6 @@ static int teardown(void **state)
     (void)state;
     scene_teardown(&scene);
     return 0;
-}
-
-/* Makes one that is needed in its files alone. */
-static void issue(const char *file, const char *names, enum scene_key kind)
-{
-    struct scene_identity one = scene_issue(
-        &scene,
-        &(struct scene_wish){.file = file, .names = names, .kind = kind, .issuer = &scene.sub});
-
-    scene_identity_done(&one);
 }
 
 static void both_versions(void **state)
@@ -167,9 +153,11 @@ static void certificates_by_name(void **state)
     struct tls *tls;
 
     (void)state;
-    issue("a-rsa", "DNS:a.example.net", SCENE_RSA);
-    issue("b-rsa", "DNS:b.example.net", SCENE_RSA);
-    issue("wild", "DNS:*.example.net", SCENE_EC);
+    scene_issue_files(&scene, (struct scene_wish){.file = "a-rsa", .names = "DNS:a.example.net",
+                                                     .kind = SCENE_RSA});
+    scene_issue_files(&scene, (struct scene_wish){.file = "b-rsa", .names = "DNS:b.example.net",
+                                                     .kind = SCENE_RSA});
+    scene_issue_files(&scene, (struct scene_wish){.file = "wild", .names = "DNS:*.example.net"});
     tls = scene_tls(&scene, "transport: tls, certificates: [{cert: @/a.pem, key: @/a.key}, "
                             "{cert: @/b-rsa.pem, key: @/b-rsa.key}, "
                             "{cert: @/wild.pem, key: @/wild.key}, "

@@ -22,13 +22,9 @@ static struct scene scene;
 
 static int setup(void **state)
 {
-    struct scene_identity a;
-
     (void)state;
     scene_setup(&scene);
-    a = scene_issue(&scene, &(struct scene_wish){
-                                .file = "a", .names = "DNS:a.example.net", .issuer = &scene.sub});
-    scene_identity_done(&a);
+    scene_issue_files(&scene, (struct scene_wish){.file = "a", .names = "DNS:a.example.net"});
     return 0;
 }
 

@@ -125,6 +125,15 @@ void scene_identity_done(struct scene_identity *identity)
     *identity = (struct scene_identity){NULL, NULL, NULL};
 }
 
+void scene_issue_files(const struct scene *scene, struct scene_wish wish)
+{
+    struct scene_identity one;
+
+    wish.issuer = &scene->sub;
+    one = scene_issue(scene, &wish);
+    scene_identity_done(&one);
+}
+
 void scene_revoke(const struct scene *scene, const char *file, bool append,
                   const struct scene_identity *issuer, const struct scene_identity *revoked,
                   long until_s)

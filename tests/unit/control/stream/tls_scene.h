@@ -54,6 +54,8 @@ const char *scene_path(const struct scene *scene, const char *name);
 /* Makes one; scene_identity_done frees it. Its file holds it and those above it but a root. */
 struct scene_identity scene_issue(const struct scene *scene, const struct scene_wish *wish);
 void scene_identity_done(struct scene_identity *identity);
+/* Makes one by the intermediate CA that is needed in its files alone. */
+void scene_issue_files(const struct scene *scene, struct scene_wish wish);
 
 /* Writes an empty or a one-line CRL of an issuer, to be added to a file where append. */
 void scene_revoke(const struct scene *scene, const char *file, bool append,
