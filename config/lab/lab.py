@@ -12,11 +12,13 @@ One laboratory: the topology, and everything that runs in it.
 With ports=1 there is only the outside bridge: the backends are plugged into it with the same
 addresses, and port0 has both of the appliance's (its zone is `both`). The appliance's kernel does
 not forward: a message that goes around Tandem is lost.
+
+With nodes=2 there is another appliance on the same bridges. Node N has 192.0.2.N and 10.0.0.N, and
+each has the virtual address, to which every host has a route by one of them: see Lab.lead.
 """
 import atexit
 import itertools
 import os
-import re
 import shutil
 import signal
 import sys
@@ -25,17 +27,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import tandem, yaml
 from .base import LabError, Process, ROOT, on_service_cpu, run, wait_for
 from .certificates import Authority
 from .kamailio import Backend
 from .net import Net, remove_stale
+from .node import CONTROL_USER, INSIDE, INSIDE6, Node, OUTSIDE, OUTSIDE6
 from .sipp import Sipp
 
-OUTSIDE, OUTSIDE6 = "192.0.2.{}", "2001:db8:1::{}"
-INSIDE, INSIDE6 = "10.0.0.{}", "fd00:10::{}"
-CONTROL_USER = "daemon"                # any that a bare system has, neither root nor the data plane's
-STREAM_PORTS = {"tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 _labs = itertools.count(1)
 
 
@@ -48,10 +46,13 @@ class Host:
     address6: str | None
     public_address: str | None = None    # where others see it, when a NAT stands before it
     public_address6: str | None = None
+    side: str = "outside"                # or inside
 
 
-class Lab:
+class Lab(Node):
     """
+    A laboratory is its own first node, too: most have no other.
+
     driver      af_packet | af_xdp
     workers     CPU numbers of the data plane's workers; [1, 1] makes ports of two queues
     ports       2: outside and inside; 1: one port for both
@@ -64,22 +65,21 @@ class Lab:
     presence    the backends are presence servers (Debian's kamailio-presence-modules)
     advertise   the backends name the virtual address as their own in Via and Record-Route
     streams     the service's listeners besides UDP: any of tcp, tls, ws, wss, at their usual ports
+    nodes       how many appliances share the virtual address and the secret
     config_text a whole configuration instead of lab.config; /run/tandem and /var/lib/tandem in
                 it are replaced by the laboratory's directory
 
-    Attributes: dir (a temporary directory: logs, configuration, sockets), config (a dict, written
-    to config_path by start and reload), backends (name → Backend), hosts (name → Host), dataplane,
-    control, vip, vip6, domain, net, certificate (that of TLS listeners, and its key) and authority
-    (who signed it).
+    Attributes besides a Node's: nodes (itself, then the others), backends (name → Backend), hosts
+    (name → Host), vip, vip6, domain, net, certificate (that of TLS listeners, and its key) and
+    authority (who signed it). Its dir is a temporary directory, with those of the other nodes in it.
     """
 
     vip, vip6 = OUTSIDE.format(10), OUTSIDE6.format(10)
-    inside, inside6 = INSIDE.format(1), INSIDE6.format(1)
     domain = "example.net"
 
     def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
                  tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False,
-                 presence=False, advertise=False, backends6=False, streams=()):
+                 presence=False, advertise=False, backends6=False, streams=(), nodes=1):
         if os.geteuid() != 0:
             raise LabError("the laboratory needs root (network namespaces)")
         cpus = max(os.sched_getaffinity(0)) + 1
@@ -89,25 +89,28 @@ class Lab:
         self.presence, self.advertise, self.backends6 = presence, advertise, backends6
         self.build = Path(build or os.environ.get("TANDEM_BUILD") or ROOT / "build")
         self.net = Net(f"{os.getpid()}-{next(_labs)}")
-        self.dir = Path(tempfile.mkdtemp(prefix="tandem-"))
-        self.dir.chmod(0o755)
+        directory = Path(tempfile.mkdtemp(prefix="tandem-"))
+        directory.chmod(0o755)
+        super().__init__(self, 1, directory)
         self.keep_dir = keep_dir
         self.streams = streams
         self.authority = Authority(self.dir, CONTROL_USER) if {"tls", "wss"} & set(streams) \
             else None
         self.certificate = self.authority and self.authority.issue(
             "server", [f"DNS:{self.domain}", f"IP:{self.vip}", f"IP:{self.vip6}"])
-        self.config_path = self.dir / "tandem.yaml"
-        self.dataplane_socket = self.dir / "dataplane.sock"
-        self.control_socket = self.dir / "control.sock"
         self.processes, self.hosts, self.backends = [], {}, {}
         self._numbers = itertools.count(1)
         self._handlers = {}
         self._contacts = set()         # (user, host, port) that register() put there
         self._stopped = False
+        self.nodes = [self]
+        for number in range(2, nodes + 1):
+            directory = self.dir / f"node{number}"
+            directory.mkdir()
+            self.nodes.append(Node(self, number, directory))
         self.config_text = config_text
-        self.config = None if config_text else self._default_config()
-        self.dataplane = self.control = None
+        for node in self.nodes if not config_text else ():
+            node.config = node._default_config()
 
     # Start and end.
 
@@ -134,14 +137,8 @@ class Lab:
                 backend.start(wait=False)
             for backend in self.backends.values():
                 backend.wait_ready()
-            self.write_config()
-            self._give_to_control()
-            self.dataplane = tandem.Dataplane(self)
-            self.control = tandem.Control(self)
-            if self.tandem:
-                self.dataplane.start()
-                self.control.start()
-                self.wait_acknowledged()
+            for node in self.nodes:
+                node.start_daemons()
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -183,11 +180,13 @@ class Lab:
     def _wire(self):
         net = self.net
         net.add("switch")
-        net.add("appliance")
-        queues = len(self.workers)
-        for number, bridge in enumerate(("outside", "inside")[:self.ports]):
+        bridges = ("outside", "inside")[:self.ports]
+        for bridge in bridges:
             net.bridge("switch", bridge)
-            net.plug("appliance", bridge, f"port{number}", queues)
+        for node in self.nodes:
+            net.add(node.appliance)
+            for number, bridge in enumerate(bridges):
+                net.plug(node.appliance, bridge, f"port{number}", len(self.workers))
         self.host("caller", OUTSIDE.format(21))
         self.host("callee", OUTSIDE.format(22))
 
@@ -219,8 +218,21 @@ class Lab:
             net.ip(name, "route", "add", "default", "via", self.inside)
             if address6:
                 net.ip(name, "-6", "route", "add", "default", "via", self.inside6)
-        self.hosts[name] = Host(name, net.full(name), address, address6)
+        self.hosts[name] = Host(name, net.full(name), address, address6, side=side)
+        if len(self.nodes) > 1:
+            self.lead(name, self)
         return self.hosts[name]
+
+    def lead(self, name, node):
+        """
+        The virtual addresses lead a host to this node from now on, as they may when a node joins or
+        leaves (the host is then the router behind which phones or backends are).
+        """
+        inside = self.hosts[name].side == "inside"
+        self.net.ip(name, "route", "replace", self.vip, "via", node.inside if inside else node.outside)
+        if self.ipv6:
+            self.net.ip(name, "-6", "route", "replace", self.vip6, "via",
+                        node.inside6 if inside else node.outside6)
 
     def remove_host(self, name):
         """Ends what runs in it and takes it off the bridge."""
@@ -274,124 +286,6 @@ class Lab:
     def change_mac(self, name, mac="02:00:5e:10:20:30"):
         """Gives a host another MAC address without telling anybody."""
         self.net.ip(name, "link", "set", "eth0", "address", mac)
-
-    # Configuration.
-
-    def _default_config(self):
-        outside = [f"{self.vip}/24"] + ([f"{self.vip6}/64"] if self.ipv6 else [])
-        inner = [f"{self.inside}/24"] + ([f"{self.inside6}/64"] if self.ipv6 else [])
-        inside = INSIDE6 if self.backends6 else INSIDE
-        if self.ports == 2:
-            ports = [self._port(0, "outside", "outside", outside),
-                     self._port(1, "inside", "inside", inner)]
-        else:
-            ports = [self._port(0, "both", "both", outside + inner)]
-        listen = [{"transport": "udp", "address": self.vip, "port": 5060}]
-        if self.ipv6:
-            listen.append({"transport": "udp", "address": self.vip6, "port": 5060})
-        listen += self._streams()
-        node6 = {"node_address6": self.inside6} if self.streams and self.ipv6 else {}
-        return {
-            "node": "lab",
-            "node_address": self.inside,
-            **node6,
-            "dataplane": {"workers": self.workers, "memory": "256MiB",
-                          "hugepages": self.hugepages, "call_table": 100000,
-                          "socket": str(self.dataplane_socket), "control_user": CONTROL_USER,
-                          "ports": ports},
-            "secret_file": str(self.dir / "secret"),
-            "services": [{"name": "calls", "mode": "proxy", "pool": "proxies", "listen": listen,
-                          "domains": [self.domain]}],
-            "pools": [{"name": "proxies", "key": "call-id",
-                       "backends": [self._entry(f"kam{number}", inside.format(10 + number))
-                                    for number in range(1, self.n_backends + 1)]}],
-            "control": {"socket": str(self.control_socket), "state_dir": str(self.dir / "state")},
-        }
-
-    def _streams(self):
-        """The listeners of `streams`; those with TLS show a certificate for domain and addresses."""
-        shown = {}
-        if self.certificate:
-            cert, key = self.certificate
-            shown = {"certificates": [{"cert": str(cert), "key": str(key)}]}
-        return [{"transport": transport, "address": address, "port": STREAM_PORTS[transport],
-                 **(shown if transport in ("tls", "wss") else {})}
-                for transport in self.streams
-                for address in (self.vip, *([self.vip6] if self.ipv6 else []))]
-
-    def _port(self, number, name, zone, addresses):
-        return {"name": name, "driver": self.driver, "device": f"port{number}",
-                "tap": f"tandem{number}", "zone": zone, "addresses": addresses}
-
-    @staticmethod
-    def _entry(name, address):
-        return {"name": name, "address": address, "port": 5060, "weight": 100}
-
-    def backend_entry(self, name):
-        """What a pool's `backends` list says about a backend of this laboratory."""
-        backend = self.backends[name]
-        return self._entry(name, backend.address6 if self.backends6 else backend.address)
-
-    def pool(self):
-        """The list of backends of the (first) pool in lab.config, to be changed by tests."""
-        return self.config["pools"][0]["backends"]
-
-    def write_config(self, text=None):
-        """Writes `text`, or lab.config, to config_path. Nobody is told."""
-        if text is None and self.config_text:
-            text = self.config_text
-            for directory in ("/run/tandem", "/var/lib/tandem"):
-                text = text.replace(f"{directory}/", f"{self.dir}/").replace(
-                    f"{directory}\n", f"{self.dir}/state\n")
-        temporary = self.config_path.with_suffix(".new")
-        temporary.write_text(text if text is not None else yaml.emit(self.config))
-        temporary.rename(self.config_path)
-
-    def _give_to_control(self):
-        """The directory is its user's, if the configuration names one: it makes its files there."""
-        user = re.search(r"\bcontrol_user\W+(\w+)", self.config_path.read_text())
-        if user:
-            shutil.chown(self.dir, user[1])
-
-    def reload(self, text=None, check=True):
-        """
-        Writes lab.config (or `text`) and `tandemctl reload`: (status, stdout, stderr). With check
-        a refusal raises LabError, and the data plane's acknowledgement is waited for.
-        """
-        self.write_config(text)
-        status, out, err = self.ctl("reload")
-        if check:
-            if status != 0:
-                raise LabError(f"reload refused: {err.strip() or out.strip()}")
-            self.wait_acknowledged()
-        return status, out, err
-
-    # Looking at Tandem.
-
-    def ctl(self, *args, json=False, timeout=30):
-        """tandemctl ARGS → (status, stdout, stderr); json=True: --json, parsed, or LabError."""
-        return tandem.ctl(self, *args, as_json=json, timeout=timeout)
-
-    def stats(self):
-        """tandemctl show stats --json, parsed."""
-        return self.ctl("show", "stats", json=True)
-
-    def generation(self):
-        """tandemctl show generation --json: {"generation", "acknowledged", "dataplane"}."""
-        return self.ctl("show", "generation", json=True)
-
-    def wait_acknowledged(self, timeout=15):
-        """Until the data plane is connected and all its workers use control's newest snapshot."""
-        def same():
-            try:
-                now = self.generation()
-            except LabError:
-                return False
-            newest = now["generation"]
-            return (now["dataplane"] == "connected" and newest > 0
-                    and now["acknowledged"] == newest
-                    and now.get("used_by_workers", newest) == newest)
-        wait_for(same, timeout, "the data plane to acknowledge the newest snapshot")
 
     # Doing things in the namespaces.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The appliance's two daemons and tandemctl, run from a build directory."""
+"""A node's two daemons and tandemctl, run from a build directory."""
 import json
 import os
 import signal
@@ -8,14 +8,16 @@ from .base import LabError, Process, on_service_cpu, run, wait_for
 
 
 class Daemon:
-    """What lab.dataplane and lab.control have in common."""
+    """What node.dataplane and node.control have in common."""
 
-    def __init__(self, lab, name, binary, pinned):
-        self.lab = lab
-        self.name = name
-        self.process = Process(name, [binary, lab.config_path], lab.dir / f"{name}.log",
-                               lab.net.full("appliance"), pinned=pinned)
-        lab.processes.append(self.process)
+    def __init__(self, node, kind, pinned):
+        program = f"tandem-{kind}"
+        self.node = node
+        self.name = program if node is node.lab else f"{program} of {node.name}"
+        self.process = Process(self.name, [node.lab.build / kind / program, node.config_path],
+                               node.dir / f"{program}.log", node.lab.namespace(node.appliance),
+                               pinned=pinned)
+        node.lab.processes.append(self.process)
 
     def _wait_started(self):
         raise NotImplementedError
@@ -50,15 +52,15 @@ class Daemon:
 
 
 class Dataplane(Daemon):
-    """tandem-dataplane in the appliance's namespace; its workers choose their own CPUs."""
+    """tandem-dataplane in a node's namespace; its workers choose their own CPUs."""
 
-    def __init__(self, lab):
-        super().__init__(lab, "tandem-dataplane", lab.build / "dataplane/tandem-dataplane", False)
+    def __init__(self, node):
+        super().__init__(node, "dataplane", False)
         self._old_socket = None
 
     def _socket(self):
         try:
-            found = os.stat(self.lab.dataplane_socket)
+            found = os.stat(self.node.dataplane_socket)
             return found.st_ino, found.st_ctime_ns
         except FileNotFoundError:
             return None
@@ -74,14 +76,14 @@ class Dataplane(Daemon):
                 raise LabError(f"{self.name} ended with status {self.process.status}:\n"
                                f"{self.process.tail(30)}")
             return self._socket() not in (None, self._old_socket)
-        wait_for(there, 30, f"{self.name} to listen on {self.lab.dataplane_socket}")
+        wait_for(there, 30, f"{self.name} to listen on {self.node.dataplane_socket}")
 
 
 class Control(Daemon):
-    """tandem-control in the appliance's namespace."""
+    """tandem-control in a node's namespace."""
 
-    def __init__(self, lab):
-        super().__init__(lab, "tandem-control", lab.build / "control/tandem-control", True)
+    def __init__(self, node):
+        super().__init__(node, "control", True)
 
     def _wait_started(self):
         self.process.wait_line(r"\bready\b", 30)
@@ -92,12 +94,12 @@ class Control(Daemon):
 
     def check(self, path):
         """--check FILE: CompletedProcess."""
-        return run(self.lab.build / "control/tandem-control", "--check", path, check=False)
+        return run(self.node.lab.build / "control/tandem-control", "--check", path, check=False)
 
 
-def ctl(lab, *args, as_json=False, timeout=30):
+def ctl(node, *args, as_json=False, timeout=30):
     """tandemctl ARGS: (status, stdout, stderr), or with as_json the parsed output of --json."""
-    argv = [lab.build / "control/tandemctl", "--socket", lab.control_socket, *args]
+    argv = [node.lab.build / "control/tandemctl", "--socket", node.control_socket, *args]
     if as_json:
         argv.append("--json")
     done = run(*on_service_cpu(argv), check=False, timeout=timeout)

@@ -99,10 +99,10 @@ class SystemTest(unittest.TestCase):
         labs, cls.labs, cls.lab = cls.labs, (), None
         statuses = {}
         for lab in labs:
-            for daemon in (lab.control, lab.dataplane):
-                if daemon and daemon.running():
+            for daemon in cls.daemons(lab):
+                if daemon.running():
                     statuses[f"{daemon.name}, by SIGTERM"] = daemon.stop()
-                elif daemon and daemon.process.status not in (None, 0, -signal.SIGKILL):
+                elif daemon.process.status not in (None, 0, -signal.SIGKILL):
                     statuses[daemon.name] = daemon.process.status
             if any(statuses.values()):
                 cls.show_logs(lab)
@@ -123,10 +123,10 @@ class SystemTest(unittest.TestCase):
         return done
 
     def tearDown(self):
-        for lab in self.labs:
-            self.assertTrue(lab.dataplane.running(), "the data plane died")
-            self.assertTrue(lab.control.running(), "control died")
-            stats = laws.check(lab)
+        for node in (node for lab in self.labs for node in lab.nodes):
+            self.assertTrue(node.dataplane.running(), f"the data plane of {node.name} died")
+            self.assertTrue(node.control.running(), f"control of {node.name} died")
+            stats = laws.check(node)
             lost = {name: stats[name] for name in
                     ("sip_tx_drop", "sip_mtu_drop", "sip_no_route", "held_dropped",
                      "tap_ring_full", "tap_write_drop", "from_tap_ring_full") if stats[name]}
@@ -139,12 +139,16 @@ class SystemTest(unittest.TestCase):
     def say(text):
         print(f"    {text}", flush=True)
 
+    @staticmethod
+    def daemons(lab):
+        """Those that were begun, of all nodes."""
+        return [daemon for node in lab.nodes for daemon in (node.control, node.dataplane) if daemon]
+
     @classmethod
     def show_logs(cls, lab):
-        for daemon in (lab.dataplane, lab.control):
-            if daemon:
-                print(f"--- {daemon.name} (status {daemon.process.status}):\n"
-                      f"{daemon.process.tail(25)}", flush=True)
+        for daemon in cls.daemons(lab):
+            print(f"--- {daemon.name} (status {daemon.process.status}):\n"
+                  f"{daemon.process.tail(25)}", flush=True)
 
     # Addresses of the class's family.
 

@@ -42,8 +42,8 @@ REPLY_DIGITS = "23456"
 class Stats:
     """One reading: epoch, and counters by name."""
 
-    def __init__(self, lab):
-        said = lab.stats()
+    def __init__(self, node):
+        said = node.stats()
         self.epoch = said["epoch"]
         self.counters = {name: value for name, value in said["counters"].items()
                          if not name.endswith("cycles")}       # time, which never stands still
@@ -65,13 +65,13 @@ class Stats:
                 if value != before.counters.get(name, 0)}
 
 
-def settled(lab, timeout=10):
+def settled(node, timeout=10):
     """Stats of which two readings 60 ms apart agree; the last one when none did."""
     deadline = time.monotonic() + timeout
-    now = Stats(lab)
+    now = Stats(node)
     while time.monotonic() < deadline:
         time.sleep(0.06)
-        before, now = now, Stats(lab)
+        before, now = now, Stats(node)
         if now.same(before):
             return now
     return now
@@ -105,21 +105,21 @@ def broken(counters):
     return found
 
 
-def streams(lab):
+def streams(node):
     """What control counted of streams and of what it was handed, and the connections that there are."""
-    said = lab.ctl("show", "connections", json=True)
-    handed = lab.ctl("show", "names", json=True)["counters"]
+    said = node.ctl("show", "connections", json=True)
+    handed = node.ctl("show", "names", json=True)["counters"]
     return {**said["counters"], "connections": said["total"],
             **{f"handed_{result}": handed[result] for result in ("forwarded", "replied")}}
 
 
-def broken_streams(lab, timeout=10):
+def broken_streams(node, timeout=10):
     """The same of STREAM_LAWS, once no message is under way."""
     deadline = time.monotonic() + timeout
-    now = streams(lab)
+    now = streams(node)
     while time.monotonic() < deadline:
         time.sleep(0.06)
-        before, now = now, streams(lab)
+        before, now = now, streams(node)
         if now == before:
             break
     return [f"{' + '.join(left)} = {side(now, left)}, but {' + '.join(right)} = "
@@ -127,10 +127,10 @@ def broken_streams(lab, timeout=10):
             for left, right in STREAM_LAWS if side(now, left) != side(now, right)]
 
 
-def check(lab):
+def check(node):
     """Stats when settled; AssertionError with the laws that are broken."""
-    now = settled(lab)
-    lines = broken(now.counters) + (broken_streams(lab) if lab.streams else [])
+    now = settled(node)
+    lines = broken(now.counters) + (broken_streams(node) if node.lab.streams else [])
     if lines:
         raise AssertionError("conservation laws broken:\n  " + "\n  ".join(lines))
     return now
