@@ -81,14 +81,15 @@ static int take_host(const char *text, struct cfg_backend *backend, const char *
 static int take_where(const struct schema_backend *raw, struct cfg_backend *backend,
                       const char *base, struct cfg_error *error)
 {
-    uint32_t port = raw->port == NULL ? SCHEMA_SIP_PORT : *raw->port;
+    bool tls = backend->transport == SIP_TRANSPORT_TLS;
+    uint32_t port = raw->port != NULL ? *raw->port : tls ? SCHEMA_TLS_PORT : SCHEMA_SIP_PORT;
     int ret;
 
     if (raw->address == NULL && raw->srv == NULL)
         return check_refuse(error, base, "address", "required, but missing (or `srv:` instead)");
     if (raw->address != NULL && raw->srv != NULL)
         return check_refuse(error, base, "srv", "`address` says where it is already");
-    if (raw->srv != NULL && backend->tcp)
+    if (raw->srv != NULL && backend->transport != SIP_TRANSPORT_UDP)
         return check_refuse(error, base, "transport", "`srv` finds backends of UDP alone");
     if (raw->srv != NULL && raw->port != NULL)
         return check_refuse(error, base, "port", "the SRV records say the port");
@@ -124,7 +125,8 @@ int backend_convert(const struct schema_backend *raw, struct cfg_backend *backen
         ret = check_refuse(error, base, "name", "`%s` is what tandemctl calls this node",
                            SCHEMA_NODE);
     backend->weight = raw->weight == NULL ? SCHEMA_WEIGHT : *raw->weight;
-    backend->tcp = raw->transport != NULL && *raw->transport == SIP_TRANSPORT_TCP;
+    backend->transport =
+        raw->transport == NULL ? SIP_TRANSPORT_UDP : (uint8_t)*raw->transport;
     if (ret == 0)
         ret = take_where(raw, backend, base, error);
     if (ret == 0)
@@ -281,7 +283,7 @@ static int check_alike(const struct cfg *cfg, struct cfg_error *error)
         const struct cfg_pool *pool = &cfg->pools[p];
 
         for (uint32_t b = 1; b < pool->n_backends; b++) {
-            if (pool->backends[b].tcp == pool->backends[0].tcp)
+            if (pool->backends[b].transport == pool->backends[0].transport)
                 continue;
             snprintf(base, sizeof(base), "pools[%u].backends[%u]", p, b);
             return check_refuse(error, base, "transport",
@@ -292,13 +294,13 @@ static int check_alike(const struct cfg *cfg, struct cfg_error *error)
     return 0;
 }
 
-/* Whether a service has a listener of TCP from which a backend could be reached. */
+/* Whether a service has a listener from which a backend could be reached by a stream. */
 static bool reaches(const struct cfg_service *service, const struct cfg_backend *backend)
 {
     for (uint32_t i = 0; i < service->n_listen; i++) {
         const struct cfg_listener *from = &service->listen[i];
 
-        if (from->transport == SIP_TRANSPORT_TCP &&
+        if (from->transport == backend->transport &&
             (backend->lookup != NULL ||
              sip_ip_is_v4(&from->addr.ip) == sip_ip_is_v4(&backend->addr.ip)))
             return true;
@@ -318,12 +320,13 @@ static int check_reached(const struct cfg *cfg, const struct cfg_service *servic
         for (uint32_t b = 0; b < pool->n_backends; b++) {
             const struct cfg_backend *backend = &pool->backends[b];
 
-            if (!backend->tcp || reaches(service, backend))
+            if (backend->transport == SIP_TRANSPORT_UDP || reaches(service, backend))
                 continue;
             snprintf(base, sizeof(base), "pools[%u].backends[%u]", pools[p], b);
             return check_refuse(error, base, "transport",
-                                "service %s has no tcp listener of its address family to reach it from",
-                                service->name);
+                                "service %s has no %s listener of its address family to reach it from",
+                                service->name,
+                                backend->transport == SIP_TRANSPORT_TLS ? "tls" : "tcp");
         }
     }
     return 0;

@@ -85,7 +85,7 @@ struct cfg_backend {
     char *lookup;                 /* what DNS is asked for, lower case, no dot at its end; or NULL */
     bool srv;                     /* with a lookup: SRV or NAPTR records say the port; addr is 0 */
     struct sip_addr addr;         /* with a lookup: of `address:`, the port alone */
-    bool tcp;                     /* `transport:`, the same in the whole pool; else UDP */
+    uint8_t transport;            /* enum sip_transport, the same in the whole pool: UDP, TCP or TLS */
     uint32_t weight;              /* 0..1000, default 100; of a name: what its heaviest member has */
     uint16_t *ports;
     uint32_t n_ports;

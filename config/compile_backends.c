@@ -139,7 +139,7 @@ static void fill_backend(struct compile_build *b, const struct compile_chosen *f
     to->pool = from->pool;
     to->ip = from->cfg->addr.ip;
     to->port = from->cfg->addr.port;
-    to->transport = from->cfg->tcp ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
+    to->transport = from->cfg->transport;
     apply_state(b->input, from->cfg, to);
     apply_health(b->input->live, to);
     to->state = to->admin > to->health ? to->admin : to->health;

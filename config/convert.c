@@ -367,6 +367,20 @@ static int take_keys(const struct schema_pool *raw, struct cfg_pool *pool, const
     return ret;
 }
 
+/* By what backends are probed: as they are reached when nothing is said. Over TLS only where `tls:` says
+ * who they are. */
+static int take_probed(const struct schema_health *raw, struct cfg_pool *pool, const char *base,
+                       struct cfg_error *error)
+{
+    if (raw->transport == NULL)
+        pool->health.transport = pool->backends[0].transport;
+    else if (pool->health.transport == SIP_TRANSPORT_TLS &&
+             pool->backends[0].transport != SIP_TRANSPORT_TLS)
+        return check_refuse(error, base, "health.transport",
+                            "only backends that are reached by tls are probed by it");
+    return 0;
+}
+
 static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, const char *base,
                         struct cfg_error *error)
 {
@@ -387,9 +401,9 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
         pool->n_backends = i + 1;
         ret = backend_convert(&raw->backends[i], &pool->backends[i], key, error);
     }
-    if (ret == 0 && raw->health != NULL && raw->health->transport == NULL)
-        pool->health.transport = pool->backends[0].tcp ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
-    return ret;
+    return ret != 0 || raw->health == NULL
+               ? ret
+               : take_probed(raw->health, pool, base, error);
 }
 
 /* The node's name is the machine's when none is given. */

@@ -57,8 +57,8 @@ static const cyaml_strval_t nats[] = {{"rport", SNAPSHOT_NAT_RPORT},
                                       {"always", SNAPSHOT_NAT_ALWAYS}};
 static const cyaml_strval_t probes[] = {{"none", CFG_PROBE_NONE}, {"options", CFG_PROBE_OPTIONS}};
 /* To backends. */
-static const cyaml_strval_t near_transports[] = {{"udp", SIP_TRANSPORT_UDP},
-                                                 {"tcp", SIP_TRANSPORT_TCP}};
+static const cyaml_strval_t near_transports[] = {
+    {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS}};
 static const cyaml_strval_t srtps[] = {{"none", CFG_MEDIA_PLAIN}, {"sdes", CFG_MEDIA_SDES}};
 static const cyaml_strval_t codecs[] = {{"PCMU", CFG_MEDIA_PCMU}, {"PCMA", CFG_MEDIA_PCMA}};
 static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};

@@ -75,7 +75,8 @@ static bool add(struct expansion *e, uint32_t pool, const char *name,
         e->room = room;
     }
     b = &e->all[e->n].backend;
-    *b = (struct cfg_backend){.name = strdup(name), .addr = *addr, .tcp = like->tcp, .weight = weight};
+    *b = (struct cfg_backend){
+        .name = strdup(name), .addr = *addr, .transport = like->transport, .weight = weight};
     b->ports = calloc(like->n_ports + 1u, sizeof(*b->ports));
     if (b->name == NULL || b->ports == NULL) {
         backend_done(b);
@@ -92,10 +93,9 @@ static bool add(struct expansion *e, uint32_t pool, const char *name,
 /* Whether a service that has the pool can send to that family: from a listener of the transport, or
  * by UDP, what came by a stream, from a node's own address; in mode direct the rules for the file say
  * it. */
-static bool is_reachable(const struct cfg *cfg, uint32_t pool, bool tcp, const struct sip_ip *ip)
+static bool is_reachable(const struct cfg *cfg, uint32_t pool, uint8_t transport,
+                         const struct sip_ip *ip)
 {
-    enum sip_transport transport = tcp ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
-
     for (uint32_t s = 0; s < cfg->n_services; s++) {
         const struct cfg_service *service = &cfg->services[s];
         uint32_t pools[SNAPSHOT_SERVICE_POOLS_MAX];
@@ -107,7 +107,7 @@ static bool is_reachable(const struct cfg *cfg, uint32_t pool, bool tcp, const s
         for (uint32_t i = 0; i < service->n_listen; i++)
             listens |= service->listen[i].transport == transport &&
                        sip_ip_is_v4(&service->listen[i].addr.ip) == v4;
-        listens |= !tcp && service->stream_port != 0 &&
+        listens |= transport == SIP_TRANSPORT_UDP && service->stream_port != 0 &&
                    cfg_node_ip(cfg, v4) != NULL;
         if (has && listens)
             return true;
@@ -116,7 +116,7 @@ static bool is_reachable(const struct cfg *cfg, uint32_t pool, bool tcp, const s
 }
 
 /* The lowest priority of targets that can be reached, and the greatest weight among its own. */
-static bool find_class(const struct cfg *cfg, uint32_t pool, bool tcp,
+static bool find_class(const struct cfg *cfg, uint32_t pool, uint8_t transport,
                        const struct members_view *view, uint16_t *ret_priority, uint16_t *ret_most)
 {
     bool found = false;
@@ -124,7 +124,7 @@ static bool find_class(const struct cfg *cfg, uint32_t pool, bool tcp,
     for (uint32_t i = 0; i < view->n_targets; i++) {
         const struct snapshot_target *t = &view->targets[i]; /* by priority ascending */
 
-        if (!is_reachable(cfg, pool, tcp, &t->addr.ip) || (found && t->priority != *ret_priority))
+        if (!is_reachable(cfg, pool, transport, &t->addr.ip) || (found && t->priority != *ret_priority))
             continue;
         *ret_priority = t->priority;
         *ret_most = found && *ret_most > t->weight ? *ret_most : t->weight;
@@ -148,7 +148,7 @@ static bool add_answer(struct expansion *e, uint32_t pool, const struct cfg_back
     bool good = true;
     uint32_t first = e->n;
 
-    if (!find_class(e->cfg, pool, name->tcp, view, &priority, &most))
+    if (!find_class(e->cfg, pool, name->transport, view, &priority, &most))
         return true;
     for (uint32_t i = 0; good && i < view->n_targets; i++) {
         const struct snapshot_target *t = &view->targets[i];
@@ -158,7 +158,7 @@ static bool add_answer(struct expansion *e, uint32_t pool, const struct cfg_back
         for (uint32_t j = first; j < e->n; j++)
             again |= sip_addr_equal(&e->all[j].backend.addr, &t->addr);
         if (again || t->priority != priority ||
-            !is_reachable(e->cfg, pool, name->tcp, &t->addr.ip))
+            !is_reachable(e->cfg, pool, name->transport, &t->addr.ip))
             continue;
         text[sip_addr_print(&t->addr, text)] = '\0';
         snprintf(member, sizeof(member), "%s@%s", name->name, text);

@@ -19,6 +19,16 @@ static const char *word(const char *const *words, unsigned n, unsigned i)
     return i < n ? words[i] : "unknown";
 }
 
+static json_t *transport_json(unsigned transport)
+{
+    static const char *const transports[] = {
+        [SIP_TRANSPORT_UDP] = "udp", [SIP_TRANSPORT_TCP] = "tcp", [SIP_TRANSPORT_TLS] = "tls",
+        [SIP_TRANSPORT_WS] = "ws",   [SIP_TRANSPORT_WSS] = "wss",
+    };
+
+    return json_string(word(transports, sizeof(transports) / sizeof(transports[0]), transport));
+}
+
 static json_t *texts_json(char *const *texts, uint32_t n)
 {
     json_t *list = json_array();
@@ -82,15 +92,9 @@ static void add_tls(json_t *object, const struct cfg_listener *listener)
 
 static json_t *listener_json(const struct cfg_listener *listener)
 {
-    static const char *const transports[] = {
-        [SIP_TRANSPORT_UDP] = "udp", [SIP_TRANSPORT_TCP] = "tcp", [SIP_TRANSPORT_TLS] = "tls",
-        [SIP_TRANSPORT_WS] = "ws",   [SIP_TRANSPORT_WSS] = "wss",
-    };
     json_t *object = json_object();
 
-    json_object_set_new(object, "transport",
-                        json_string(word(transports, sizeof(transports) / sizeof(transports[0]),
-                                         listener->transport)));
+    json_object_set_new(object, "transport", transport_json(listener->transport));
     json_object_set_new(object, "address", show_ip(&listener->addr.ip));
     json_object_set_new(object, "port", json_integer(listener->addr.port));
     if (listener->n_certificates > 0)
@@ -205,7 +209,7 @@ static json_t *backend_json(const struct cfg_backend *backend)
         json_object_set_new(object, "srv", json_string(backend->lookup));
     else
         json_object_set_new(object, "port", json_integer(backend->addr.port));
-    json_object_set_new(object, "transport", json_string(backend->tcp ? "tcp" : "udp"));
+    json_object_set_new(object, "transport", transport_json(backend->transport));
     json_object_set_new(object, "ports", ports);
     json_object_set_new(object, "weight", json_integer(backend->weight));
     return object;
@@ -274,8 +278,7 @@ static json_t *health_json(const struct cfg_pool *pool)
 
     json_object_set_new(object, "probe",
                         json_string(health->probe == CFG_PROBE_OPTIONS ? "options" : "none"));
-    json_object_set_new(object, "transport",
-                        json_string(health->transport == SIP_TRANSPORT_TCP ? "tcp" : "udp"));
+    json_object_set_new(object, "transport", transport_json(health->transport));
     json_object_set_new(object, "passive", json_boolean(health->passive));
     json_object_set_new(object, "interval", ms_json(health->interval_ms));
     json_object_set_new(object, "fast_interval", ms_json(health->fast_interval_ms));

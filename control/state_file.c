@@ -68,8 +68,9 @@ static json_t *backend_json(const struct state_backend *b)
                   (int)b->backend.weight, "ports", ports, "admin", state_word(b->admin));
     if (object == NULL)
         return NULL;
-    if (b->backend.tcp)
-        json_object_set_new(object, "transport", json_string("tcp"));
+    if (b->backend.transport != SIP_TRANSPORT_UDP)
+        json_object_set_new(object, "transport",
+                            json_string(b->backend.transport == SIP_TRANSPORT_TLS ? "tls" : "tcp"));
     if (b->backend.lookup != NULL)
         json_object_set_new(object, "lookup", json_string(b->backend.lookup));
     if (b->weight != STATE_WEIGHT_CONFIGURED)
@@ -197,8 +198,13 @@ static int configured_read(struct state_backend *b, const json_t *object)
         sip_ip_parse(sip_slice_of(address), &b->backend.addr.ip) != 0)
         return -EBADMSG;
     b->backend.addr.port = (uint16_t)port;
-    b->backend.tcp = transport != NULL;
-    if (transport != NULL && strcmp(transport, "tcp") != 0)
+    if (transport == NULL)
+        b->backend.transport = SIP_TRANSPORT_UDP;
+    else if (strcmp(transport, "tcp") == 0)
+        b->backend.transport = SIP_TRANSPORT_TCP;
+    else if (strcmp(transport, "tls") == 0)
+        b->backend.transport = SIP_TRANSPORT_TLS;
+    else
         return -EBADMSG;
     if (lookup == NULL)
         b->id = snapshot_backend_id(sip_slice_of(pool), sip_slice_of(name));

@@ -333,15 +333,25 @@ static void test_health(void **state)
 }
 
 /* One that left, one that came back, one of a pool that is gone, one twice. */
+/* One that left the configuration. */
+static struct compile_lingering gone_backend(const char *pool, const char *name, const char *ip)
+{
+    return (struct compile_lingering){(char *)(uintptr_t)pool,
+                                      {.name = (char *)(uintptr_t)name,
+                                       .addr = sample_addr(ip, 5060),
+                                       .transport = SIP_TRANSPORT_UDP,
+                                       .weight = 100}};
+}
+
 static void test_lingering(void **state)
 {
     struct cfg *cfg = sample_load("good.yaml");
     struct compile_lingering gone[] = {
-        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.50", 5060), .weight = 100}},
-        {"proxies", {.name = "kam2", .addr = sample_addr("10.0.0.51", 5060), .weight = 100}},
-        {"no-pool", {.name = "old", .addr = sample_addr("10.0.0.52", 5060), .weight = 100}},
-        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.53", 5060), .weight = 100}},
-        {"spare", {.name = "dead", .addr = sample_addr("10.0.0.54", 5060), .weight = 100}},
+        gone_backend("proxies", "old", "10.0.0.50"),
+        gone_backend("proxies", "kam2", "10.0.0.51"),
+        gone_backend("no-pool", "old", "10.0.0.52"),
+        gone_backend("proxies", "old", "10.0.0.53"),
+        gone_backend("spare", "dead", "10.0.0.54"),
     };
     struct compile_health dead = {
         .id = sample_id("spare", "dead"), .health = LB_DOWN, .weight_permille = 1000};
@@ -430,7 +440,7 @@ static void test_before(void **state)
         .id = sample_id("proxies", "kam1"), .health = LB_UP, .weight_permille = 500};
     struct compile_live live = sample_live;
     struct compile_lingering gone[] = {
-        {"proxies", {.name = "old", .addr = sample_addr("10.0.0.50", 5060), .weight = 100}}};
+        gone_backend("proxies", "old", "10.0.0.50")};
     struct compile_input input = {
         .cfg = cfg, .secret = &sample_secret, .live = &sample_live, .generation = 1};
     struct snapshot *before = sample_compile(&input), *s;

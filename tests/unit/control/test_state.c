@@ -33,6 +33,7 @@ static const struct cfg *few(struct few *f, const char *p, const char *q)
 {
     const char *members[2] = {p, q};
     static char *const pool_names[2] = {(char *)"p", (char *)"q"};
+    static const uint8_t transports[] = {SIP_TRANSPORT_UDP, SIP_TRANSPORT_TCP, SIP_TRANSPORT_TLS};
 
     memset(f, 0, sizeof(*f));
     f->cfg.linger_ms = HOUR_S * 1000;
@@ -49,7 +50,7 @@ static const struct cfg *few(struct few *f, const char *p, const char *q)
             f->names[i][n][0] = *c;
             f->backends[i][n] = (struct cfg_backend){.name = f->names[i][n],
                                                      .weight = 100,
-                                                     .tcp = n % 2 == 1,
+                                                     .transport = transports[n % 3],
                                                      .ports = f->ports,
                                                      .n_ports = 2};
             assert_int_equal(
@@ -201,7 +202,7 @@ static void assert_same(const struct state *a, const struct state *b)
         assert_true(sip_addr_equal(&x->backend.addr, &y->backend.addr));
         assert_int_equal(x->backend.weight, y->backend.weight);
         assert_int_equal(x->backend.n_ports, y->backend.n_ports);
-        assert_int_equal(x->backend.tcp, y->backend.tcp);
+        assert_int_equal(x->backend.transport, y->backend.transport);
         assert_memory_equal(x->backend.ports, y->backend.ports, 2 * x->backend.n_ports);
         assert_int_equal(x->admin, y->admin);
         assert_int_equal(x->weight, y->weight);
@@ -316,7 +317,7 @@ static void values_out_of_range_are_refused(void **context)
         STATE("{" GOOD ",\"port\":1,\"weight\":1001,\"ports\":[],\"admin\":\"up\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[0],\"admin\":\"up\"}"),
         STATE("{" GOOD
-              ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\",\"transport\":\"tls\"}"),
+              ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\",\"transport\":\"ws\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[1,2,3,4,5,6,7,8,9],\"admin\":\"up\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"down\"}"),
         STATE("{" GOOD ",\"port\":1,\"weight\":1,\"ports\":[],\"admin\":\"up\",\"left_s\":\"x\"}"),

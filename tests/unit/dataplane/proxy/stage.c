@@ -31,7 +31,10 @@ static void add_backend(struct cfg_pool *pool, char *name, const char *addr)
 {
     struct cfg_backend *b = &pool->backends[pool->n_backends++];
 
-    *b = (struct cfg_backend){.name = name, .addr = address(addr), .weight = 100};
+    *b = (struct cfg_backend){.name = name,
+                              .addr = address(addr),
+                              .transport = SIP_TRANSPORT_UDP,
+                              .weight = 100};
 }
 
 static void fill_secret(struct compile_secret *secret, const struct stage_conf *conf)
