@@ -121,21 +121,36 @@ static uint64_t phone_of(const struct sip_msg *msg, const struct lb_key *key)
     return lb_siphash_end(&hash) | 1;
 }
 
+/* Which REGISTER by a connection it is, or is the answer to: also for whom, since an answer is an
+ * answer to that alone, whatever else bears the same Call-ID and CSeq. Never 0. */
+static uint64_t register_of(const struct sip_msg *msg, uint64_t connection,
+                            const struct lb_key *key)
+{
+    struct lb_siphash hash;
+
+    lb_siphash24_init(&hash, key);
+    lb_siphash_add(&hash, &connection, sizeof(connection));
+    lb_siphash_add(&hash, &msg->cseq, sizeof(msg->cseq));
+    lb_siphash_add_field(&hash, msg->call_id.at, msg->call_id.length);
+    lb_siphash_add_field(&hash, msg->to_uri.at, msg->to_uri.length);
+    return lb_siphash_end(&hash) | 1;
+}
+
 /* Tells the table of a registration that was forwarded, and of its grant. */
 static void note_registration(const struct relay *relay, const struct view *view,
                               const struct proxy_input *input)
 {
     const struct sip_msg *msg = &relay->msg;
     const struct lb_key *key = &view->snapshot->hash_key;
-    uint64_t call = snapshot_call_hash(key, msg->call_id);
+    struct table *table = relay->post->hub->table;
+    uint64_t from = input->from.connection, to = relay->output.to.connection;
 
     if (msg->method != SIP_REGISTER)
         return;
-    if (msg->kind == SIP_REQUEST && input->from.connection != 0)
-        table_registers(relay->post->hub->table, input->from.connection, phone_of(msg, key), call);
-    else if (msg->kind == SIP_RESPONSE && msg->status / 100 == 2 &&
-             relay->output.to.connection != 0)
-        table_registered(relay->post->hub->table, relay->output.to.connection, call);
+    if (msg->kind == SIP_REQUEST && from != 0)
+        table_registers(table, from, phone_of(msg, key), register_of(msg, from, key));
+    else if (msg->kind == SIP_RESPONSE && msg->status / 100 == 2 && to != 0)
+        table_registered(table, to, register_of(msg, to, key));
 }
 
 /* Answers a request otherwise than the rules would. */

@@ -20,8 +20,9 @@
 enum {
     BUCKETS = 1 << 16,
     PHONES = 1 << 18,
-    V6_SOURCE_BYTES = 8
-}; /* of IPv6 who has one address has a whole /64 */
+    ASKED = 1 << 16,     /* REGISTERs under way: 2,000 a second, each for 32 s */
+    V6_SOURCE_BYTES = 8, /* of IPv6 who has one address has a whole /64 */
+};
 
 /* How many connections come from one source. */
 struct table_source {
@@ -40,6 +41,7 @@ struct table {
     struct table_source *sources[BUCKETS];
     struct pairs *phones; /* phone → its connection */
     struct pairs *former; /* connection → whose it was */
+    struct pairs *asked;  /* REGISTER under way → who asks */
 };
 
 struct table *table_new(void)
@@ -51,10 +53,12 @@ struct table *table_new(void)
         return NULL;
     table->phones = pairs_new(PHONES);
     table->former = pairs_new(PHONES);
-    if (table->phones == NULL || table->former == NULL ||
+    table->asked = pairs_new(ASKED);
+    if (table->phones == NULL || table->former == NULL || table->asked == NULL ||
         getrandom(&table->key, sizeof(table->key), 0) != (ssize_t)sizeof(table->key)) {
         pairs_free(table->phones);
         pairs_free(table->former);
+        pairs_free(table->asked);
         free(table);
         return NULL;
     }
@@ -95,6 +99,7 @@ void table_free(struct table *table)
     pthread_mutex_destroy(&table->lock);
     pairs_free(table->phones);
     pairs_free(table->former);
+    pairs_free(table->asked);
     free(table);
 }
 
@@ -228,24 +233,26 @@ static struct table_entry *after(const struct table *table, uint64_t id)
     return now == NULL ? NULL : by_id(table, *now);
 }
 
-void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t call)
+void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t request)
 {
     struct table_entry *entry;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
     if (entry != NULL) {
-        entry->shared |= entry->call != 0 && entry->phone != phone;
+        entry->shared |= entry->registers && entry->phone != phone;
+        entry->registers = true;
         entry->phone = phone;
-        entry->call = call;
+        if (phone != 0)
+            pairs_put(table->asked, request, phone);
     }
     pthread_mutex_unlock(&table->lock);
 }
 
 /* A phone has that connection now. */
-static void move(struct table *table, struct table_entry *entry)
+static void move(struct table *table, struct table_entry *entry, uint64_t phone)
 {
-    const uint64_t *before = pairs_find(table->phones, entry->phone);
+    const uint64_t *before = pairs_find(table->phones, phone);
     struct table_entry *left;
 
     entry->former = false;
@@ -253,19 +260,21 @@ static void move(struct table *table, struct table_entry *entry)
         left = by_id(table, *before);
         if (left != NULL)
             left->former = !left->shared;
-        pairs_put(table->former, *before, entry->phone);
+        pairs_put(table->former, *before, phone);
     }
-    pairs_put(table->phones, entry->phone, entry->id);
+    pairs_put(table->phones, phone, entry->id);
 }
 
-void table_registered(struct table *table, uint64_t id, uint64_t call)
+void table_registered(struct table *table, uint64_t id, uint64_t request)
 {
     struct table_entry *entry;
+    const uint64_t *phone;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
-    if (entry != NULL && entry->phone != 0 && entry->call == call)
-        move(table, entry);
+    phone = pairs_find(table->asked, request);
+    if (entry != NULL && phone != NULL)
+        move(table, entry, *phone);
     pthread_mutex_unlock(&table->lock);
 }
 

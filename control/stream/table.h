@@ -28,7 +28,8 @@ struct table_entry {
     char sni[TABLE_TEXT_MAX];         /* "": none */
     char cipher[TABLE_TEXT_MAX];      /* version and cipher of TLS; "": none */
     /* The table's own: */
-    uint64_t phone, call;             /* of the REGISTER that came last; 0: none */
+    uint64_t phone;                   /* of the REGISTER that came last; 0: it did not say */
+    bool registers;                   /* a REGISTER came */
     bool shared;                      /* by phones: REGISTERs of several came */
     bool former;                      /* its phone has another one now */
     struct table_entry *next_by_id, *next_by_peer;
@@ -77,12 +78,14 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
                      struct table_place *ret);
 
 /*
- * A phone that registers by another connection is the same phone (RFC 5626 §4.2): once a REGISTER was
- * granted, the number of the connection that it had before leads to the one that it came by.
- * `phone`: a hash of who registers which of its flows; `call`: of the Call-ID. Never 0. Any thread.
+ * A phone that registers by another connection is the same phone (RFC 5626 §4.2): once a REGISTER
+ * was granted, the number of the connection that it had before leads to the one that it came by.
+ * `phone`: a hash of who registers which of its flows, 0: it does not say; `request`: of what a
+ * REGISTER by that connection and the answer to it, and to no other, have in common, never 0: many
+ * may be under way, and who is granted one is not who asked by another. Any thread.
  */
-void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t call);
-void table_registered(struct table *table, uint64_t id, uint64_t call);
+void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t request);
+void table_registered(struct table *table, uint64_t id, uint64_t request);
 
 /* Writes what a handshake told. Its own thread. */
 void table_note(struct table *table, struct table_entry *entry, const char *sni,

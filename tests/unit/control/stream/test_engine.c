@@ -297,6 +297,94 @@ static void others_stay(void **context)
     scene_end(&s);
 }
 
+/* A REGISTER of a phone, told by the letter of its user, that shows its instance and `cseq`. */
+static void send_register(int phone, char user, char cseq, const char *call_id)
+{
+    char more[256], text[4096];
+
+    snprintf(more, sizeof(more),
+             "Supported: path, outbound\r\n"
+             "Contact: <sip:%c@phone.invalid;transport=tcp>;reg-id=1;"
+             "+sip.instance=\"<urn:uuid:0C67446E-F1A1-11D9-94D%c>\"\r\n",
+             user, user);
+    snprintf(text, sizeof(text), "%s",
+             scene_request("REGISTER", "sip:example.net", call_id, "TCP", more));
+    strstr(text, "To: <sip:")[strlen("To: <sip:")] = user;
+    strstr(text, "CSeq: ")[strlen("CSeq: ")] = cseq;
+    strstr(text, ";branch=z9hG4bK")[strlen(";branch=z9hG4bK")] = cseq;
+    scene_send(phone, text);
+}
+
+/* A backend's answer to the REGISTER that comes next; its Path. */
+static void answer_register(struct scene *s, int phone, char ret_path[2048], const char *status)
+{
+    int backend = scene_reached(s);
+
+    scene_datagram(s, backend);
+    snprintf(ret_path, 2048, "%s", scene_uri(scene_line(s, "Path", 0)));
+    scene_send_to(backend, 2, SCENE_OWN, scene_response(s, status));
+    assert_memory_equal(scene_message(s, phone), "SIP/2.0 ", 8);
+}
+
+/* Several phones behind one connection ask side by side: each is found there. */
+static void side_by_side_they_are_found(void **context)
+{
+    struct scene s;
+    char old[2][2048], new[2048];
+    int phones[2], both;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    for (int i = 0; i < 2; i++) {
+        phones[i] = scene_tcp(21, SCENE_SIP);
+        send_register(phones[i], (char)('a' + i), '1', i == 0 ? "a1" : "b1");
+        answer_register(&s, phones[i], old[i], "200 OK");
+    }
+    both = scene_tcp(22, SCENE_SIP);
+    send_register(both, 'a', '1', "a2");
+    send_register(both, 'b', '1', "b2");
+    scene_until(&s, COUNT_MESSAGES_STREAM, 4);
+    answer_register(&s, both, new, "200 OK");
+    answer_register(&s, both, new, "200 OK");
+    for (int i = 0; i < 2; i++) {
+        scene_send_to(s.a, 2, SCENE_OWN, scene_along(old[i], "MESSAGE", i == 0 ? "m1" : "m2"));
+        assert_memory_equal(scene_message(&s, both), "MESSAGE ", 8);
+        close(phones[i]);
+    }
+    close(both);
+    scene_end(&s);
+}
+
+/* Who asks for himself, and beside it as another phone, gets nothing of that one's when he alone is
+ * granted: not by the same Call-ID, nor by the same CSeq in it. */
+static void granted_is_what_was_asked(void **context)
+{
+    struct scene s;
+    char path[2048], own[2048];
+    int victim, thief;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    victim = scene_tcp(21, SCENE_SIP);
+    send_register(victim, 'v', '1', "v1");
+    answer_register(&s, victim, path, "200 OK");
+    thief = scene_tcp(22, SCENE_SIP);
+    for (int i = 0; i < 2; i++) {
+        const char *call_id = i == 0 ? "t1" : "t2";
+
+        send_register(thief, 't', '1', call_id);
+        send_register(thief, 'v', i == 0 ? '2' : '1', call_id);
+        scene_until(&s, COUNT_MESSAGES_STREAM, 3 + 2 * (uint64_t)i);
+        answer_register(&s, thief, own, "200 OK");
+        answer_register(&s, thief, own, "403 Forbidden");
+        scene_send_to(s.a, 2, SCENE_OWN, scene_along(path, "MESSAGE", i == 0 ? "m1" : "m2"));
+        assert_memory_equal(scene_message(&s, victim), "MESSAGE ", 8);
+    }
+    close(victim);
+    close(thief);
+    scene_end(&s);
+}
+
 static void remember(void *arg, const struct table_entry *entry)
 {
     *(uint64_t *)arg = entry->id;
@@ -527,6 +615,8 @@ int main(void)
         cmocka_unit_test(registers_again_and_is_found),
         cmocka_unit_test(moves_while_it_is_connected),
         cmocka_unit_test(others_stay),
+        cmocka_unit_test(side_by_side_they_are_found),
+        cmocka_unit_test(granted_is_what_was_asked),
         cmocka_unit_test(former_is_not_killed),
         cmocka_unit_test(found_after_a_restart),
         cmocka_unit_test(counts_with_the_data_plane),
