@@ -57,7 +57,7 @@ static struct sip_slice sip_domain(struct sip_slice uri)
 
         end = bracket == NULL ? uri.length : (uint32_t)(bracket - uri.at) + 1;
     }
-    while (end < uri.length && strchr(":;?", uri.at[end]) == NULL)
+    while (end < uri.length && memchr(":;?", uri.at[end], 3) == NULL)
         end++;
     return (struct sip_slice){uri.at + skip, end - skip};
 }

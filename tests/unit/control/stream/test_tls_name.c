@@ -108,23 +108,34 @@ static void comparison(void **state)
     }
 }
 
-/* A name with a NUL in it is not the one before the NUL. */
-static void names_with_a_nul(void **state)
+/* A certificate with one alternative name of a type, NULs and all, is not good.example's. */
+static void is_a_trap(int type, const char *bytes, int length)
 {
-    static const char trap[] = "good.example\0.evil.example";
     struct scene_identity one = scene_issue(&scene, &(struct scene_wish){.cn = NULL});
     GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
     GENERAL_NAME *name = GENERAL_NAME_new();
     ASN1_IA5STRING *text = ASN1_IA5STRING_new();
 
-    (void)state;
-    ASN1_STRING_set(text, trap, sizeof(trap) - 1);
-    GENERAL_NAME_set0_value(name, GEN_DNS, text);
+    ASN1_STRING_set(text, bytes, length);
+    GENERAL_NAME_set0_value(name, type, text);
     sk_GENERAL_NAME_push(names, name);
     assert_int_equal(X509_add1_ext_i2d(one.certificate, NID_subject_alt_name, names, 0, 0), 1);
     assert_false(tls_name_is(one.certificate, "good.example"));
     GENERAL_NAMES_free(names);
     scene_identity_done(&one);
+}
+
+/* A name with a NUL in it is not the one before the NUL. */
+static void names_with_a_nul(void **state)
+{
+    static const char dns[] = "good.example\0.evil.example";
+    static const char uri[] = "sip:good.example\0.evil.example";
+    static const char port[] = "sip:good.example\0:5061";
+
+    (void)state;
+    is_a_trap(GEN_DNS, dns, sizeof(dns) - 1);
+    is_a_trap(GEN_URI, uri, sizeof(uri) - 1);
+    is_a_trap(GEN_URI, port, sizeof(port) - 1);
 }
 
 /* Where alternative names cannot be read, or are there twice, the common name does not stand in. */
