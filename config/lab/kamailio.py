@@ -54,6 +54,30 @@ PRESENCE_ROUTE = """
     }
     exit;
 """
+# A phone's flows are tried one after the other: the next one when the edge says that this one is gone.
+OUTBOUND = """
+modparam("registrar", "outbound_mode", 1)
+modparam("tm", "contacts_avp", "tm_contacts")
+modparam("tm", "contact_flows_avp", "tm_contact_flows")
+modparam("tm", "restart_fr_on_each_reply", 0)
+"""
+OUTBOUND_ROUTE = """
+    # Of a single contact nothing is loaded, and it stays where it is.
+    t_load_contacts();
+    t_next_contacts();
+    t_on_branch_failure("flow");
+"""
+OUTBOUND_FAILED = """
+event_route[tm:branch-failure:flow] {
+    if (t_check_status("430")) {
+        unregister("location", "$tu", "$T_reply_ruid");
+        if (t_next_contact_flow()) {
+            t_on_branch_failure("flow");
+            t_relay();
+        }
+    }
+}
+"""
 PRESENCE_TABLES = ("version", "presentity", "active_watchers", "watchers", "xcap")
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
 MODULES = Path("/usr/lib")
@@ -117,6 +141,9 @@ class Backend:
                 for peer in peers)) if dmq else "",
             "DMQROUTE": DMQ_ROUTE if dmq else "",
             "ADVERTISE": f" advertise {self.lab.vip}:5060" if self.lab.advertise else "",
+            "OUTBOUND": OUTBOUND if self.lab.outbound else "",
+            "OUTBOUNDROUTE": OUTBOUND_ROUTE if self.lab.outbound else "",
+            "OUTBOUNDFAILED": OUTBOUND_FAILED if self.lab.outbound else "",
             **self._presence(),
         }
         text = re.sub(r"@([A-Z0-9]+)@", lambda match: str(words[match[1]]), TEMPLATE.read_text())

@@ -63,6 +63,7 @@ class Lab(Node):
     hugepages   auto | on | off, as in the configuration
     build       the build directory; default: $TANDEM_BUILD or build/ at the root
     presence    the backends are presence servers (Debian's kamailio-presence-modules)
+    outbound    the backends are registrars of phones with several flows (RFC 5626)
     advertise   the backends name the virtual address as their own in Via and Record-Route
     streams     the service's listeners besides UDP: any of tcp, tls, ws, wss, at their usual ports
     nodes       how many appliances share the virtual address and the secret
@@ -79,14 +80,16 @@ class Lab(Node):
 
     def __init__(self, driver="af_packet", workers=(1,), ports=2, ipv6=True, backends=3,
                  tandem=True, hugepages="auto", build=None, config_text=None, keep_dir=False,
-                 presence=False, advertise=False, backends6=False, streams=(), nodes=1):
+                 presence=False, outbound=False, advertise=False, backends6=False, streams=(),
+                 nodes=1):
         if os.geteuid() != 0:
             raise LabError("the laboratory needs root (network namespaces)")
         cpus = max(os.sched_getaffinity(0)) + 1
         self.driver, self.ports, self.ipv6 = driver, ports, ipv6
         self.workers = [min(cpu, cpus - 1) for cpu in workers]
         self.n_backends, self.tandem, self.hugepages = backends, tandem, hugepages
-        self.presence, self.advertise, self.backends6 = presence, advertise, backends6
+        self.presence, self.outbound = presence, outbound
+        self.advertise, self.backends6 = advertise, backends6
         self.build = Path(build or os.environ.get("TANDEM_BUILD") or ROOT / "build")
         self.net = Net(f"{os.getpid()}-{next(_labs)}")
         directory = Path(tempfile.mkdtemp(prefix="tandem-"))

@@ -194,10 +194,16 @@ class StreamPhone(Phone, StreamPeer):
             more.setdefault("public", (f"{secrets.token_hex(6)}.invalid", 0))
         super().__init__(lab, host_name, user, **more)
 
-    def reconnect(self):
-        """Another connection from another port, in the place of this one."""
-        self.socket.close()
+    def reconnect(self, close=True):
+        """
+        Another connection from another port, in the place of this one, which is returned; close
+        False: it is left as it is, as by a phone that has lost it in silence.
+        """
+        former = self.connection
+        if close:
+            self.socket.close()
         self.open(self.lab, self.address[0], 0)
         self.address = self.socket.getsockname()[:2]
         if self.transport in ("TCP", "TLS"):
             self.public = self.address
+        return former

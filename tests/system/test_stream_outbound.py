@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Phones that keep two connections (RFC 5626), real Kamailios as their registrars: each flow has a
+binding of its own, a call comes by one of them, by the other when that one is gone, and by the
+connection that takes a lost one's place as soon as it has registered.
+"""
+import sys
+import uuid
+
+sys.dont_write_bytecode = True
+
+from harness import main, seen, wait_for                          # noqa: E402
+from phone import SDP, SDP_TYPE, hang_up, listed, talk            # noqa: E402
+from phones.stream import StreamPhone                             # noqa: E402
+from test_stream import StreamTest                                # noqa: E402
+
+WAYS = (("TCP", False), ("TLS", True), ("WSS", False), ("TCP", True), ("TLS", False))
+
+
+class Flow(StreamPhone):
+    """One of a phone's connections: all have its instance, each a reg-id of its own."""
+
+    def __init__(self, lab, host_name, user, transport, reg_id, **more):
+        super().__init__(lab, host_name, user, transport, **more)
+        self.reg_id = reg_id
+        self.instance = f"<{uuid.uuid5(uuid.NAMESPACE_URL, user).urn}>"
+
+    def register(self, **more):
+        return super().register(extra=["Supported: path, outbound"], parameters=
+                                f';reg-id={self.reg_id};+sip.instance="{self.instance}"', **more)
+
+
+class Outbound(StreamTest):
+
+    options = {"streams": ("tcp", "tls", "wss"), "outbound": True}
+
+    def flows(self, user, transport, six, reg_ids=(1, 2)):
+        """The registered connections of a phone, known to every backend."""
+        there = self.lab.host("callee")
+        address = there.address6 if six else there.address
+        made = [Flow(self.lab, "callee", user, transport, reg_id, address=address)
+                for reg_id in reg_ids]
+        for number, flow in enumerate(made, 1):
+            self.addCleanup(lambda flow=flow: flow.socket.close())
+            answer = flow.register()
+            self.assertIn("outbound", answer.get("require"))
+            self.assertEqual(sum("reg-id=" in contact for contact in listed(answer.all("contact"))),
+                             number, answer.all("contact"))
+        self.known_everywhere(user, len(reg_ids))
+        return made
+
+    def paths(self, user):
+        """{backend: {reg-id: its Path}} of this user."""
+        return {name: {entry["Contact"]["Reg-Id"]: entry["Contact"]["Path"] for entry in
+                       backend.rpc("ul.lookup", "location", f"{user}@{self.lab.domain}")["Contacts"]}
+                for name, backend in self.lab.backends.items()}
+
+    def reached(self, caller, flows):
+        """Calls a phone; (the caller's Dialog, the callee's) by the one of its flows that rings."""
+        call = caller.invite(flows[0].aor)
+        flow, asked = wait_for(lambda: next(
+            ((flow, found) for flow in flows for found in
+             [flow.find(0.02, lambda m: m.method == "INVITE")] if found), None),
+            5, f"an INVITE to {flows[0].user}")
+        tag = f"by{flow.reg_id}"
+        flow.reply(asked, 180, "Ringing", tag)
+        flow.reply(asked, 200, "OK", tag, SDP, [SDP_TYPE])
+        answer = caller.wait(200, call)
+        call.learn(answer).ack()
+        flow.wait("ACK", call)
+        for other in flows:
+            self.assertIsNone(other.silent(0.1, "INVITE"), "both flows were tried")
+        return call, flow.dialog_of(asked, tag)
+
+    def statuses(self, call):
+        """The statuses that the call's backend got, 430 if an edge said so."""
+        (found,) = seen(self.lab, lambda call_id: call_id == call.call_id).values()
+        (messages,) = found.values()
+        return {message.what for message in messages if message.what.isdigit()}
+
+    def each_way(self, test):
+        for number, (transport, six) in enumerate(WAYS):
+            with self.subTest(transport=transport, six=six):
+                name = f"{test.__name__}{number}"
+                test(name, transport, six, self.phone(f"{name}bob", "UDP", "caller"))
+
+    def test_1_second_flow(self):
+        """A call comes by one flow; when that is gone, the proxy hears 430 and takes the other."""
+        self.each_way(self.second)
+
+    def second(self, user, transport, six, bob):
+        flows = self.flows(user, transport, six)
+        for caller_ends in (True, False):
+            call, there = self.reached(bob, flows)
+            self.assertNotIn("430", self.statuses(call))
+            hang_up(*((call, there) if caller_ends else (there, call)))
+        lost = there.phone
+        kept, = (flow for flow in flows if flow is not lost)
+        lost.connection.close()
+        for number in range(2):
+            call, there = self.reached(bob, [kept])
+            hang_up(*((there, call) if number else (call, there)))
+            # The backend that heard it forgets that flow, and tells the others.
+            if number == 0:
+                self.assertIn("430", self.statuses(call))
+            self.at_one_backend(call.call_id)
+        lost.reconnect()
+        lost.register()
+        self.known_everywhere(user, 2)
+        kept.connection.close()
+        call, there = self.reached(bob, [lost])
+        hang_up(there, call)
+        self.at_one_backend(call.call_id)
+
+    def test_2_anew(self):
+        """
+        A flow that is registered anew is reached by the very next message, at every backend, also
+        when nobody has told of the former connection's end.
+        """
+        self.each_way(self.anew)
+
+    def anew(self, user, transport, six, bob):
+        flow, = self.flows(user, transport, six, (1,))
+        before = self.paths(user)
+        for told in (True, False, True):
+            self.addCleanup(flow.reconnect(close=told).close)
+            flow.register()
+            for _ in range(4):
+                call, there = talk(bob, flow)
+                self.assertNotIn("430", self.statuses(call))
+                hang_up(there, call)
+        wait_for(lambda: all(found[1] != before[at][1] for at, found in self.paths(user).items()),
+                 10, "every backend to learn the new Path")
+
+    def test_3_in_dialog(self):
+        """
+        A call whose flow is gone: the phone ends it by its other flow; who talks to it hears 430 at
+        once, and is heard again when that flow is registered anew.
+        """
+        self.each_way(self.in_dialog)
+
+    def in_dialog(self, user, transport, six, bob):
+        flows = self.flows(user, transport, six)
+        first, there = self.reached(bob, flows)
+        second, again = talk(bob, there.phone, uri=there.phone.aor)
+        lost = there.phone
+        other, = (flow for flow in flows if flow is not lost)
+        lost.connection.close()
+        for call in (first, second):
+            answer = call.ask("UPDATE")
+            self.assertEqual(answer.status, 430, answer.start)
+        there.phone = other
+        hang_up(there, first)
+        lost.reconnect()
+        lost.register()
+        hang_up(second, again)
+        self.at_one_backend(first.call_id, second.call_id)
+
+
+if __name__ == "__main__":
+    main()
