@@ -59,6 +59,9 @@ static const struct row {
     {"tandem_stream_undelivered_total",
      "Messages that waited for a connection which came to nothing; requests were answered.",
      STREAMS, NULL, COUNT_UNDELIVERED, 1, ""},
+    {"tandem_connections_aliased_total",
+     "Connections of peers that are reused for what is sent to them (RFC 5923).", STREAMS, NULL,
+     COUNT_ALIASES, 1, ""},
 };
 
 /* In lower case, as the configuration writes it. Returns ret. */

@@ -76,15 +76,23 @@ static json_t *text_json(const char *text)
     return *text == '\0' ? json_null() : json_string(text);
 }
 
+/* What of its peer's addresses it is reused for (RFC 5923). */
+static json_t *alias_json(const struct table_entry *entry)
+{
+    const struct sip_addr addr = {entry->peer.ip, entry->alias};
+
+    return entry->alias == 0 ? json_null() : address_json(&addr);
+}
+
 static json_t *entry_json(const struct table_entry *entry, uint64_t now_ms)
 {
     char id[17];
 
     snprintf(id, sizeof(id), "%016" PRIx64, entry->id);
-    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "id",
+    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "id",
                      id, "transport", sip_transport_name((enum sip_transport)entry->transport),
                      "outgoing", entry->outgoing, "local", address_json(&entry->local), "peer",
-                     address_json(&entry->peer), "sni", text_json(entry->sni), "cipher",
+                     address_json(&entry->peer), "alias", alias_json(entry), "sni", text_json(entry->sni), "cipher",
                      text_json(entry->cipher), "seconds",
                      (json_int_t)((now_ms - entry->since_ms) / 1000), "idle_seconds",
                      (json_int_t)((now_ms - entry->active_ms) / 1000), "messages_in",

@@ -104,6 +104,7 @@ static const struct column CONNECTIONS[] = {
     {"TRANSPORT", "transport", COLUMN_PLAIN},
     {"LOCAL", "local", COLUMN_PLAIN},
     {"PEER", "peer", COLUMN_PLAIN},
+    {"ALIAS", "alias", COLUMN_PLAIN},
     {"OUTGOING", "outgoing", COLUMN_PLAIN},
     {"SECONDS", "seconds", COLUMN_PLAIN},
     {"IDLE", "idle_seconds", COLUMN_PLAIN},

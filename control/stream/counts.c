@@ -49,6 +49,7 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_LOST_GONE] = "lost_gone",
     [COUNT_LOST_UNSENT] = "lost_unsent",
     [COUNT_UNDELIVERED] = "undelivered",
+    [COUNT_ALIASES] = "aliases",
 };
 
 const char *counts_name(uint32_t which, char ret[COUNTS_NAME_MAX])

@@ -73,6 +73,7 @@ enum count {
     COUNT_LOST_GONE,                  /* the connection ended meanwhile, or none could be made */
     COUNT_LOST_UNSENT,                /* the kernel refused the datagram */
     COUNT_UNDELIVERED,                /* of sent_stream: to a connection that came to nothing */
+    COUNT_ALIASES,                    /* of accepted: their peers may be sent requests by them */
     COUNT_COUNT,
 };
 

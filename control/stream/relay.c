@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/stream/alias.h"
 #include "dataplane/sip/uri.h"
 
 enum { ROOM_MIN = 65536 }; /* for what is sent; more where a message is longer */
@@ -153,6 +154,23 @@ static void note_registration(const struct relay *relay, const struct view *view
         table_registered(table, to, register_of(msg, to, key));
 }
 
+/* Whoever may ask for something has his connection reused, if he says so and it is his. */
+static void note_alias(const struct relay *relay, const struct view *view,
+                       const struct proxy_input *input)
+{
+    const struct snapshot *s = view->snapshot;
+    const struct snapshot_service *service =
+        &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
+    const struct proxy_output *o = &relay->output;
+    uint16_t port;
+
+    if (o->reason != PROXY_FORWARDED_REQUEST && o->reason != PROXY_REPLY_200_OPTIONS)
+        return;
+    port = alias_port(s, service, &relay->msg, &input->from);
+    if (port != 0 && table_alias(relay->post->hub->table, input->from.connection, port))
+        counts_add(&relay->post->counts[input->from.transport], COUNT_ALIASES, 1);
+}
+
 /* Answers a request otherwise than the rules would. */
 static enum relay_result refuse(struct relay *relay, const struct view *view,
                                 const struct proxy_input *input, uint16_t status)
@@ -199,6 +217,7 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     /* What leaves unchanged is the data plane's alone. */
     if (o->verdict == PROXY_DROP || o->verdict == PROXY_PUNT || o->means != PROXY_REWRITTEN)
         return RELAY_DROPPED_VERDICT;
+    note_alias(relay, view, input);
     if (o->verdict == PROXY_FORWARD) { /* before an answer can come to another thread */
         note_registration(relay, view, input);
         count_response(relay, view);

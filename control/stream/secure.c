@@ -45,11 +45,13 @@ void secure_opened(struct connection *c)
 {
     struct counts *counts = &c->thread->counts[c->entry.transport];
     struct tls_facts facts;
-    char cipher[TABLE_TEXT_MAX];
+    char cipher[TABLE_TEXT_MAX], names[TLS_NAMES_MAX];
+    const SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
 
-    tls_describe(bufferevent_openssl_get_ssl(c->bev), &facts);
+    tls_describe(ssl, &facts);
+    tls_identities(ssl, names);
     snprintf(cipher, sizeof(cipher), "%s %s", facts.version, facts.cipher);
-    table_note(c->thread->hub->table, &c->entry, facts.sni, cipher);
+    table_note(c->thread->hub->table, &c->entry, facts.sni, cipher, names);
     counts_add(counts, facts.resumed ? COUNT_TLS_RESUMED : COUNT_TLS_FULL, 1);
     counts_add(counts, strcmp(facts.version, "TLSv1.3") == 0 ? COUNT_TLS_13 : COUNT_TLS_12, 1);
     counts_add(counts, COUNT_TLS_CIPHER + tls_cipher(facts.cipher), 1);

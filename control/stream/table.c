@@ -38,6 +38,7 @@ struct table {
     uint32_t n;
     struct table_entry *by_id[BUCKETS];
     struct table_entry *by_peer[BUCKETS];
+    struct table_entry *by_alias[BUCKETS];
     struct table_source *sources[BUCKETS];
     struct pairs *phones; /* phone → its connection */
     struct pairs *former; /* connection → whose it was */
@@ -112,6 +113,26 @@ static uint32_t home_of_peer(const struct table *table, uint8_t transport,
     } key = {*local, *peer, transport};
 
     return (uint32_t)lb_siphash13(&table->key, &key, sizeof(key)) % BUCKETS;
+}
+
+/* Where a connection is for what is sent to the port that it is the alias of. */
+static struct table_entry **home_of_alias(struct table *table, const struct table_entry *entry)
+{
+    const struct sip_addr peer = {entry->peer.ip, entry->alias};
+
+    return &table->by_alias[home_of_peer(table, entry->transport, &entry->local, &peer)];
+}
+
+static void leave_alias(struct table *table, struct table_entry *entry)
+{
+    struct table_entry **at = home_of_alias(table, entry);
+
+    if (entry->alias == 0)
+        return;
+    while (*at != entry)
+        at = &(*at)->next_by_alias;
+    *at = entry->next_by_alias;
+    entry->alias = 0;
 }
 
 static struct table_source **home_of_source(struct table *table, const struct sip_ip *ip)
@@ -202,8 +223,11 @@ void table_remove(struct table *table, struct table_entry *entry)
     for (at = &table->by_peer[home]; *at != entry; at = &(*at)->next_by_peer)
         ;
     *at = entry->next_by_peer;
+    leave_alias(table, entry);
     source_remove(table, entry->source);
     table->n--;
+    free(entry->names);
+    entry->names = NULL;
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -303,6 +327,56 @@ bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret)
     return found;
 }
 
+bool table_alias(struct table *table, uint64_t id, uint16_t port)
+{
+    struct table_entry *entry, **home;
+    bool taken;
+
+    pthread_mutex_lock(&table->lock);
+    entry = by_id(table, id);
+    taken = entry != NULL && !entry->outgoing && entry->alias != port &&
+            (entry->transport != SIP_TRANSPORT_TLS || entry->names != NULL);
+    if (taken) {
+        leave_alias(table, entry);
+        entry->alias = port;
+        home = home_of_alias(table, entry);
+        entry->next_by_alias = *home;
+        *home = entry;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return taken;
+}
+
+/* Whether a connection's peer showed to be that one. */
+static bool is_of(const struct table_entry *entry, const char *name)
+{
+    size_t length = strlen(name), n;
+
+    if (entry->transport != SIP_TRANSPORT_TLS)
+        return true;
+    for (const char *at = entry->names; *at != '\0'; at += n + (at[n] == ' ')) {
+        n = strcspn(at, " ");
+        if (n == length && strncasecmp(at, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The latest of the connections that peers made and said to have that address. */
+static const struct table_entry *alias_of(const struct table *table, uint32_t home,
+                                          enum sip_transport transport,
+                                          const struct sip_addr *local, const struct sip_addr *peer,
+                                          const char *name)
+{
+    const struct table_entry *entry = table->by_alias[home];
+
+    while (entry != NULL && (entry->transport != (uint8_t)transport || entry->alias != peer->port ||
+                             !sip_ip_equal(&entry->peer.ip, &peer->ip) ||
+                             !sip_addr_equal(&entry->local, local) || !is_of(entry, name)))
+        entry = entry->next_by_alias;
+    return entry;
+}
+
 bool table_find_peer(struct table *table, enum sip_transport transport,
                      const struct sip_addr *local, const struct sip_addr *peer, const char *name,
                      struct table_place *ret)
@@ -318,16 +392,21 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
             !sip_addr_equal(&entry->local, local) ||
             (*name != '\0' && strcasecmp(entry->name, name) != 0)))
         entry = entry->next_by_peer;
+    if (entry == NULL)
+        entry = alias_of(table, home, transport, local, peer, name);
     found = place(entry, ret);
     pthread_mutex_unlock(&table->lock);
     return found;
 }
 
-void table_note(struct table *table, struct table_entry *entry, const char *sni, const char *cipher)
+void table_note(struct table *table, struct table_entry *entry, const char *sni, const char *cipher,
+                const char *names)
 {
     pthread_mutex_lock(&table->lock);
     snprintf(entry->sni, sizeof(entry->sni), "%s", sni);
     snprintf(entry->cipher, sizeof(entry->cipher), "%s", cipher);
+    if (*names != '\0')
+        entry->names = strdup(names);
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -344,6 +423,7 @@ void table_copy(const struct table_entry *entry, struct table_entry *ret)
                                 .outgoing = entry->outgoing,
                                 .local = entry->local,
                                 .peer = entry->peer,
+                                .alias = entry->alias,
                                 .since_ms = entry->since_ms,
                                 .active_ms = word(&entry->active_ms),
                                 .bytes_in = word(&entry->bytes_in),

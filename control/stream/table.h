@@ -27,12 +27,14 @@ struct table_entry {
     uint64_t bytes_in, bytes_out, messages_in, messages_out;
     char sni[TABLE_TEXT_MAX];         /* "": none */
     char cipher[TABLE_TEXT_MAX];      /* version and cipher of TLS; "": none */
+    uint16_t alias;                   /* requests to this port of the peer's go by it, too; 0: none */
     /* The table's own: */
+    char *names;                      /* that its peer showed to be, blanks between them; NULL: none */
     uint64_t phone;                   /* of the REGISTER that came last; 0: it did not say */
     bool registers;                   /* a REGISTER came */
     bool shared;                      /* by phones: REGISTERs of several came */
     bool former;                      /* its phone has another one now */
-    struct table_entry *next_by_id, *next_by_peer;
+    struct table_entry *next_by_id, *next_by_peer, *next_by_alias;
     struct table_source *source;
 };
 
@@ -72,7 +74,10 @@ bool table_find(struct table *table, uint64_t id, struct table_place *ret);
  * of its end), but its phone alone had it, and has another one now. */
 bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret);
 
-/* By transport and both addresses, and where a name is given (not "") only one to it. */
+/*
+ * By transport and both addresses, and where a name is given (not "") only one to it: one that we made,
+ * or whose peer made it and said in table_alias that it has that address.
+ */
 bool table_find_peer(struct table *table, enum sip_transport transport,
                      const struct sip_addr *local, const struct sip_addr *peer, const char *name,
                      struct table_place *ret);
@@ -87,9 +92,17 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
 void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t request);
 void table_registered(struct table *table, uint64_t id, uint64_t request);
 
-/* Writes what a handshake told. Its own thread. */
-void table_note(struct table *table, struct table_entry *entry, const char *sni,
-                const char *cipher);
+/*
+ * What we send to that port of its peer's address, from its local one, goes by that connection
+ * henceforth (RFC 5923 §8.2): of TLS what is for a name that its peer showed to be, of no TLS all.
+ * Whether that is new; never of one that we made, or of TLS and nobody. Any thread.
+ */
+bool table_alias(struct table *table, uint64_t id, uint16_t port);
+
+/* Writes what a handshake told; `names`: who the peer showed to be, blanks between them. Its own
+ * thread. */
+void table_note(struct table *table, struct table_entry *entry, const char *sni, const char *cipher,
+                const char *names);
 
 /* A copy, its numbers each read whole. From within table_each, or in its own thread. */
 void table_copy(const struct table_entry *entry, struct table_entry *ret);

@@ -254,8 +254,8 @@ bool proxy_rewrite(struct proxy_work *w)
     proxy_strict_next_hop(w);
     proxy_put_request_uri(w);
     sip_edit_splice(edit, w->msg->headers, 0);
-    proxy_via_put(edit, w->out->to.transport, text_of(w, &w->out->to.local, text),
-                  w->prepared->branch, &w->prepared->seal);
+    proxy_via_put(edit, &w->out->to, text_of(w, &w->out->to.local, text), w->prepared->branch,
+                  &w->prepared->seal);
     put_record_routes(w);
     put_path(w);
     if (w->msg->max_forwards < 0) {

@@ -169,8 +169,8 @@ void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uin
         lanes->words[10][lane] = seal->connection;
 }
 
-/* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, CRLF: with room to spare.
- */
+/* `Via: SIP/2.0/TLS-SCTP `, `;branch=`, `;tdm=`, base64url in steps of 8, `;alias`, CRLF: with room
+ * to spare. */
 enum { VIA_TEXT_MAX = 64 + SIP_ADDR_TEXT_ROOM + PROXY_BRANCH_LENGTH + PROXY_SEAL_TEXT_MAX };
 
 static void put_parameter(const struct proxy_via_seal *seal, struct proxy_seal *ret)
@@ -185,27 +185,37 @@ static void put_parameter(const struct proxy_via_seal *seal, struct proxy_seal *
     proxy_seal_put(ret, seal->mac, PROXY_MAC_BYTES);
 }
 
-void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
+static bool may_connect(const struct proxy_flow *to)
+{
+    return to->connection == 0 &&
+           (to->transport == SIP_TRANSPORT_TCP || to->transport == SIP_TRANSPORT_TLS);
+}
+
+void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to, struct sip_slice sent_by,
                    uint64_t branch, const struct proxy_via_seal *seal)
 {
     char *at = sip_edit_room(edit);
     struct proxy_seal bytes;
+    bool alias = false;
 
     static_assert((int)VIA_TEXT_MAX <= (int)SIP_EDIT_ROOM,
                   "it is written where it may leave the text");
     put_parameter(seal, &bytes);
-    if (transport == SIP_TRANSPORT_UDP) { /* as nearly all: of a length that is known here */
+    if (to->transport == SIP_TRANSPORT_UDP) { /* as nearly all: of a length that is known here */
         at = sip_put_text(at, "Via: SIP/2.0/UDP ");
     } else {
         at = sip_put_text(at, "Via: SIP/2.0/");
-        at = sip_put_text(at, sip_transport_name(transport));
+        at = sip_put_text(at, sip_transport_name((enum sip_transport)to->transport));
         *at++ = ' ';
+        alias = may_connect(to);
     }
     at = sip_put_addr_text(at, sent_by);
     at = sip_put_text(at, ";branch=z9hG4bK");
     proxy_seal_hex(branch, at);
     at = sip_put_text(at + 16, ";tdm=");
     at += proxy_seal_print(&bytes, at);
+    if (alias)
+        at = sip_put_text(at, ";alias");
     sip_edit_written(edit, sip_put_text(at, "\r\n"));
 }
 

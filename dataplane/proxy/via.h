@@ -65,9 +65,12 @@ int proxy_via_read_branch(struct sip_slice branch, uint64_t *ret);
 void proxy_via_hash_seal(const struct proxy_via_seal *seal, uint64_t branch, uint64_t call,
                          uint32_t cseq, const struct proxy_next_via *next, struct lb_lanes *lanes);
 
-/* Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice; sent-by is our address,
- * at the front of an array of SIP_ADDR_TEXT_ROOM bytes. */
-void proxy_via_put(struct sip_edit *edit, enum sip_transport transport, struct sip_slice sent_by,
+/*
+ * Puts `Via: SIP/2.0/UDP …CRLF` with a signed seal into an open splice, for what goes to that flow;
+ * sent-by is our address, at the front of an array of SIP_ADDR_TEXT_ROOM bytes. With `alias` (RFC
+ * 5923 §6) where the connection may be one that we make: the peer may send requests back by it.
+ */
+void proxy_via_put(struct sip_edit *edit, const struct proxy_flow *to, struct sip_slice sent_by,
                    uint64_t branch, const struct proxy_via_seal *seal);
 
 /* Whether a via-parm is one of ours, sent-by a listener's (most likely that one's), with our

@@ -274,8 +274,8 @@ static void put_own(const struct snapshot *s, struct via_case *c)
     seal.mac = mac_of(&seal, branch, call_of(s, &c->request), c->request.cseq, &c->next);
     sip_edit_init(&edit);
     sip_edit_splice(&edit, 0, 0);
-    proxy_via_put(&edit, (enum sip_transport)c->to.transport,
-                  sip_slice(sent_by, sip_addr_print(&c->to.local, sent_by)), branch, &seal);
+    proxy_via_put(&edit, &c->to, sip_slice(sent_by, sip_addr_print(&c->to.local, sent_by)), branch,
+                  &seal);
     must(!edit.overflow && edit.used > 2 && edit.used <= sizeof(c->own));
     c->own_length = edit.used - 2;
     memcpy(c->own, edit.text, c->own_length);

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,12 +74,65 @@ void tls_describe(const SSL *ssl, struct tls_facts *ret)
     tls_name_domains(peer, on_domain, ret->names);
 }
 
-int tls_verify_peer(const SSL *ssl, const char *domain)
+/* An address of alternative names, as URIs have it but for brackets. */
+static void add_address(const ASN1_OCTET_STRING *bytes, char names[TLS_NAMES_MAX])
+{
+    char text[SIP_IP_TEXT_MAX + 1];
+    struct sip_ip ip;
+    uint32_t length;
+
+    if (ASN1_STRING_length(bytes) == 4)
+        ip = sip_ip_from_v4(ASN1_STRING_get0_data(bytes));
+    else if (ASN1_STRING_length(bytes) == (int)sizeof(ip.bytes))
+        ip = sip_ip_from_v6(ASN1_STRING_get0_data(bytes));
+    else
+        return;
+    length = sip_ip_print(&ip, text);
+    if (text[0] == '[')
+        text[length - 1] = '\0';
+    text[length] = '\0';
+    (void)on_domain(names, text + (text[0] == '['));
+}
+
+static void add_addresses(X509 *certificate, char names[TLS_NAMES_MAX])
+{
+    GENERAL_NAMES *all = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
+
+        if (name->type == GEN_IPADD)
+            add_address(name->d.iPAddress, names);
+    }
+    GENERAL_NAMES_free(all);
+}
+
+/* The peer's certificate, if it was verified; else NULL. */
+static X509 *verified(const SSL *ssl)
 {
     X509 *peer = SSL_get0_peer_certificate(ssl);
 
-    if (peer == NULL || SSL_get_verify_result(ssl) != X509_V_OK ||
-        SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+    return SSL_get_verify_result(ssl) == X509_V_OK && SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE
+               ? peer
+               : NULL;
+}
+
+void tls_identities(const SSL *ssl, char ret[TLS_NAMES_MAX])
+{
+    X509 *peer = verified(ssl);
+
+    ret[0] = '\0';
+    if (peer == NULL)
+        return;
+    (void)tls_name_domains(peer, on_domain, ret);
+    add_addresses(peer, ret);
+}
+
+int tls_verify_peer(const SSL *ssl, const char *domain)
+{
+    X509 *peer = verified(ssl);
+
+    if (peer == NULL)
         return -ENOENT;
     return tls_name_is(peer, domain) ? 0 : -EACCES;
 }

@@ -87,6 +87,12 @@ enum { TLS_CIPHERS = 10 };
 const char *tls_cipher_name(uint32_t cipher);
 uint32_t tls_cipher(const char *name);
 
+/*
+ * Who the peer showed to be by a certificate that was verified: its SIP domains, and the addresses
+ * among its alternative names, blanks between them; as many as there is room for. "": nobody.
+ */
+void tls_identities(const SSL *ssl, char ret[TLS_NAMES_MAX]);
+
 /* Whether the peer showed a certificate that was verified and that is the domain's (RFC 5922 §7.2):
  * 0, -ENOENT (it showed none) or -EACCES (it is another's). */
 int tls_verify_peer(const SSL *ssl, const char *domain);

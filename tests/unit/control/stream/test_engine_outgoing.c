@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections that control makes: by TLS to whom the URI names and nobody else, whatever DNS made of
- * the name; requests that wait for one that comes to nothing are answered.
+ * the name; requests that wait for one that comes to nothing are answered. And those that peers make
+ * and have reused (RFC 5923).
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -256,12 +257,171 @@ static void what_waits_is_answered(void **context)
     scene_end(&s);
 }
 
+/* A request in which a peer says what its own address is. Static. */
+static const char *with_alias(const char *transport, const char *sent_by, const char *call_id)
+{
+    static char text[1024];
+
+    snprintf(text, sizeof(text),
+             "OPTIONS sip:%s SIP/2.0\r\n"
+             "Via: SIP/2.0/%s %s;branch=z9hG4bK%s;rport;Alias\r\n"
+             "From: <sip:u@example.net>;tag=f\r\nTo: <sip:%s>\r\nCall-ID: %s\r\n"
+             "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
+             scene_ip(1), transport, sent_by, call_id, scene_ip(1), call_id);
+    return text;
+}
+
+/* A peer says its address on a connection from .last, and is heard. */
+static int alias_from(struct scene *s, uint32_t last, const char *sent_by)
+{
+    int fd = scene_tcp(last, SCENE_SIP);
+
+    scene_send(fd, with_alias("TCP", sent_by, "o1"));
+    assert_memory_equal(scene_message(s, fd), "SIP/2.0 200 OK\r\n", 16);
+    return fd;
+}
+
+static const char *address_text(uint32_t last, uint16_t port)
+{
+    static char texts[2][32];
+    static unsigned next;
+    char *text = texts[next++ % 2];
+
+    snprintf(text, sizeof(texts[0]), "%s:%u", scene_ip(last), port);
+    return text;
+}
+
+/* TCP shows nobody's name: only a backend's own configured address is taken, and from nobody else. */
+static void tcp_is_reused_for_backends(void **context)
+{
+    struct scene s;
+    int alias[2], stranger, liar, elsewhere;
+    char uri[64], own[64];
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    stranger = alias_from(&s, 21, address_text(21, 5060));
+    liar = alias_from(&s, 21, address_text(11, 5060));
+    elsewhere = alias_from(&s, 11, address_text(11, 5099));
+    snprintf(uri, sizeof(uri), "sip:u@%s:5060;transport=tcp", scene_ip(11));
+    scene_send_to(s.b, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m1", "UDP", ""));
+    assert_memory_equal(scene_datagram(&s, s.b), "SIP/2.0 503 ", 12);
+    scene_until(&s, COUNT_ALIASES, 0);
+    for (int i = 0; i < 2; i++) /* the later one is asked */
+        alias[i] = alias_from(&s, 11, address_text(11, 5060));
+    scene_send(alias[1], with_alias("TCP", address_text(11, 5060), "o2")); /* again: nothing new */
+    scene_message(&s, alias[1]);
+    scene_until(&s, COUNT_ALIASES, 2);
+    for (int i = 1; i >= 0; i--) {
+        scene_send_to(s.b, 2, SCENE_OWN,
+                      scene_request("MESSAGE", uri, i == 1 ? "m2" : "m3", "UDP", ""));
+        assert_memory_equal(scene_message(&s, alias[i]), "MESSAGE ", 8);
+        snprintf(own, sizeof(own), "Via: SIP/2.0/TCP %s:5060;", scene_ip(1));
+        assert_memory_equal(scene_line(&s, "Via", 0), own, strlen(own));
+        assert_string_equal(strrchr(scene_line(&s, "Via", 0), ';'), ";alias");
+        scene_send(alias[i], scene_response(&s, "200 OK"));
+        assert_memory_equal(scene_datagram(&s, s.b), "SIP/2.0 200 OK\r\n", 16);
+        close(alias[i]);
+        scene_until(&s, COUNT_CLOSED + CLOSE_PEER, (uint64_t)(2 - i));
+    }
+    scene_send_to(s.b, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m4", "UDP", ""));
+    assert_memory_equal(scene_datagram(&s, s.b), "SIP/2.0 503 ", 12);
+    scene_until(&s, COUNT_CONNECTED, 2);
+    close(stranger);
+    close(liar);
+    close(elsewhere);
+    scene_end(&s);
+}
+
+/* What comes by a connection that we made comes to the listener that it leaves from. */
+static void what_we_connect_to_sends_back(void **context)
+{
+    struct scene s;
+    char uri[64];
+    int listener, fd;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    close(scene_tcp(21, SCENE_SIP));
+    listener = listen_at(11, 5060);
+    snprintf(uri, sizeof(uri), "sip:u@%s:5060;transport=tcp", scene_ip(11));
+    scene_send_to(s.b, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m1", "UDP", ""));
+    fd = accept(listener, NULL, NULL);
+    assert_memory_equal(scene_message(&s, fd), "MESSAGE ", 8);
+    assert_string_equal(strrchr(scene_line(&s, "Via", 0), ';'), ";alias");
+    scene_send(fd, with_alias("TCP", address_text(11, 5060), "o1"));
+    assert_memory_equal(scene_message(&s, fd), "SIP/2.0 200 OK\r\n", 16);
+    scene_until(&s, COUNT_ALIASES, 0); /* ours already */
+    close(fd);
+    close(listener);
+    scene_end(&s);
+}
+
+/* A TLS connection of a peer from the trunk's address, with the trunk's certificate or without. */
+static SSL *connect_secure(SSL_CTX *context, bool certificate)
+{
+    SSL *ssl = SSL_new(context);
+
+    if (certificate) {
+        assert_int_equal(SSL_use_certificate_file(ssl, path_of("a.pem"), SSL_FILETYPE_PEM), 1);
+        assert_int_equal(SSL_use_PrivateKey_file(ssl, path_of("a.key"), SSL_FILETYPE_PEM), 1);
+    }
+    SSL_set_fd(ssl, scene_tcp(TRUNK, 5061));
+    assert_int_equal(SSL_connect(ssl), 1);
+    return ssl;
+}
+
+static void alias_by_tls(struct scene *s, SSL *ssl)
+{
+    const char *text = with_alias("TLS", "gw7.trunk.example:5091", "o1");
+
+    assert_int_equal(SSL_write(ssl, text, (int)strlen(text)), strlen(text));
+    assert_memory_equal(read_secure(s, ssl), "SIP/2.0 200 OK\r\n", 16);
+}
+
+/* RFC 5923 §8.2: for a name that the certificate has, at the address that it comes from; nobody
+ * listens there. */
+static void tls_is_reused_for_the_name(void **context)
+{
+    SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+    const char other[] = "sip:u@other.example:5091;transport=tls";
+    SSL *nobody, *ssl;
+    struct scene s;
+
+    (void)context;
+    begin_secure(&s);
+    nobody = connect_secure(client, false);
+    alias_by_tls(&s, nobody);
+    scene_send_to(s.a, 2, SCENE_OWN,
+                  scene_request("MESSAGE", "sip:u@trunk.example:5091;transport=tls", "n1", "UDP", ""));
+    assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 503 ", 12);
+    scene_until(&s, COUNT_ALIASES, 0);
+    ssl = connect_secure(client, true);
+    alias_by_tls(&s, ssl);
+    scene_until(&s, COUNT_ALIASES, 1);
+    scene_send_to(s.a, 2, SCENE_OWN, scene_request("MESSAGE", other, "n2", "UDP", ""));
+    assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 503 ", 12);
+    assert_string_equal(scene_line(&s, "Call-ID", 0), "Call-ID: n2");
+    scene_send_to(s.a, 2, SCENE_OWN,
+                  scene_request("MESSAGE", "sip:u@Trunk.Example:5091;transport=tls", "n3", "UDP", ""));
+    assert_memory_equal(read_secure(&s, ssl), "MESSAGE sip:u@Trunk.", 20);
+    SSL_write(ssl, scene_response(&s, "200 OK"), (int)strlen(scene_response(&s, "200 OK")));
+    assert_memory_equal(scene_datagram(&s, s.a), "SIP/2.0 200 OK\r\n", 16);
+    end_secure(ssl);
+    end_secure(nobody);
+    SSL_CTX_free(client);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_is_to_the_name),
         cmocka_unit_test(tls_is_to_the_address),
         cmocka_unit_test(what_waits_is_answered),
+        cmocka_unit_test(tcp_is_reused_for_backends),
+        cmocka_unit_test(what_we_connect_to_sends_back),
+        cmocka_unit_test(tls_is_reused_for_the_name),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

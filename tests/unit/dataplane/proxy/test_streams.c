@@ -359,8 +359,8 @@ static void test_data_plane_punts(void **state)
          "INVITE sip:bob@203.0.113.9;transport=tls SIP/2.0\n" HEAD(BY_KAM, "new", "1 INVITE") "\n",
          "tls/203.0.113.9:5061#0 from " TLS_VIP,
          "INVITE sip:bob@203.0.113.9;transport=tls SIP/2.0\n"
-         "Via: SIP/2.0/TLS 192.0.2.10:5061;" OURS(
-             "5") "Record-Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n"
+         "Via: SIP/2.0/TLS 192.0.2.10:5061;branch=$(BR5);tdm=$(M5);alias\n"
+                  "Record-Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n"
                   "Record-Route: <sip:$(B5)@192.0.2.10:5060;lr>\n"
                   "Via: SIP/2.0/" BY_KAM "\n" TAIL("new", "1 INVITE") "\n",
          0, PROXY_RULE_NEXT_HOP},
@@ -422,6 +422,9 @@ static void test_planes(void **state)
 
 #define BY_CALLER "UDP 203.0.113.5;branch=z9hG4bKu"
 #define KAM_BY_TCP "TCP 10.0.0.12;branch=z9hG4bKk"
+/* Where the connection may be ours (RFC 5923 §6). */
+#define OURS_ALIAS(number) \
+    "Via: SIP/2.0/TCP 192.0.2.10:5060;branch=$(BR" number ");tdm=$(M" number ");alias\n"
 
 /* A backend that is reached by TCP gets what UDP phones ask by control alone, and what it asks comes
  * by any connection of its own. */
@@ -435,11 +438,18 @@ static void test_backend_by_tcp(void **state)
     };
     static const struct step control[] = {
         {"the same", "203.0.113.5:5060", VIP, invite, "tcp/10.0.0.12:5060#0 from " VIP,
-         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.10:5060;" OURS(
+         "INVITE sip:bob@example.net SIP/2.0\n" OURS_ALIAS(
              "1") "Record-Route: <sip:$(I1)@192.0.2.10:5060;transport=tcp;lr>\n"
                   "Record-Route: <sip:$(O1)@192.0.2.10:5060;lr>\n"
                   "Via: SIP/2.0/" BY_CALLER "\n" TAIL("b1", "1 INVITE") "\n",
          0, PROXY_RULE_TABLE},
+        {"the answer to it", "tcp/10.0.0.12:5060#9", VIP,
+         "SIP/2.0 200 OK\n" OURS_ALIAS("1") "Via: SIP/2.0/" BY_CALLER "\n" ANSWER("b1", "1 INVITE"),
+         "203.0.113.5:5060 from " VIP, NULL, PROXY_FORWARDED_RESPONSE, PROXY_RULE_VIA},
+        {"by who writes Vias anew", "tcp/10.0.0.12:5060#9", VIP,
+         "SIP/2.0 200 OK\nVia: SIP/2.0/TCP 192.0.2.10:5060;alias;tdm=$(M1);branch=$(BR1)\n"
+         "Via: SIP/2.0/" BY_CALLER "\n" ANSWER("b1", "1 INVITE"),
+         "203.0.113.5:5060 from " VIP, NULL, PROXY_FORWARDED_RESPONSE, PROXY_RULE_VIA},
         {"to the phone", "tcp/10.0.0.12:45000#9", VIP,
          "BYE sip:a@203.0.113.5 SIP/2.0\n" HEAD(
              KAM_BY_TCP, "b1", "2 BYE") "Route: <sip:$(I1)@192.0.2.10:5060;transport=tcp;lr>, "
