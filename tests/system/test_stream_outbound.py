@@ -40,12 +40,13 @@ class Outbound(StreamTest):
         address = there.address6 if six else there.address
         made = [Flow(self.lab, "callee", user, transport, reg_id, address=address)
                 for reg_id in reg_ids]
-        for number, flow in enumerate(made, 1):
+        for flow in made:
             self.addCleanup(lambda flow=flow: flow.socket.close())
             answer = flow.register()
             self.assertIn("outbound", answer.get("require"))
-            self.assertEqual(sum("reg-id=" in contact for contact in listed(answer.all("contact"))),
-                             number, answer.all("contact"))
+            # The backend may not have heard yet of the other flow, registered by another one.
+            self.assertTrue(any(f"reg-id={flow.reg_id}" in contact
+                                for contact in listed(answer.all("contact"))), answer.fields)
         self.known_everywhere(user, len(reg_ids))
         return made
 
