@@ -8,6 +8,7 @@
 #include <rte_ether.h>
 
 #include "dataplane/stages.h"
+#include "dataplane/zone.h"
 
 enum { VLAN_ID = 0x0fff };
 
@@ -56,6 +57,39 @@ int32_t worker_find_listener(struct worker *w, const struct sip_addr *dst)
     return w->listener;
 }
 
+static bool is_controls(const struct snapshot *s, const struct sip_addr *dst)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(s);
+
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (listeners[i].plane == SNAPSHOT_PLANE_CONTROL &&
+            listeners[i].transport == SIP_TRANSPORT_UDP &&
+            sip_ip_equal(&listeners[i].addr.ip, &dst->ip) &&
+            (dst->port == 0 || listeners[i].addr.port == dst->port))
+            return true;
+    }
+    return false;
+}
+
+bool worker_is_forged(const struct worker *w, uint8_t port, const struct io_frame *frame)
+{
+    const struct snapshot *s = w->current.view == NULL ? NULL : w->current.view->snapshot;
+
+    return s != NULL && is_controls(s, &frame->dst) &&
+           snapshot_is_backend_address(s, &frame->src.ip) &&
+           !zone_believes(w->shared->ports, port, w->current.fib, &frame->src.ip, frame->src_mac);
+}
+
+/* Drops what is forged; true when it is not, and so the kernel's. */
+static bool pass_to_kernel(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
+                           const struct io_frame *frame)
+{
+    if (!worker_is_forged(w, port, frame))
+        return true;
+    worker_drop(w, mbuf, COUNTER_DROP_FRAME_FORGED);
+    return false;
+}
+
 void worker_add_job(struct worker *w, struct rte_mbuf *mbuf, const uint8_t *bytes, int32_t listener)
 {
     struct job *job = worker_next_job(w);
@@ -73,7 +107,7 @@ static bool classify_udp(struct worker *w, uint8_t port, struct rte_mbuf *mbuf,
     int32_t listener = worker_find_listener(w, &frame->dst);
 
     if (listener < 0)
-        return true;
+        return pass_to_kernel(w, port, mbuf, frame);
     if (!is_for_us(&w->shared->ports[port], frame))
         worker_drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
     else if (!checksum_good(mbuf, frame))
@@ -88,7 +122,7 @@ static bool classify_fragment(struct worker *w, uint8_t port, struct rte_mbuf *m
                               const struct io_frame *frame)
 {
     if (w->current.view == NULL || !listens_on(w->current.view->snapshot, &frame->dst.ip))
-        return true;
+        return pass_to_kernel(w, port, mbuf, frame);
     if (!is_for_us(&w->shared->ports[port], frame)) {
         worker_drop(w, mbuf, COUNTER_DROP_FRAME_OTHER_MAC);
         return false;
@@ -131,6 +165,8 @@ static bool classify_frame(struct worker *w, uint8_t port, struct rte_mbuf *mbuf
         worker_count(w, COUNTER_TO_TAP_VLAN, 1);
         return true;
     case IO_FRAME_EXTENDED:
+        if (!pass_to_kernel(w, port, mbuf, frame))
+            return false;
         worker_count(w, COUNTER_TO_TAP_EXTENDED, 1);
         return true;
     case IO_FRAME_OTHER:

@@ -19,6 +19,7 @@ static const char *const names[COUNTER_REQUESTS] = {
     [COUNTER_DROP_FRAME_SEGMENTS] = "drop_frame_segments",
     [COUNTER_DROP_FRAME_NO_TAP] = "drop_frame_no_tap",
     [COUNTER_DROP_FRAME_OTHER_MAC] = "drop_frame_other_mac",
+    [COUNTER_DROP_FRAME_FORGED] = "drop_frame_forged",
     [COUNTER_DROP_FRAME_ROOM] = "drop_frame_room",
     [COUNTER_FRAGMENTS_JOINED] = "fragments_joined",
     [COUNTER_FRAGMENTS_WAITING] = "fragments_waiting",

@@ -39,6 +39,8 @@ enum counter {
     COUNTER_DROP_FRAME_SEGMENTS,      /* more segments than one mbuf takes */
     COUNTER_DROP_FRAME_NO_TAP,        /* the kernel's, on a port without exception path */
     COUNTER_DROP_FRAME_OTHER_MAC,     /* to a listener, in a frame for another station */
+    COUNTER_DROP_FRAME_FORGED,        /* UDP to a port of control's, from a backend's address, and
+                                         from no backend */
     COUNTER_DROP_FRAME_ROOM,          /* the kernel's, joined or tagged: no buffer takes it */
     COUNTER_FRAGMENTS_JOINED,         /* of datagrams that were completed */
     COUNTER_FRAGMENTS_WAITING,        /* a gauge, each worker's */
@@ -92,7 +94,7 @@ enum counter {
     COUNTER_STAGE_ROUTE,
     COUNTER_STAGE_REWRITE,
     COUNTER_STAGE_TRANSMIT,
-    COUNTER_REQUESTS,            /* and on: requests_<method>, each of enum sip_method */
+    COUNTER_REQUESTS, /* and on: requests_<method>, each of enum sip_method */
     COUNTER_RESPONSES = COUNTER_REQUESTS + SIP_METHOD_COUNT, /* and on: responses_1xx to _6xx */
     COUNTER_VERDICTS = COUNTER_RESPONSES + 6, /* and on: verdict_<proxy_reason_name>, each */
     COUNTER_COUNT = COUNTER_VERDICTS + PROXY_REASON_COUNT,

@@ -41,6 +41,10 @@ static void run_joined(struct worker *w, uint8_t port, struct io_frame *frame, u
     /* No snapshot yet is possible here: the worker that gave the pieces may have seen the first one
      * before we did. */
     listener = worker_find_listener(w, &frame->dst);
+    if (listener < 0 && worker_is_forged(w, port, frame)) {
+        worker_count(w, COUNTER_DROP_FRAME_FORGED, 1);
+        return;
+    }
     if (listener < 0) {
         joined_to_kernel(w, port, frame);
         return;

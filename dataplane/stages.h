@@ -84,6 +84,11 @@ void worker_classify(struct worker *worker, uint8_t port, struct rte_mbuf **mbuf
  * also before the first snapshot. */
 int32_t worker_find_listener(struct worker *worker, const struct sip_addr *dst);
 
+/* Whether UDP to a port of control's says that it is from a backend, and is not to be believed:
+ * control takes it for that one's, since the kernel does not tell it where a datagram comes from. A
+ * piece, and what else bears no port, counts as sent to any port of its address. */
+bool worker_is_forged(const struct worker *worker, uint8_t port, const struct io_frame *frame);
+
 /* The place of the next job, which worker_add_job makes one. */
 static inline struct job *worker_next_job(struct worker *w)
 {

@@ -99,11 +99,11 @@ static enum io_frame_class parse_ipv4(const uint8_t *bytes, uint32_t at, uint32_
         return IO_FRAME_BAD_CHECKSUM;
     if (ip[9] != PROTOCOL_UDP || martian_v4(ip + 12))
         return IO_FRAME_OTHER;
-    if (source_routed(ip + IO_IPV4_BYTES, header - IO_IPV4_BYTES))
-        return IO_FRAME_EXTENDED;
     ret->packet = (uint16_t)total;
     ret->src.ip = sip_ip_from_v4(ip + 12);
     ret->dst.ip = sip_ip_from_v4(ip + 16);
+    if (source_routed(ip + IO_IPV4_BYTES, header - IO_IPV4_BYTES))
+        return IO_FRAME_EXTENDED;
     field = load16(ip + 6);
     if ((field & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) == 0)
         return parse_udp(bytes, at + header, at + total, ret);

@@ -48,8 +48,8 @@ struct io_frame {
 
 /*
  * Classifies a frame of `length` bytes. MACs are filled for every frame of 14 bytes, IP addresses
- * for UDP and FRAGMENT, the rest as said above. Source addresses that no host has are OTHER: the
- * kernel drops those.
+ * for UDP, FRAGMENT and EXTENDED (whose ports are 0), the rest as said above. Source addresses that
+ * no host has are OTHER: the kernel drops those.
  *
  * A tag of VLAN 0 (a priority, IEEE 802.1Q §6.9) and IPv4 options are passed over, as are IPv6
  * hop-by-hop (in front) and destination options whose senders allow that, and the header of a

@@ -14,7 +14,8 @@ from contextlib import contextmanager                             # noqa: E402
 
 import laws                                                       # noqa: E402
 from harness import SystemTest, main, wait_for                    # noqa: E402
-from frames import packed, udp_frame                              # noqa: E402
+from frames import (datagram, ethernet, fragment, kind_of, packed,   # noqa: E402
+                    packet, pieces, udp_frame)
 from netns import UDP, Capture, mac, send_frames                  # noqa: E402
 from phone import Phone, listed, talk, uri_of                     # noqa: E402
 from sip import Message, Peer, host                                 # noqa: E402
@@ -242,6 +243,58 @@ class Forgery(ForgeryTest):
     def test_4_spoofed_backend(self):
         """From the port of the outside zone nobody is a backend."""
         self.spoofed_backend()
+
+
+class ControlsPort(ForgeryTest):
+    """Control has a UDP port of its own, for backends: what claims to be one is held off before it."""
+
+    options = {"streams": ("tcp",)}
+
+    def forge(self, data, number):
+        """
+        Frames with a backend's address to control's port, whole and in pieces of 400 bytes, and of
+        IPv6 behind more headers than a worker reads.
+        """
+        lab, source, target = self.lab, (self.address("kam1"), 5060), (self.node_address(), 5070)
+        macs = mac(lab, "mallory", "eth0"), mac(lab, "appliance", "port0")
+        whole, kind = datagram(source, target, data), kind_of(source[0])
+        parts = pieces(whole, 400)
+        frames = [udp_frame(*macs, source, target, data)] + [
+            ethernet(*macs, kind, fragment(source[0], target[0], number, offset, more, part))
+            for offset, more, part in parts if len(parts) > 1]
+        if self.six:
+            padding = b"".join(bytes((60 if left else UDP, 0, 1, 4, 0, 0, 0, 0))
+                               for left in range(4, -1, -1))
+            frames.append(ethernet(*macs, kind,
+                                   packet(source[0], target[0], padding + whole, protocol=60)))
+        return frames
+
+    def node_address(self):
+        return self.lab.inside6 if self.six and self.options.get("backends6") else self.lab.inside
+
+    def test_1_spoofed_backend(self):
+        """A backend's address in frames that are none of its: neither port nor MAC is believed."""
+        frames = []
+        for number, data in enumerate(self.to_victim(self.mallory)):
+            filled = data.replace(b"Content-Length: 0", b"X: " + b"x" * 500 + b"\r\nContent-Length: 0")
+            frames += self.forge(data, 2 * number) + self.forge(filled, 2 * number + 1)
+        with self.watched():
+            send_frames(self.lab.namespace("mallory"), frames)
+            wait_for(lambda: laws.Stats(self.lab)["rx_frames"] - self.before["rx_frames"]
+                     >= len(frames), 5, "the forged frames to be received")
+        self.assertEqual(self.moved.get("drop_frame_forged"), len(frames))
+
+
+class ControlsPort6(ControlsPort):
+
+    six = True
+    options = {"streams": ("tcp",), "backends6": True}
+
+
+class ControlsPortOne(ControlsPort):
+    """One port for both sides."""
+
+    options = {"streams": ("tcp",), "ports": 1}
 
 
 class Forgery6(Forgery):
