@@ -79,6 +79,22 @@ class StreamTest(SystemTest):
         self.assertEqual(set(by_call), set(call_ids))
         self.assert_one_backend(by_call, ())
 
+    def paths(self, user):
+        """{backend: the Paths of this user's contacts}."""
+        return {name: {contact["Contact"]["Path"] for contact in
+                       backend.rpc("ul.lookup", "location", f"{user}@{self.lab.domain}")["Contacts"]}
+                for name, backend in self.lab.backends.items()}
+
+    def modified(self, by, other):
+        """A re-INVITE by one side's Dialog."""
+        by.first = by.request("INVITE")
+        by.phone.send(by.first)
+        asked = other.phone.wait("INVITE", by.call_id)
+        other.phone.reply(asked, 200)
+        by.phone.wait(200, by.call_id, wanted=lambda m: "INVITE" in m.get("cseq"))
+        by.ack()
+        other.phone.wait("ACK", by.call_id)
+
 
 class Calls(StreamTest):
 
@@ -167,16 +183,6 @@ class Calls(StreamTest):
                  for number, (way, scenario, callee, options) in enumerate(ways)], servers)
             for tunnel in tunnels.values():
                 tunnel.stop()
-
-    def modified(self, by, other):
-        """A re-INVITE by one side's Dialog."""
-        by.first = by.request("INVITE")
-        by.phone.send(by.first)
-        asked = other.phone.wait("INVITE", by.call_id)
-        other.phone.reply(asked, 200)
-        by.phone.wait(200, by.call_id, wanted=lambda m: "INVITE" in m.get("cseq"))
-        by.ack()
-        other.phone.wait("ACK", by.call_id)
 
     def test_2_both_ends(self):
         """Every pair of transports: modified by both ends, ended by either, each at one backend."""
@@ -280,12 +286,6 @@ class Calls(StreamTest):
                 self.assertRegex(facing, rf"@{re.escape(self.lab.inside)}:{STREAM_PORT};lr")
                 ann.reply(asked, 486, "Busy Here", "busy")
                 self.assertEqual(len(listed(bob.finish_invite(call, 486).all("via"))), 1)
-
-    def paths(self, user):
-        """{backend: the Paths of this user's contacts}."""
-        return {name: {contact["Contact"]["Path"] for contact in
-                       backend.rpc("ul.lookup", "location", f"{user}@{self.lab.domain}")["Contacts"]}
-                for name, backend in self.lab.backends.items()}
 
     def test_6_gone(self):
         """
