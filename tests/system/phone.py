@@ -307,3 +307,37 @@ def hang_up(by, other):
     other.phone.reply(asked)
     answer = by.phone.wait(200, by.call_id, wanted=lambda m: "BYE" in m.get("cseq"))
     return asked, answer
+
+
+def reinvite(by, other):
+    """A re-INVITE by one side's Dialog, answered by the other's phone."""
+    by.first = by.request("INVITE")
+    by.phone.send(by.first)
+    asked = other.phone.wait("INVITE", by.call_id)
+    other.phone.reply(asked)
+    by.phone.wait(200, by.call_id, wanted=lambda m: "INVITE" in m.get("cseq"))
+    by.ack()
+    other.phone.wait("ACK", by.call_id)
+
+
+def update(by, other):
+    """UPDATE by one side's Dialog, served by the other's phone."""
+    by.phone.send(by.request("UPDATE"))
+    other.phone.serve("UPDATE", by.call_id)
+    by.phone.wait(200, by.call_id, wanted=lambda m: "UPDATE" in m.get("cseq"))
+
+
+def cancelled(caller, callee):
+    """A call that rings and is given up, 487 and its ACK; the caller's Dialog."""
+    call = caller.invite(callee.aor)
+    asked = callee.wait("INVITE", call)
+    callee.reply(asked, 180, "Ringing", "early")
+    caller.wait(180, call)
+    caller.send(caller.cancel(call))
+    callee.serve("CANCEL", call, tag="early")
+    callee.reply(asked, 487, "Request Terminated", "early")
+    caller.wait(200, call)
+    answer = caller.wait(487, call)
+    caller.send(caller.ack_failure(call, answer))
+    callee.wait("ACK", call)
+    return call

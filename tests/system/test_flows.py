@@ -15,7 +15,8 @@ from contextlib import ExitStack                                  # noqa: E402
 from harness import SystemTest, main, seen, wait_for              # noqa: E402
 from lab import kamailio                                          # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
-from phone import Dialog, Phone, compact, hang_up, talk                   # noqa: E402
+from phone import (Dialog, Phone, cancelled, compact, hang_up, talk,  # noqa: E402
+                   update)
 from sip import Message, Peer                                     # noqa: E402
 
 PIDF = b"""<?xml version="1.0" encoding="UTF-8"?>\r
@@ -261,23 +262,25 @@ class Flows(FlowTest):
                 a, b = talk(alice, bob)
                 # Both ends modify it, and it ends from either.
                 for here, there in ((a, b), (b, a)):
-                    data = here.request("UPDATE")
-                    here.phone.send(data)
-                    there.phone.serve("UPDATE", a)
-                    here.phone.wait(200, a, wanted=lambda m: "UPDATE" in m.get("cseq"))
+                    update(here, there)
                 hang_up(*((a, b) if number % 2 else (b, a)))
                 self.placed(a)
-            ringing = alice.invite(bob.aor)
-            asked = bob.wait("INVITE", ringing)
-            bob.reply(asked, 180, "Ringing", "early")
-            alice.wait(180, ringing)
-            alice.send(alice.cancel(ringing))
-            bob.serve("CANCEL", ringing, tag="early")
-            bob.reply(asked, 487, "Request Terminated", "early")
-            alice.wait(200, ringing)
-            answer = alice.wait(487, ringing)
-            alice.send(alice.ack_failure(ringing, answer))
-            bob.wait("ACK", ringing)
+            cancelled(alice, bob)
+
+    def rooms_listen(self):
+        """Where the conference is reached from outside."""
+        return [{"transport": "udp", "address": address, "port": 5070}
+                for address in (self.lab.vip, self.lab.vip6)]
+
+    def rooms_inside(self):
+        """Where its foci reach Tandem."""
+        return self.lab.vip, 5070
+
+    def member(self, user, address):
+        """A phone that calls the conference."""
+        phone = Phone(self.lab, "caller", user, address=address)
+        phone.target = (phone.target[0], 5070)
+        return phone
 
     def test_8_conference(self):
         """Key ruri: the members of a room all reach one focus; rooms are spread over the foci."""
@@ -286,10 +289,9 @@ class Flows(FlowTest):
         lab.config["pools"].append({"name": "foci", "key": "ruri", "backends": [
             {"name": name, "address": address, "port": 5060, "weight": 100}
             for name, address in foci.items()]})
-        listen = [{"transport": "udp", "address": address, "port": 5070}
-                  for address in (lab.vip, lab.vip6)]
         lab.config["services"].append({"name": "conference", "mode": "proxy", "pool": "foci",
-                                       "listen": listen, "domains": ["rooms.example.net"]})
+                                       "listen": self.rooms_listen(),
+                                       "domains": ["rooms.example.net"]})
         for name, address in foci.items():
             lab.host(name, address, "inside")
         lab.reload()
@@ -325,14 +327,13 @@ class Flows(FlowTest):
         at = {}
         with ExitStack() as stack:
             focus = {name: stack.enter_context(Phone(lab, name, "focus", 5060,
-                                                    target=(lab.vip, 5070))) for name in foci}
+                                                    target=self.rooms_inside()))
+                     for name in foci}
             for six in (False, True):
                 host = lab.host("caller")
                 address = host.address6 if six else host.address
                 for member in range(4):
-                    phone = stack.enter_context(Phone(lab, "caller", f"member{member}",
-                                                      address=address))
-                    phone.target = (phone.target[0], 5070)
+                    phone = stack.enter_context(self.member(f"member{member}", address))
                     for number, room in enumerate(rooms):
                         name = self.join(phone, room, focus, number % 2 == 0)
                         at.setdefault(room, set()).add(name)

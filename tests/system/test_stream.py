@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 from harness import SystemTest, main, seen, wait_for              # noqa: E402
 from lab.sipp import SCENARIOS                                    # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
-from phone import Phone, hang_up, listed, talk                    # noqa: E402
+from phone import Phone, cancelled, hang_up, listed, reinvite, talk  # noqa: E402
 from phones.stream import StreamPhone                             # noqa: E402
 from phones.stunnel import Stunnel                                # noqa: E402
 from sip import Message, host                                     # noqa: E402
@@ -200,8 +200,8 @@ class Calls(StreamTest):
         for caller, callee, caller_ends in ((ann, bob, True), (bob, ann, True), (ann, bob, False),
                                             (bob, ann, False)):
             call, there = talk(caller, callee)
-            self.modified(call, there)
-            self.modified(there, call)
+            reinvite(call, there)
+            reinvite(there, call)
             hang_up(*((call, there) if caller_ends else (there, call)))
             calls.append(call.call_id)
         self.at_one_backend(*calls)
@@ -214,17 +214,7 @@ class Calls(StreamTest):
                 ann = self.phone(f"early{name}", transport, "caller")
                 bob = self.phone(f"late{name}", transport)
                 for caller, callee in ((ann, bob), (bob, ann)):
-                    call = caller.invite(callee.aor)
-                    asked = callee.wait("INVITE", call)
-                    callee.reply(asked, 180, "Ringing", "late")
-                    caller.wait(180, call)
-                    caller.send(caller.cancel(call))
-                    cancel = callee.wait("CANCEL", call)
-                    callee.reply(cancel)
-                    callee.reply(asked, 487, "Request Terminated", "late")
-                    answer = caller.wait(487, call)
-                    caller.send(caller.ack_failure(call, answer))
-                    callee.wait("ACK", call)
+                    call = cancelled(caller, callee)
                     self.at_one_backend(call.call_id)
 
     def test_4_what_backends_see(self):

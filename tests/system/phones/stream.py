@@ -34,6 +34,14 @@ def drained(sock):
     return data
 
 
+def is_utf8(data):
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class Connection:
     """
     A connection from `address` in a namespace to `target`; transport: TCP, TLS, WS or WSS.
@@ -44,7 +52,7 @@ class Connection:
     def __init__(self, namespace, target, transport="TCP", address=None, port=0, context=None,
                  name=None, **upgrade):
         self.transport, self.data, self.closed, self.pongs = transport, b"", False, 0
-        self.close_code, self.parts, self.waiting = None, b"", []
+        self.close_code, self.parts, self.text, self.waiting = None, b"", False, []
         source = (address, port) if address else None
         self.socket = tcp_connect(namespace, *target, source=source)
         try:
@@ -82,7 +90,10 @@ class Connection:
 
     def send(self, message):
         """A whole message, framed as the transport does it."""
-        self.send_bytes(websocket.frame(message) if self.transport in ("WS", "WSS") else message)
+        if self.transport in ("WS", "WSS"):
+            opcode = websocket.TEXT if is_utf8(message) else websocket.BINARY
+            message = websocket.frame(message, opcode)
+        self.send_bytes(message)
 
     def send_bytes(self, data):
         """Bytes as they are."""
@@ -125,9 +136,13 @@ class Connection:
             elif opcode == websocket.CLOSE:
                 self.close_code = int.from_bytes(payload[:2], "big") if payload else 1005
             else:
+                self.text = opcode == websocket.TEXT or (opcode == websocket.CONTINUATION
+                                                         and self.text)
                 self.parts += payload
                 if fin:
                     message, self.parts = self.parts, b""
+                    if self.text and not is_utf8(message):
+                        raise ValueError("a text that is not UTF-8 (RFC 6455 §5.6)")
                     return message
         return None
 
