@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/backend_tls.h"
 #include "config/check.h"
 #include "config/convert.h"
 #include "config/document.h"
@@ -264,6 +265,7 @@ static void free_pool(struct cfg_pool *pool)
         free(pool->backends[i].ports);
     }
     free(pool->backends);
+    backend_tls_done(&pool->tls);
     health_done(&pool->health);
     free(pool->key_header);
     free(pool->name);

@@ -91,6 +91,15 @@ struct cfg_backend {
     uint32_t n_ports;
 };
 
+/* `tls:` of a pool whose backends have transport TLS; else all is NULL. */
+struct cfg_backend_tls {
+    char *ca;                     /* PEM, who signs their certificates; NULL: as the listener's service
+                                     trusts whom it connects to */
+    char *name;                   /* what all of them must show to be, lower case: a host's name or an
+                                     address; NULL: each its own */
+    struct cfg_certificate certificate;   /* what they are shown; NULLs: the listener's first */
+};
+
 struct cfg_pool {
     char *name;
     uint8_t keys[SIP_METHOD_COUNT];   /* enum lb_key_kind: `key:`, overridden by `method_keys:` */
@@ -98,6 +107,7 @@ struct cfg_pool {
     enum lb_share share;
     struct cfg_backend *backends;
     uint32_t n_backends;
+    struct cfg_backend_tls tls;
     bool has_health;              /* `health:` was given; else all are up, whatever they do */
     struct cfg_health health;
 };

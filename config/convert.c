@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/backend.h"
+#include "config/backend_tls.h"
 #include "config/check.h"
 #include "config/cluster.h"
 #include "config/direct.h"
@@ -30,6 +31,17 @@ static int no_memory(struct cfg_error *error)
 
 /* calloc for n > 0; n = 0 leaves NULL. */
 #define NEW_ARRAY(target, n) ((n) == 0 || ((target) = calloc((n), sizeof(*(target)))) != NULL)
+
+int convert_file_name(const char *name, const char *beside, char **ret, struct cfg_error *error)
+{
+    const char *slash = strrchr(beside, '/');
+    int folder = slash == NULL || (name != NULL && name[0] == '/') ? 0 : (int)(slash + 1 - beside);
+
+    if (name == NULL || asprintf(ret, "%.*s%s", folder, beside, name) >= 0)
+        return 0;
+    *ret = NULL;
+    return no_memory(error);
+}
 
 static int copy(const char *text, char **ret, struct cfg_error *error)
 {
@@ -378,11 +390,14 @@ static int take_probed(const struct schema_health *raw, struct cfg_pool *pool, c
              pool->backends[0].transport != SIP_TRANSPORT_TLS)
         return check_refuse(error, base, "health.transport",
                             "only backends that are reached by tls are probed by it");
+    if (raw->media != NULL && pool->backends[0].transport == SIP_TRANSPORT_TLS)
+        return check_refuse(error, base, "health.media",
+                            "its calls are placed by UDP, which backends by tls do not take");
     return 0;
 }
 
-static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, const char *base,
-                        struct cfg_error *error)
+static int convert_pool(const struct schema_pool *raw, const char *file, struct cfg_pool *pool,
+                        const char *base, struct cfg_error *error)
 {
     int ret = convert_name(raw->name, &pool->name, base, error);
 
@@ -401,6 +416,8 @@ static int convert_pool(const struct schema_pool *raw, struct cfg_pool *pool, co
         pool->n_backends = i + 1;
         ret = backend_convert(&raw->backends[i], &pool->backends[i], key, error);
     }
+    if (ret == 0)
+        ret = backend_tls_convert(raw->tls, file, pool, base, error);
     return ret != 0 || raw->health == NULL
                ? ret
                : take_probed(raw->health, pool, base, error);
@@ -527,7 +544,7 @@ int convert_file(const struct schema_file *raw, const struct document *document,
     for (uint32_t i = 0; ret == 0 && i < raw->n_pools; i++) {
         snprintf(base, sizeof(base), "pools[%u]", i);
         cfg->n_pools = i + 1;
-        ret = convert_pool(&raw->pools[i], &cfg->pools[i], base, ret_error);
+        ret = convert_pool(&raw->pools[i], cfg->file, &cfg->pools[i], base, ret_error);
     }
     return ret;
 }

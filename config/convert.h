@@ -33,6 +33,10 @@ int convert_size(const char *text, uint64_t min_bytes, uint64_t max_bytes, uint6
 int convert_ip(const char *text, struct sip_ip *ret, const char *base, const char *name,
                struct cfg_error *ret_error);
 
+/* An optional name of a file, copied; a relative one begins at the folder of `beside`. *ret stays NULL
+ * where `name` is. Returns 0 or -ENOMEM. */
+int convert_file_name(const char *name, const char *beside, char **ret, struct cfg_error *ret_error);
+
 /* A list of texts, copied, of which none is there twice in any case of its letters and each
  * `is_valid`; else it is no `what`. On failure *ret may be half filled, *ret_n texts of it. */
 int convert_texts(char *const *raw, uint32_t n, bool (*is_valid)(const char *), const char *what,

@@ -48,7 +48,7 @@ struct cfg_media {
 
 struct cfg_health {
     uint8_t probe;                 /* enum cfg_probe */
-    uint8_t transport;             /* enum sip_transport: UDP or TCP */
+    uint8_t transport;             /* enum sip_transport: UDP, TCP or TLS */
     bool passive;                  /* whether real traffic may take a backend out */
     uint32_t interval_ms;          /* between two probes of a backend, at least 1 */
     uint32_t fast_interval_ms;     /* while a backend is in doubt; not above interval_ms */

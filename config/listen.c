@@ -61,20 +61,6 @@ static int refuse_given(const struct given *keys, size_t n, const char *reason, 
     return 0;
 }
 
-/* An optional name of a file; a relative one begins at the folder of `beside`. */
-static int take_file(const char *name, const char *beside, char **ret, struct cfg_error *error)
-{
-    const char *slash = strrchr(beside, '/');
-    int folder = slash == NULL || (name != NULL && name[0] == '/') ? 0 : (int)(slash + 1 - beside);
-
-    if (name == NULL)
-        return 0;
-    if (asprintf(ret, "%.*s%s", folder, beside, name) >= 0)
-        return 0;
-    *ret = NULL;
-    return no_memory(error);
-}
-
 static int take_certificates(const struct schema_listen *raw, const char *file,
                              struct cfg_listener *listener, struct cfg_error *error)
 {
@@ -88,11 +74,11 @@ static int take_certificates(const struct schema_listen *raw, const char *file,
         const struct schema_certificate *from = &raw->certificates[i];
         struct cfg_certificate *to = &listener->certificates[i];
 
-        ret = take_file(from->cert, file, &to->cert, error);
+        ret = convert_file_name(from->cert, file, &to->cert, error);
         if (ret == 0)
-            ret = take_file(from->key, file, &to->key, error);
+            ret = convert_file_name(from->key, file, &to->key, error);
         if (ret == 0)
-            ret = take_file(from->ocsp, file, &to->ocsp, error);
+            ret = convert_file_name(from->ocsp, file, &to->ocsp, error);
     }
     return ret;
 }
@@ -114,9 +100,9 @@ static int take_clients(const struct schema_listen *raw, const char *file,
     if (raw->client_ca == NULL)
         return check_refuse(error, base, "client_ca",
                             "required by client_certificates, but missing: who signs them?");
-    ret = take_file(raw->client_ca, file, &listener->client_ca, error);
+    ret = convert_file_name(raw->client_ca, file, &listener->client_ca, error);
     if (ret == 0)
-        ret = take_file(raw->client_crl, file, &listener->client_crl, error);
+        ret = convert_file_name(raw->client_crl, file, &listener->client_crl, error);
     if (ret == 0)
         ret = convert_texts(raw->client_names, raw->n_client_names, value_is_host_name,
                             "name of a host", &listener->client_names, &listener->n_client_names,

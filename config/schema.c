@@ -243,6 +243,21 @@ static const cyaml_schema_field_t health_fields[] = {
     CYAML_FIELD_END,
 };
 
+/* What is shown by who connects: there is nothing to staple. */
+static const cyaml_schema_field_t shown_fields[] = {
+    CERTIFICATE_TEXT(cert, REQUIRED),
+    CERTIFICATE_TEXT(key, REQUIRED),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t backend_tls_fields[] = {
+    CYAML_FIELD_STRING_PTR("ca", OPTIONAL, struct schema_backend_tls, ca, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("name", OPTIONAL, struct schema_backend_tls, name, 1, SCHEMA_TEXT_MAX),
+    CYAML_FIELD_MAPPING_PTR("certificate", OPTIONAL, struct schema_backend_tls, certificate,
+                            shown_fields),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t pool_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct schema_pool, name, 1, SCHEMA_NAME_MAX),
     CYAML_FIELD_STRING_PTR("key", OPTIONAL, struct schema_pool, key, 1, SCHEMA_TEXT_MAX),
@@ -250,6 +265,7 @@ static const cyaml_schema_field_t pool_fields[] = {
                             method_key_fields),
     CYAML_FIELD_SEQUENCE_COUNT("backends", LIST_REQUIRED, struct schema_pool, backends, n_backends,
                                &backend_value, 1, SCHEMA_BACKENDS_MAX),
+    CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, struct schema_pool, tls, backend_tls_fields),
     WORD_OPTIONAL("share", struct schema_pool, share, shares),
     CYAML_FIELD_MAPPING_PTR("health", OPTIONAL, struct schema_pool, health, health_fields),
     CYAML_FIELD_END,

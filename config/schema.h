@@ -230,12 +230,17 @@ struct schema_media {
 struct schema_health {
     struct schema_media *media;
     int *probe;                        /* enum cfg_probe */
-    int *transport;                    /* enum sip_transport: UDP or TCP */
+    int *transport;                    /* enum sip_transport: UDP, TCP or TLS */
     int *passive;                      /* 0 or 1 */
     char *interval, *fast_interval, *timeout, *retry_after, *slow_start, *drain_header;
     uint32_t *rise, *fall, *eject_floor, *eject_share, *eject_max;
     char **accept, **busy;
     uint32_t n_accept, n_busy;
+};
+
+struct schema_backend_tls {
+    char *ca, *name;
+    struct schema_certificate *certificate;
 };
 
 struct schema_pool {
@@ -244,6 +249,7 @@ struct schema_pool {
     struct schema_method_keys *method_keys;
     struct schema_backend *backends;
     uint32_t n_backends;
+    struct schema_backend_tls *tls;
     int *share;                        /* enum lb_share */
 };
 

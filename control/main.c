@@ -171,6 +171,11 @@ static bool make_members(struct control *control, const struct cfg *cfg)
     return control->members != NULL;
 }
 
+static struct tls *on_tls(void *stream)
+{
+    return stream_tls(stream);
+}
+
 /* Everything but running. 0, or -EINVAL and one line in ret_text. */
 static int control_init(struct control *control, const char *file, struct cfg *cfg, char *ret_text)
 {
@@ -198,6 +203,7 @@ static int control_init(struct control *control, const char *file, struct cfg *c
         snprintf(ret_text, PLAN_TEXT_MAX, "no memory");
         return -EINVAL;
     }
+    health_use_tls(control->health, on_tls, control->stream);
     control->admin = admin_new(control->loop,
                                &(struct admin_parts){.reload = control->reload,
                                                      .names = control->names,

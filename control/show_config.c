@@ -300,6 +300,22 @@ static json_t *health_json(const struct cfg_pool *pool)
     return object;
 }
 
+/* Null: its backends are reached without TLS. */
+static json_t *backend_tls_json(const struct cfg_pool *pool)
+{
+    const struct cfg_backend_tls *tls = &pool->tls;
+    json_t *certificate = tls->certificate.cert != NULL ? json_object() : json_null();
+
+    if (pool->n_backends == 0 || pool->backends[0].transport != SIP_TRANSPORT_TLS) {
+        json_decref(certificate);
+        return json_null();
+    }
+    json_object_set_new(certificate, "cert", text_json(tls->certificate.cert));
+    json_object_set_new(certificate, "key", text_json(tls->certificate.key));
+    return json_pack("{s:o, s:o, s:o}", "ca", text_json(tls->ca), "name", text_json(tls->name),
+                     "certificate", certificate);
+}
+
 /* `key:` as INVITE has it, and the methods whose key is another. */
 static json_t *pool_json(const struct cfg_pool *pool)
 {
@@ -317,6 +333,7 @@ static json_t *pool_json(const struct cfg_pool *pool)
     json_object_set_new(object, "share",
                         json_string(pool->share == LB_SHARE_DIALOGS ? "dialogs" : "none"));
     json_object_set_new(object, "health", health_json(pool));
+    json_object_set_new(object, "tls", backend_tls_json(pool));
     json_object_set_new(object, "backends", backends);
     return object;
 }

@@ -18,6 +18,7 @@
 #include "control/health/memory.h"
 #include "control/health/probe.h"
 #include "control/health/probe_text.h"
+#include "control/health/secure.h"
 #include "control/health/traffic.h"
 #include "control/log.h"
 #include "control/loop.h"
@@ -27,6 +28,7 @@ struct health {
     struct reload *reload;
     char file[PATH_MAX];
     struct prober *prober;
+    struct secure_source secure;
     struct media *media;
     bool media_complained; /* that a call could not be placed */
     struct watches watches;
@@ -153,6 +155,8 @@ static void follow(struct health *h)
         return;
     h->generation = s->generation;
     prober_from(h->prober, &own);
+    if (secure_follow(&h->secure))
+        prober_distrust(h->prober);
     media_from(h->media, &own);
     if (watches_follow(&h->watches, cfg, s, &memory, now, wall_ms()) != 0 ||
         heap_reserve(&h->wakes, h->watches.n) != 0) {
@@ -169,8 +173,8 @@ static void follow(struct health *h)
 
         machine_advance(&w->machine, w->conf, now);
         media_track_follow(&w->media, w->id, w->machine.deaf, &w->conf->media, now);
-        if (w->conf->probe != CFG_PROBE_NONE && w->conf->transport == SIP_TRANSPORT_TCP)
-            prober_want(h->prober, &w->addr);
+        if (w->conf->probe != CFG_PROBE_NONE)
+            prober_want(h->prober, w->id, w->conf->transport, &w->addr);
         note(h, w, now);
     }
     prober_drop_unwanted(h->prober);
@@ -360,7 +364,7 @@ static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
     leave(arg, w, now);
 }
 
-static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
+static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms, const char *why)
 {
     struct watch *w = enter_seeing(arg, id, sent_ms);
     uint64_t now = loop_now_ms();
@@ -368,8 +372,15 @@ static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
     if (w == NULL)
         return;
     w->probes.refused++;
-    machine_refused(&w->machine, w->conf, now, sent_ms);
+    machine_refused(&w->machine, w->conf, now, sent_ms, why);
     leave(arg, w, now);
+}
+
+static SSL *on_secure(void *arg, uint32_t id)
+{
+    struct health *h = arg;
+
+    return secure_connect(&h->secure, reload_snapshot(h->reload), id);
 }
 
 /* Places the probe calls that are due, as many as there may be. */
@@ -461,8 +472,11 @@ static void load(struct health *h)
 struct health *health_new(struct loop *loop, struct reload *reload)
 {
     struct health *h = calloc(1, sizeof(*h));
-    struct prober_conf conf = {
-        .on_answer = on_answer, .on_silence = on_silence, .on_refusal = on_refusal, .arg = h};
+    struct prober_conf conf = {.on_answer = on_answer,
+                               .on_silence = on_silence,
+                               .on_refusal = on_refusal,
+                               .secure = on_secure,
+                               .arg = h};
     struct media_conf media = {.on_result = on_media, .on_room = on_room, .arg = h};
 
     if (h == NULL)
@@ -492,6 +506,12 @@ struct health *health_new(struct loop *loop, struct reload *reload)
     return h;
 }
 
+void health_use_tls(struct health *h, struct tls *(*fn)(void *arg), void *arg)
+{
+    h->secure = (struct secure_source){.fn = fn, .arg = arg};
+    secure_follow(&h->secure);
+}
+
 void health_free(struct health *h)
 {
     if (h == NULL)
@@ -504,6 +524,7 @@ void health_free(struct health *h)
         reload_live(h->reload)->n_health = 0;
     }
     prober_free(h->prober);
+    secure_done(&h->secure);
     media_free(h->media);
     loop_event_free(h->timer);
     loop_event_free(h->tick);

@@ -11,6 +11,7 @@
 #include "control/health/media_verdict.h"
 #include "control/health/tally.h"
 #include "control/reload.h"
+#include "control/stream/tls/tls.h"
 
 enum {
     HEALTH_TICK_MS = 10,              /* probes that are due are sent together */
@@ -28,6 +29,10 @@ struct health;
  * it is offered no other state in between. NULL: no memory. */
 struct health *health_new(struct loop *loop, struct reload *reload);
 void health_free(struct health *health);
+
+/* Who has the TLS that calls to backends are carried by (NULL: none now): without, those that are
+ * probed over TLS are not known. Before the loop runs. */
+void health_use_tls(struct health *health, struct tls *(*fn)(void *arg), void *arg);
 
 /* What is known of one backend. */
 struct health_view {

@@ -251,10 +251,12 @@ void machine_timed_out(struct machine *m, const struct cfg_health *conf, uint64_
 }
 
 void machine_refused(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,
-                     uint64_t sent_ms)
+                     uint64_t sent_ms, const char *why)
 {
-    if (sent_ms > m->answered_ms)
-        failed(m, conf, now_ms, sent_ms, MACHINE_REFUSED);
+    if (sent_ms <= m->answered_ms)
+        return;
+    m->refusal = why;
+    failed(m, conf, now_ms, sent_ms, MACHINE_REFUSED);
 }
 
 void machine_suspect(struct machine *m, const struct cfg_health *conf, uint64_t now_ms,

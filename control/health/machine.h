@@ -58,6 +58,7 @@ struct machine {
     uint64_t failing_ms, passing_ms;  /* when the first of these in a row was sent */
     uint32_t failures, successes;     /* in a row, one of them is 0 */
     uint8_t failure;                  /* enum machine_failure: the last one */
+    const char *refusal;              /* of REFUSED: why */
     uint16_t failure_status;          /* of MACHINE_STATUS */
     bool down;
     uint32_t flaps;                   /* times it went, and had not been back for long */
@@ -123,9 +124,9 @@ void machine_answered(struct machine *machine, const struct cfg_health *conf, ui
                       uint64_t sent_ms, const struct machine_answer *answer);
 void machine_timed_out(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                        uint64_t sent_ms);
-/* ICMP said that nobody is there, or no connection could be had. */
+/* ICMP said that nobody is there, or no connection could be had; why: a text that is there for ever. */
 void machine_refused(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
-                     uint64_t sent_ms);
+                     uint64_t sent_ms, const char *why);
 /* Traffic to it was refused: with probes the next one is sent soon, without it is ejected. */
 void machine_suspect(struct machine *machine, const struct cfg_health *conf, uint64_t now_ms,
                      uint32_t for_ms, const char *why);

@@ -52,9 +52,7 @@ static void down_print(const struct machine *m, const struct cfg_health *conf, u
     else if (m->failures == 0)
         snprintf(ret_text, MACHINE_REASON_MAX, "down since %s, before control started", since);
     else if (m->failure == MACHINE_REFUSED)
-        snprintf(ret_text, MACHINE_REASON_MAX, "refused (%s) since %s",
-                 conf->transport == SIP_TRANSPORT_TCP ? "no connection" : "ICMP unreachable",
-                 since);
+        snprintf(ret_text, MACHINE_REASON_MAX, "refused (%s) since %s", m->refusal, since);
     else if (m->failure == MACHINE_STATUS)
         snprintf(ret_text, MACHINE_REASON_MAX, "answers probes with %u since %s", m->failure_status,
                  since);

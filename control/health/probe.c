@@ -26,7 +26,7 @@ struct pending {
 struct prober {
     struct prober_conf conf;
     struct probe_udp *udp;
-    struct probe_tcp *tcp;
+    struct probe_tcp *tcp, *tls;
     struct address_own own;
     struct pending *pending;
     uint32_t n_pending, room;
@@ -65,30 +65,46 @@ static uint32_t find(const struct prober *p, const struct probe_mark *mark)
 }
 
 static bool is_to(const struct pending *pending, enum sip_transport transport,
-                  const struct sip_addr *to)
+                  const struct probe_peer *to)
 {
     return pending->nonce != 0 && pending->transport == transport &&
-           sip_addr_equal(&pending->to, to);
+           sip_addr_equal(&pending->to, &to->addr) && (to->id == 0 || to->id == pending->id);
 }
 
-/* One is over without an answer. */
-static void fail(struct prober *p, uint32_t index,
-                 void (*fn)(void *arg, uint32_t id, uint64_t sent_ms))
+/* One is over without an answer; refusal: why it was refused, or NULL. */
+static void fail(struct prober *p, uint32_t index, const char *refusal)
 {
     const struct pending of = p->pending[index];
 
     release(p, index);
-    fn(p->conf.arg, of.id, of.sent_us / 1000);
+    if (refusal != NULL)
+        p->conf.on_refusal(p->conf.arg, of.id, of.sent_us / 1000, refusal);
+    else
+        p->conf.on_silence(p->conf.arg, of.id, of.sent_us / 1000);
 }
 
-/* All to an address are. */
-static void fail_all(struct prober *p, enum sip_transport transport, const struct sip_addr *to,
-                     void (*fn)(void *arg, uint32_t id, uint64_t sent_ms))
+/* All to a peer are. */
+static void fail_all(struct prober *p, enum sip_transport transport, const struct probe_peer *to,
+                     const char *refusal)
 {
     for (uint32_t i = 0; i < p->n_pending; i++) {
         if (is_to(&p->pending[i], transport, to))
-            fail(p, i, fn);
+            fail(p, i, refusal);
     }
+}
+
+/* Who keeps the connections of a transport; NULL: it has none. */
+static struct probe_tcp *connections_of(const struct prober *p, uint8_t transport)
+{
+    if (transport == SIP_TRANSPORT_TLS)
+        return p->tls;
+    return transport == SIP_TRANSPORT_TCP ? p->tcp : NULL;
+}
+
+/* Connections of TLS are a backend's, else an address's. */
+static struct probe_peer peer_of(uint8_t transport, const struct sip_addr *to, uint32_t id)
+{
+    return (struct probe_peer){.addr = *to, .id = transport == SIP_TRANSPORT_TLS ? id : 0};
 }
 
 static void on_message(void *arg, enum sip_transport transport, const struct sip_addr *from,
@@ -116,27 +132,34 @@ static void on_message(void *arg, enum sip_transport transport, const struct sip
 
 /* A copy of what was refused says which one it is about; one that is cut short tells at least the
  * address. */
-static void on_refused(void *arg, enum sip_transport transport, const struct sip_addr *to,
-                       const char *bytes, size_t length)
+static void on_refused(void *arg, enum sip_transport transport, const struct probe_peer *to,
+                       const char *why, const char *bytes, size_t length)
 {
     struct prober *p = arg;
     struct probe_mark mark;
     uint32_t index;
 
     if (!probe_mark_find(bytes, length, &mark)) {
-        fail_all(p, transport, to, p->conf.on_refusal);
+        fail_all(p, transport, to, why);
         return;
     }
     index = find(p, &mark);
     if (index != UINT32_MAX && is_to(&p->pending[index], transport, to))
-        fail(p, index, p->conf.on_refusal);
+        fail(p, index, why);
 }
 
-static void on_broken(void *arg, enum sip_transport transport, const struct sip_addr *to)
+static void on_broken(void *arg, enum sip_transport transport, const struct probe_peer *to)
 {
     struct prober *p = arg;
 
-    fail_all(p, transport, to, p->conf.on_silence);
+    fail_all(p, transport, to, NULL);
+}
+
+static SSL *on_secure(void *arg, uint32_t id)
+{
+    struct prober *p = arg;
+
+    return p->conf.secure == NULL ? NULL : p->conf.secure(p->conf.arg, id);
 }
 
 /* Those whose time is over. */
@@ -150,10 +173,11 @@ static void on_timer(void *arg)
     p->timer_ms = UINT64_MAX;
     while (!p->slept && heap_first(&p->deadlines, &index, &when) && when <= now_ms) {
         const struct pending over = p->pending[index];
+        const struct probe_peer to = peer_of(over.transport, &over.to, over.id);
 
-        if (over.transport == SIP_TRANSPORT_TCP)
-            probe_tcp_silent(p->tcp, &over.to, over.sent_us);
-        fail(p, index, p->conf.on_silence);
+        if (over.transport != SIP_TRANSPORT_UDP)
+            probe_tcp_silent(connections_of(p, over.transport), &to, over.sent_us);
+        fail(p, index, NULL);
     }
     if (heap_first(&p->deadlines, &index, &when)) /* after a sleep answers come first */
         arm(p, now_ms, when);
@@ -162,17 +186,21 @@ static void on_timer(void *arg)
 struct prober *prober_new(struct loop *loop, const struct prober_conf *conf)
 {
     struct prober *p = calloc(1, sizeof(*p));
-    const struct probe_wire wire = {
-        .on_message = on_message, .on_refused = on_refused, .on_broken = on_broken, .arg = p};
+    const struct probe_wire wire = {.on_message = on_message,
+                                    .on_refused = on_refused,
+                                    .on_broken = on_broken,
+                                    .secure = on_secure,
+                                    .arg = p};
 
     if (p == NULL)
         return NULL;
     p->conf = *conf;
     p->timer_ms = UINT64_MAX;
     p->udp = probe_udp_new(loop, &wire);
-    p->tcp = probe_tcp_new(loop, &wire);
+    p->tcp = probe_tcp_new(loop, SIP_TRANSPORT_TCP, &wire);
+    p->tls = probe_tcp_new(loop, SIP_TRANSPORT_TLS, &wire);
     p->timer = loop_timer_new(loop, on_timer, p);
-    if (p->udp == NULL || p->tcp == NULL || p->timer == NULL ||
+    if (p->udp == NULL || p->tcp == NULL || p->tls == NULL || p->timer == NULL ||
         getrandom(&p->key, sizeof(p->key), 0) != sizeof(p->key)) {
         prober_free(p);
         return NULL;
@@ -186,6 +214,7 @@ void prober_free(struct prober *p)
         return;
     probe_udp_free(p->udp);
     probe_tcp_free(p->tcp);
+    probe_tcp_free(p->tls);
     loop_event_free(p->timer);
     heap_done(&p->deadlines);
     free(p->pending);
@@ -205,20 +234,36 @@ void prober_from(struct prober *p, const struct address_own *own)
     p->own = *own;
     probe_udp_from(p->udp, own);
     probe_tcp_from(p->tcp, own);
+    probe_tcp_from(p->tls, own);
     for (uint32_t i = 0; i < p->n_pending; i++) {
         if (p->pending[i].nonce != 0)
             release(p, i);
     }
 }
 
-void prober_want(struct prober *p, const struct sip_addr *to)
+void prober_distrust(struct prober *p)
 {
-    probe_tcp_want(p->tcp, to);
+    probe_tcp_drop_all(p->tls);
+    for (uint32_t i = 0; i < p->n_pending; i++) {
+        if (p->pending[i].nonce != 0 && p->pending[i].transport == SIP_TRANSPORT_TLS)
+            release(p, i);
+    }
+}
+
+void prober_want(struct prober *p, uint32_t id, enum sip_transport transport,
+                 const struct sip_addr *to)
+{
+    const struct probe_peer peer = peer_of((uint8_t)transport, to, id);
+    struct probe_tcp *connections = connections_of(p, (uint8_t)transport);
+
+    if (connections != NULL)
+        probe_tcp_want(connections, &peer);
 }
 
 void prober_drop_unwanted(struct prober *p)
 {
     probe_tcp_drop_unwanted(p->tcp);
+    probe_tcp_drop_unwanted(p->tls);
 }
 
 /* A free place among the pending. 0, -ENOBUFS or -ENOMEM. */
@@ -262,14 +307,16 @@ static uint64_t make_nonce(struct prober *p)
 int prober_send(struct prober *p, uint32_t id, enum sip_transport transport,
                 const struct sip_addr *to, uint32_t timeout_ms)
 {
-    const bool tcp = transport == SIP_TRANSPORT_TCP;
+    struct probe_tcp *connections = connections_of(p, (uint8_t)transport);
+    const struct probe_peer peer = peer_of((uint8_t)transport, to, id);
     char text[PROBE_TEXT_MAX];
     struct probe_mark mark;
     struct pending *pending;
     struct sip_addr from;
     uint64_t now_us = loop_now_us();
     size_t length;
-    int status = tcp ? probe_tcp_open(p->tcp, to, &from) : probe_udp_open(p->udp, to, &from);
+    int status = connections != NULL ? probe_tcp_open(connections, &peer, &from)
+                                     : probe_udp_open(p->udp, to, &from);
 
     if (status == 0)
         status = reserve(p, &mark.index);
@@ -285,8 +332,8 @@ int prober_send(struct prober *p, uint32_t id, enum sip_transport transport,
     heap_set(&p->deadlines, mark.index, now_us / 1000 + timeout_ms);
     arm(p, now_us / 1000, now_us / 1000 + timeout_ms);
     length = probe_print(transport, &from, to, &mark, text);
-    status =
-        tcp ? probe_tcp_send(p->tcp, to, text, length) : probe_udp_send(p->udp, to, text, length);
+    status = connections != NULL ? probe_tcp_send(connections, &peer, text, length)
+                                 : probe_udp_send(p->udp, to, text, length);
     if (status != 0)
         release(p, mark.index);
     return status;

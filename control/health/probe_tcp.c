@@ -18,10 +18,14 @@ enum { BUCKETS = 1024 };
 struct connection {
     struct probe_tcp *tcp;
     struct connection *next; /* of its bucket */
-    struct sip_addr to, from;
+    struct probe_peer to;
+    struct sip_addr from;
     int fd;
+    SSL *ssl;  /* of TLS; else NULL */
     int error; /* connect's own, told from the loop; 0: none */
-    bool connected, wanted;
+    bool connected; /* TCP is */
+    bool open;      /* and TLS's handshake is over: messages go and come */
+    bool wanted;
     uint64_t heard_us; /* when bytes came last; 0: never */
     struct loop_event *event;
     char *held; /* to be sent, until it is connected; then what is not a whole message yet */
@@ -30,6 +34,7 @@ struct connection {
 
 struct probe_tcp {
     struct loop *loop;
+    enum sip_transport transport; /* TCP or TLS */
     struct probe_wire wire;
     struct address_own own;
     struct connection *buckets[BUCKETS];
@@ -41,21 +46,21 @@ struct probe_tcp {
 static void on_event(void *arg);
 
 /* FNV-1a: addresses are the configuration's, nobody chooses them to collide. */
-static struct connection **bucket_of(struct probe_tcp *t, const struct sip_addr *to)
+static struct connection **bucket_of(struct probe_tcp *t, const struct probe_peer *to)
 {
-    const unsigned char *bytes = (const unsigned char *)to;
+    const unsigned char *bytes = (const unsigned char *)&to->addr;
     uint32_t hash = 2166136261u;
 
-    for (size_t i = 0; i < sizeof(*to); i++)
+    for (size_t i = 0; i < sizeof(to->addr); i++)
         hash = (hash ^ bytes[i]) * 16777619u;
     return &t->buckets[hash % BUCKETS];
 }
 
-static struct connection *find(struct probe_tcp *t, const struct sip_addr *to)
+static struct connection *find(struct probe_tcp *t, const struct probe_peer *to)
 {
     struct connection *c = *bucket_of(t, to);
 
-    while (c != NULL && !sip_addr_equal(&c->to, to))
+    while (c != NULL && (c->to.id != to->id || !sip_addr_equal(&c->to.addr, &to->addr)))
         c = c->next;
     return c;
 }
@@ -78,6 +83,7 @@ static void drop(struct connection *c, bool at_once)
     if (c->tcp->reading == c)
         c->tcp->reading = NULL;
     loop_event_free(c->event);
+    tls_wire_end(c->ssl);
     if (at_once)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     close(c->fd);
@@ -85,7 +91,7 @@ static void drop(struct connection *c, bool at_once)
     free(c);
 }
 
-static void drop_all(struct probe_tcp *t)
+void probe_tcp_drop_all(struct probe_tcp *t)
 {
     for (int i = 0; i < BUCKETS; i++) {
         while (t->buckets[i] != NULL)
@@ -93,13 +99,15 @@ static void drop_all(struct probe_tcp *t)
     }
 }
 
-struct probe_tcp *probe_tcp_new(struct loop *loop, const struct probe_wire *wire)
+struct probe_tcp *probe_tcp_new(struct loop *loop, enum sip_transport transport,
+                                const struct probe_wire *wire)
 {
     struct probe_tcp *t = calloc(1, sizeof(*t));
 
     if (t == NULL)
         return NULL;
     t->loop = loop;
+    t->transport = transport;
     t->wire = *wire;
     return t;
 }
@@ -108,17 +116,17 @@ void probe_tcp_free(struct probe_tcp *t)
 {
     if (t == NULL)
         return;
-    drop_all(t);
+    probe_tcp_drop_all(t);
     free(t);
 }
 
 void probe_tcp_from(struct probe_tcp *t, const struct address_own *own)
 {
     t->own = *own;
-    drop_all(t);
+    probe_tcp_drop_all(t);
 }
 
-void probe_tcp_want(struct probe_tcp *t, const struct sip_addr *to)
+void probe_tcp_want(struct probe_tcp *t, const struct probe_peer *to)
 {
     struct connection *c = find(t, to);
 
@@ -141,7 +149,7 @@ void probe_tcp_drop_unwanted(struct probe_tcp *t)
     }
 }
 
-void probe_tcp_silent(struct probe_tcp *t, const struct sip_addr *to, uint64_t sent_us)
+void probe_tcp_silent(struct probe_tcp *t, const struct probe_peer *to, uint64_t sent_us)
 {
     struct connection *c = find(t, to);
 
@@ -157,13 +165,21 @@ static bool is_refusal(const struct connection *c, int error)
            (c->error == 0 && (error == EHOSTUNREACH || error == ENETUNREACH));
 }
 
+/* What it waits for from now on. False: no memory. */
+static bool await(struct connection *c, int what)
+{
+    loop_event_free(c->event);
+    c->event = loop_watch(c->tcp->loop, c->fd, what, on_event, c);
+    return c->event != NULL;
+}
+
 /* Its address is ours, and it is on its way. 0, or a negative errno: we cannot send. */
 static int begin(struct connection *c)
 {
     struct sip_addr from = {.port = 0};
     union address address;
-    socklen_t size = address_to_kernel(&c->to, &address);
-    const struct sip_ip *own = address_own_for(&c->tcp->own, &c->to.ip);
+    socklen_t size = address_to_kernel(&c->to.addr, &address);
+    const struct sip_ip *own = address_own_for(&c->tcp->own, &c->to.addr.ip);
     int status = set(c->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 
     if (status == 0 && own != NULL) {
@@ -172,7 +188,7 @@ static int begin(struct connection *c)
         size = address_to_kernel(&from, &address);
         if (bind(c->fd, &address.any, size) != 0)
             status = -errno;
-        size = address_to_kernel(&c->to, &address);
+        size = address_to_kernel(&c->to.addr, &address);
     }
     if (status == 0 && connect(c->fd, &address.any, size) != 0 && errno != EINPROGRESS) {
         if (errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH)
@@ -185,11 +201,10 @@ static int begin(struct connection *c)
     if (getsockname(c->fd, &address.any, &size) != 0)
         return -errno;
     c->from = address_from_kernel(&address);
-    c->event = loop_watch(c->tcp->loop, c->fd, LOOP_WRITE, on_event, c);
-    return c->event == NULL ? -ENOMEM : 0;
+    return await(c, LOOP_WRITE) ? 0 : -ENOMEM;
 }
 
-int probe_tcp_open(struct probe_tcp *t, const struct sip_addr *to, struct sip_addr *ret_from)
+int probe_tcp_open(struct probe_tcp *t, const struct probe_peer *to, struct sip_addr *ret_from)
 {
     struct connection *c = find(t, to), **bucket = bucket_of(t, to);
     int fd, status;
@@ -198,7 +213,7 @@ int probe_tcp_open(struct probe_tcp *t, const struct sip_addr *to, struct sip_ad
         *ret_from = c->from;
         return 0;
     }
-    fd = socket(sip_ip_is_v4(&to->ip) ? AF_INET : AF_INET6,
+    fd = socket(sip_ip_is_v4(&to->addr.ip) ? AF_INET : AF_INET6,
                 SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -209,7 +224,11 @@ int probe_tcp_open(struct probe_tcp *t, const struct sip_addr *to, struct sip_ad
     }
     *c = (struct connection){.tcp = t, .to = *to, .fd = fd, .wanted = true, .next = *bucket};
     *bucket = c;
-    status = begin(c);
+    if (t->transport == SIP_TRANSPORT_TLS)
+        c->ssl = t->wire.secure(t->wire.arg, to->id);
+    status = t->transport == SIP_TRANSPORT_TLS && c->ssl == NULL ? -EAGAIN : begin(c);
+    if (status == 0 && c->ssl != NULL)
+        status = tls_wire_begin(c->ssl, fd);
     if (status != 0) {
         drop(c, true);
         return status;
@@ -236,17 +255,21 @@ static bool hold(struct connection *c, const char *bytes, size_t length)
 /* Half a message cannot be taken back: who does not read gets no more. */
 static bool put(struct connection *c, const char *bytes, size_t length)
 {
-    return length == 0 || send(c->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+    if (length == 0)
+        return true;
+    if (c->ssl != NULL)
+        return tls_wire_write(c->ssl, bytes, length);
+    return send(c->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
-int probe_tcp_send(struct probe_tcp *t, const struct sip_addr *to, const char *text, size_t length)
+int probe_tcp_send(struct probe_tcp *t, const struct probe_peer *to, const char *text, size_t length)
 {
     struct connection *c = find(t, to);
     char *grown;
 
     if (c == NULL)
         return -ENOTCONN;
-    if (c->connected) {
+    if (c->open) {
         if (!put(c, text, length))
             drop(c, true);
         return 0; /* nobody answers then, and the next one finds out */
@@ -262,45 +285,73 @@ int probe_tcp_send(struct probe_tcp *t, const struct sip_addr *to, const char *t
     return 0;
 }
 
-/* It is connected, or cannot be. */
-static void finish(struct connection *c)
+/* Nobody is there, or not who should be. */
+static void refuse(struct connection *c, const char *why)
 {
     struct probe_tcp *t = c->tcp;
-    const struct sip_addr to = c->to;
-    int error = c->error;
-    socklen_t size = sizeof(error);
-    bool refused;
+    const struct probe_peer to = c->to;
 
-    if (error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = errno;
-    refused = is_refusal(c, error);
-    if (error == 0) {
-        c->connected = true;
-        loop_event_free(c->event);
-        c->event = loop_watch(t->loop, c->fd, LOOP_READ, on_event, c);
-    }
-    if (error != 0 || c->event == NULL || !put(c, c->held, c->n_held))
+    drop(c, true);
+    t->wire.on_refused(t->wire.arg, t->transport, &to, why, NULL, 0);
+}
+
+/* Messages can go, those that wait first. */
+static void finish(struct connection *c)
+{
+    c->open = true;
+    if (!await(c, LOOP_READ) || !put(c, c->held, c->n_held))
         drop(c, true);
     else
         hold(c, NULL, 0);
-    if (refused)
-        t->wire.on_refused(t->wire.arg, SIP_TRANSPORT_TCP, &to, NULL, 0);
+}
+
+/* TLS's handshake goes on. */
+static void shake(struct connection *c)
+{
+    enum tls_failure failure;
+    int status = tls_wire_shake(c->ssl, &failure);
+
+    if (status == 0)
+        finish(c);
+    else if (status != -EAGAIN && status != -EINPROGRESS)
+        refuse(c, tls_failure_text(failure));
+    else if (!await(c, status == -EAGAIN ? LOOP_READ : LOOP_WRITE))
+        drop(c, true);
+}
+
+/* It is connected, or cannot be. */
+static void connected(struct connection *c)
+{
+    int error = c->error;
+    socklen_t size = sizeof(error);
+
+    if (error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    c->connected = error == 0;
+    if (error != 0 && is_refusal(c, error))
+        refuse(c, "no connection");
+    else if (error != 0)
+        drop(c, true);
+    else if (c->ssl != NULL)
+        shake(c);
+    else
+        finish(c);
 }
 
 static void break_off(struct connection *c)
 {
     struct probe_tcp *t = c->tcp;
-    const struct sip_addr to = c->to;
+    const struct probe_peer to = c->to;
 
     drop(c, true);
-    t->wire.on_broken(t->wire.arg, SIP_TRANSPORT_TCP, &to);
+    t->wire.on_broken(t->wire.arg, t->transport, &to);
 }
 
-/* Tells the messages in the buffer, and holds what is left. */
-static void take(struct connection *c, size_t length)
+/* Tells the messages in the buffer, and holds what is left. False: the connection is gone. */
+static bool take(struct connection *c, size_t length)
 {
     struct probe_tcp *t = c->tcp;
-    const struct sip_addr to = c->to;
+    const struct sip_addr from = c->to.addr;
     ssize_t cut = 1;
     size_t at = 0;
 
@@ -309,34 +360,63 @@ static void take(struct connection *c, size_t length)
            (cut = probe_cut(t->buffer + at, length - at, &t->msg)) > 0) {
         at += (size_t)cut;
         if (t->msg.kind != SIP_NONE)
-            t->wire.on_message(t->wire.arg, SIP_TRANSPORT_TCP, &to, &t->msg);
+            t->wire.on_message(t->wire.arg, t->transport, &from, &t->msg);
     }
     if (t->reading != c)
-        return;
+        return false;
     t->reading = NULL;
-    if (cut < 0 || length - at == sizeof(t->buffer) || !hold(c, t->buffer + at, length - at))
-        break_off(c);
+    if (cut >= 0 && length - at < sizeof(t->buffer) && hold(c, t->buffer + at, length - at))
+        return true;
+    break_off(c);
+    return false;
+}
+
+/* As tls_wire_read. */
+static ssize_t receive(struct connection *c, char *bytes, size_t room, enum tls_failure *ret_failure)
+{
+    ssize_t length;
+
+    if (c->ssl != NULL)
+        return tls_wire_read(c->ssl, bytes, room, ret_failure);
+    length = recv(c->fd, bytes, room, 0);
+    if (length > 0)
+        return length;
+    return length < 0 && (errno == EAGAIN || errno == EINTR) ? -EAGAIN : -ECONNRESET;
+}
+
+/* What can be read now. Of TLS 1.3 the other side says only here that it does not want us. */
+static void read_all(struct connection *c)
+{
+    struct probe_tcp *t = c->tcp;
+    enum tls_failure failure;
+    ssize_t length;
+
+    do {
+        if (c->n_held > 0)
+            memcpy(t->buffer, c->held, c->n_held);
+        length = receive(c, t->buffer + c->n_held, sizeof(t->buffer) - c->n_held, &failure);
+        if (length == -EAGAIN || length == -EINPROGRESS)
+            return;
+        if (length == -EPROTO && c->heard_us == 0) {
+            refuse(c, tls_failure_text(failure));
+            return;
+        }
+        if (length <= 0) { /* closed: the next message opens another one */
+            drop(c, false);
+            return;
+        }
+        c->heard_us = loop_now_us();
+    } while (take(c, c->n_held + (size_t)length) && c->ssl != NULL);
 }
 
 static void on_event(void *arg)
 {
     struct connection *c = arg;
-    struct probe_tcp *t = c->tcp;
-    ssize_t length;
 
-    if (!c->connected) {
-        finish(c);
-        return;
-    }
-    if (c->n_held > 0)
-        memcpy(t->buffer, c->held, c->n_held);
-    length = recv(c->fd, t->buffer + c->n_held, sizeof(t->buffer) - c->n_held, 0);
-    if (length < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (length <= 0) { /* closed: the next message opens another one */
-        drop(c, false);
-        return;
-    }
-    c->heard_us = loop_now_us();
-    take(c, c->n_held + (size_t)length);
+    if (c->open)
+        read_all(c);
+    else if (c->connected)
+        shake(c);
+    else
+        connected(c);
 }

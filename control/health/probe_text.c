@@ -23,7 +23,10 @@ size_t probe_print(enum sip_transport transport, const struct sip_addr *from,
                    const struct sip_addr *to, const struct probe_mark *mark,
                    char ret_text[PROBE_TEXT_MAX])
 {
-    const bool tcp = transport == SIP_TRANSPORT_TCP;
+    static const char *const params[] = {[SIP_TRANSPORT_UDP] = "",
+                                         [SIP_TRANSPORT_TCP] = ";transport=tcp",
+                                         [SIP_TRANSPORT_TLS] = ";transport=tls"};
+    const char *param = params[transport];
     char host[SIP_IP_TEXT_MAX + 1], us[SIP_ADDR_TEXT_MAX + 1], them[SIP_ADDR_TEXT_MAX + 1];
 
     host[sip_ip_print(&from->ip, host)] = '\0';
@@ -42,8 +45,8 @@ size_t probe_print(enum sip_transport transport, const struct sip_addr *from,
         "Accept: application/sdp\r\n"
         "User-Agent: tandem\r\n"
         "Content-Length: 0\r\n\r\n",
-        them, tcp ? ";transport=tcp" : "", tcp ? "TCP" : "UDP", us, mark->nonce, mark->index, host,
-        (uint32_t)(mark->nonce >> 16), them, ~mark->nonce, host, us, tcp ? ";transport=tcp" : "");
+        them, param, sip_transport_name(transport), us, mark->nonce, mark->index, host,
+        (uint32_t)(mark->nonce >> 16), them, ~mark->nonce, host, us, param);
 }
 
 bool probe_mark_read(struct sip_slice branch, struct probe_mark *ret)

@@ -118,7 +118,8 @@ static bool read_one(struct door *door, int flags)
     if ((flags & MSG_ERRQUEUE) == 0)
         take_message(u, (size_t)length, &addr);
     else if (is_unreachable(&msg))
-        u->wire.on_refused(u->wire.arg, SIP_TRANSPORT_UDP, &addr, u->datagram, (size_t)length);
+        u->wire.on_refused(u->wire.arg, SIP_TRANSPORT_UDP, &(struct probe_peer){.addr = addr},
+                           "ICMP unreachable", u->datagram, (size_t)length);
     return true;
 }
 

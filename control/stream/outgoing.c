@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/address.h"
 #include "control/stream/connection.h"
+#include "control/stream/tls/tls.h"
 
 /* A socket with the listener's address; the port is chosen when it connects. */
 static int open_from(const struct sip_addr *local)
@@ -32,17 +32,6 @@ static int open_from(const struct sip_addr *local)
     return status;
 }
 
-/* An address as certificates have it, without brackets. */
-static void print_address(const struct sip_ip *ip, char ret[SIP_IP_TEXT_MAX + 1])
-{
-    char text[SIP_IP_TEXT_MAX];
-    uint32_t length = sip_ip_print(ip, text), bracket = text[0] == '[';
-
-    length -= 2 * bracket;
-    memcpy(ret, text + bracket, length);
-    ret[length] = '\0';
-}
-
 int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char *name,
                   const char *text, uint32_t length)
 {
@@ -60,7 +49,7 @@ int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char
         close(fd);
         return status;
     }
-    print_address(&to->peer.ip, own);
+    tls_address_print(&to->peer.ip, own);
     c = connection_connect(thread, to, *name != '\0' ? name : own, fd);
     return c == NULL ? -ENOMEM : connection_send(c, text, length);
 }

@@ -62,16 +62,12 @@ static bool make_room(struct relay *relay, uint32_t length)
     return true;
 }
 
-/* Whom the next hop's URI names, who must be there when TLS is begun: its host, as certificates have
- * it. "": it names nobody. */
-static void whom(const struct proxy_output *o, char ret[SNAPSHOT_HOST_MAX + 1])
+/* The host that the next hop's URI names, as certificates have it; "": none. */
+static void host_of(const struct proxy_output *o, char ret[TLS_BACKEND_MAX])
 {
     struct sip_slice host = o->name.host;
 
     *ret = '\0';
-    if (o->verdict != PROXY_FORWARD || o->rule != PROXY_RULE_NEXT_HOP ||
-        o->to.transport != SIP_TRANSPORT_TLS)
-        return;
     if (host.length > 2 && host.at[0] == '[')
         host = sip_slice(host.at + 1, host.length - 2);
     if (host.length > 0 && host.at[host.length - 1] == '.') /* RFC 1034 §3.1 */
@@ -82,13 +78,39 @@ static void whom(const struct proxy_output *o, char ret[SNAPSHOT_HOST_MAX + 1])
     ret[host.length] = '\0';
 }
 
+/* Who must be there when TLS is begun; "": nobody in particular. 0, or -ENOENT: a backend of which that
+ * is not known. */
+static int whom(const struct view *view, const struct proxy_output *o, char ret[TLS_BACKEND_MAX])
+{
+    const struct snapshot *s = view->snapshot;
+    const struct lb_backend *b;
+
+    *ret = '\0';
+    if (o->verdict != PROXY_FORWARD || o->to.transport != SIP_TRANSPORT_TLS ||
+        o->to.connection != 0)
+        return 0;
+    if (o->rule == PROXY_RULE_NEXT_HOP)
+        host_of(o, ret);
+    if (o->rule == PROXY_RULE_NEXT_HOP || o->backend < 0)
+        return 0;
+    if (view->edges == NULL)
+        return -ENOENT;
+    b = &snapshot_backends(s)[o->backend];
+    return tls_backend(edges_tls(view->edges),
+                       snapshot_text(s, snapshot_pools(s)[b->pool].name),
+                       snapshot_text(s, b->name), &b->ip, ret);
+}
+
 /* Sends what the decision made of the message. 0, or a negative errno as post_send. */
 static int send_out(struct relay *relay, const struct view *view, const struct proxy_input *input)
 {
     const struct proxy_output *o = &relay->output;
     int32_t length = -ENOMEM;
-    char name[SNAPSHOT_HOST_MAX + 1];
+    char name[TLS_BACKEND_MAX];
+    int status = whom(view, o, name);
 
+    if (status != 0)
+        return status;
     if (!make_room(relay, relay->msg.length))
         return length;
     if (o->verdict == PROXY_FORWARD)
@@ -98,7 +120,6 @@ static int send_out(struct relay *relay, const struct view *view, const struct p
         length = proxy_reply_print(&view->proxy, input, o, relay->out, relay->room);
     if (length < 0)
         return length;
-    whom(o, name);
     return post_send(relay->post, view->snapshot, &o->to, name, relay->out, (uint32_t)length);
 }
 

@@ -308,6 +308,11 @@ void stream_counts(const struct stream *s, struct counts *ret)
     }
 }
 
+struct tls *stream_tls(const struct stream *s)
+{
+    return s->edges == NULL ? NULL : edges_tls(s->edges);
+}
+
 uint32_t stream_connections(const struct stream *s)
 {
     return table_size(s->hub.table);

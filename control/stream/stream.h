@@ -43,6 +43,9 @@ void stream_counts_of(const struct stream *stream, enum sip_transport transport,
                       struct counts *ret);
 void stream_counts(const struct stream *stream, struct counts *ret);
 
+/* The TLS of what runs, for who holds a reference; NULL: none. */
+struct tls *stream_tls(const struct stream *stream);
+
 uint32_t stream_connections(const struct stream *stream);
 void stream_each(const struct stream *stream,
                  void (*fn)(void *arg, const struct table_entry *entry), void *arg);

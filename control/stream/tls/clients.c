@@ -21,17 +21,9 @@ static int read_cas(const char *file, EVP_MD_CTX *digest, struct tls_clients *re
     if (status != 0)
         return status;
     EVP_DigestUpdate(digest, bytes.bytes, bytes.length);
-    ret->cas = tls_read_certificates(&bytes, file, ret_reason);
+    status = tls_read_cas(&bytes, file, ret->store, &ret->cas, ret_reason);
     tls_file_done(&bytes);
-    for (int i = 0; i < sk_X509_num(ret->cas); i++) {
-        X509 *ca = sk_X509_value(ret->cas, i);
-
-        if (X509_check_ca(ca) == 0)
-            return tls_refuse(ret_reason, file, "certificate %d is not a CA's", i + 1);
-        if (X509_STORE_add_cert(ret->store, ca) != 1)
-            return tls_refuse(ret_reason, file, "no memory");
-    }
-    return ret->cas == NULL ? -EINVAL : 0;
+    return status;
 }
 
 /* Says when a CRL is too old, since then nobody whom its CA signed gets in. */

@@ -27,6 +27,25 @@ static const char *const NAMES[TLS_FAILURE_COUNT] = {
     [TLS_FAILURE_INTERNAL] = "internal_error",
 };
 
+static const char *const TEXTS[TLS_FAILURE_COUNT] = {
+    [TLS_FAILURE_CLOSED] = "it left during TLS's handshake",
+    [TLS_FAILURE_PLAIN_TEXT] = "it does not speak TLS",
+    [TLS_FAILURE_VERSION] = "no version of TLS in common",
+    [TLS_FAILURE_CIPHER] = "no cipher in common",
+    [TLS_FAILURE_ALPN] = "no protocol in common",
+    [TLS_FAILURE_NO_CERTIFICATE] = "it has no certificate",
+    [TLS_FAILURE_UNKNOWN_CA] = "its certificate is of an unknown CA",
+    [TLS_FAILURE_EXPIRED] = "its certificate is not valid now",
+    [TLS_FAILURE_REVOKED] = "its certificate is revoked",
+    [TLS_FAILURE_CRL] = "its certificate's CA has no valid CRL",
+    [TLS_FAILURE_NAME] = "its certificate is of another name",
+    [TLS_FAILURE_BAD_CERTIFICATE] = "its certificate is bad",
+    [TLS_FAILURE_DISTRUSTED] = "it does not trust our certificate",
+    [TLS_FAILURE_ALERT] = "it refused with an alert",
+    [TLS_FAILURE_PROTOCOL] = "what it says breaks the rules of TLS",
+    [TLS_FAILURE_INTERNAL] = "no memory for TLS",
+};
+
 /* What was wrong with the peer's certificate. */
 static enum tls_failure of_certificate(long result)
 {
@@ -133,4 +152,9 @@ enum tls_failure tls_failure(const SSL *ssl, unsigned long error)
 const char *tls_failure_name(enum tls_failure failure)
 {
     return NAMES[failure];
+}
+
+const char *tls_failure_text(enum tls_failure failure)
+{
+    return TEXTS[failure];
 }

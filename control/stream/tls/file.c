@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +163,21 @@ STACK_OF(X509) * tls_read_certificates(const struct tls_file *bytes, const char 
         X509_free(one);
     sk_X509_pop_free(list, X509_free);
     return NULL;
+}
+
+int tls_read_cas(const struct tls_file *bytes, const char *file, X509_STORE *store,
+                 STACK_OF(X509) **ret, struct tls_reason *ret_reason)
+{
+    *ret = tls_read_certificates(bytes, file, ret_reason);
+    for (int i = 0; i < sk_X509_num(*ret); i++) {
+        X509 *ca = sk_X509_value(*ret, i);
+
+        if (X509_check_ca(ca) == 0)
+            return tls_refuse(ret_reason, file, "certificate %d is not a CA's", i + 1);
+        if (X509_STORE_add_cert(store, ca) != 1)
+            return tls_refuse(ret_reason, file, "no memory");
+    }
+    return *ret == NULL ? -EINVAL : 0;
 }
 
 STACK_OF(X509_CRL) *

@@ -40,6 +40,9 @@ void tls_file_done(struct tls_file *file);
 EVP_PKEY *tls_read_key(const char *file, struct tls_reason *ret_reason);
 STACK_OF(X509) *tls_read_certificates(const struct tls_file *bytes, const char *file,
                                       struct tls_reason *ret_reason);
+/* The certificates of CAs, put into the store, too; else refused. *ret is the caller's in both cases. */
+int tls_read_cas(const struct tls_file *bytes, const char *file, X509_STORE *store,
+                 STACK_OF(X509) **ret, struct tls_reason *ret_reason);
 STACK_OF(X509_CRL) *tls_read_crls(const struct tls_file *bytes, const char *file,
                                   struct tls_reason *ret_reason);
 

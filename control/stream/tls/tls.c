@@ -11,7 +11,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "control/stream/tls/backend.h"
 #include "control/stream/tls/context.h"
 
 struct tls {
@@ -19,6 +21,8 @@ struct tls {
     struct tls_tickets tickets;
     struct tls_listener *listeners;
     uint32_t n_listeners;
+    struct tls_pool *pools;       /* those whose backends are reached by TLS */
+    uint32_t n_pools;
 };
 
 /* Where an SSL keeps the struct tls that it came from. */
@@ -75,6 +79,21 @@ static int make_listeners(struct tls *tls, const struct cfg *cfg, struct cfg_err
     return status;
 }
 
+static int make_pools(struct tls *tls, const struct cfg *cfg, struct cfg_error *ret_error)
+{
+    const struct tls_place root = {.cfg = cfg, .error = ret_error};
+    int status = 0;
+
+    for (uint32_t i = 0; status == 0 && i < cfg->n_pools; i++) {
+        const struct cfg_pool *pool = &cfg->pools[i];
+        struct tls_place place = tls_place_at(&root, "pools[%u].tls", i);
+
+        if (pool->n_backends > 0 && pool->backends[0].transport == SIP_TRANSPORT_TLS)
+            status = tls_pool_init(&tls->pools[tls->n_pools++], pool, &place);
+    }
+    return status;
+}
+
 struct tls *tls_new(const struct cfg *cfg, const struct compile_secret *secret,
                     struct cfg_error *ret_error)
 {
@@ -86,11 +105,12 @@ struct tls *tls_new(const struct cfg *cfg, const struct compile_secret *secret,
     if (tls != NULL) {
         atomic_init(&tls->holders, 1);
         tls->listeners = calloc(count_listeners(cfg) + 1u, sizeof(*tls->listeners));
+        tls->pools = calloc(cfg->n_pools + 1u, sizeof(*tls->pools));
     }
-    if (tls == NULL || tls->listeners == NULL || index_of_tls < 0 ||
+    if (tls == NULL || tls->listeners == NULL || tls->pools == NULL || index_of_tls < 0 ||
         tls_tickets_init(&tls->tickets, secret) != 0)
         tls_place_refuse(&root, "", &no_memory);
-    else if (make_listeners(tls, cfg, ret_error) == 0)
+    else if (make_listeners(tls, cfg, ret_error) == 0 && make_pools(tls, cfg, ret_error) == 0)
         return tls;
     tls_free(tls);
     return NULL;
@@ -118,6 +138,9 @@ void tls_free(struct tls *tls)
     for (uint32_t i = 0; i < tls->n_listeners; i++)
         tls_listener_done(&tls->listeners[i]);
     free(tls->listeners);
+    for (uint32_t i = 0; i < tls->n_pools; i++)
+        tls_pool_done(&tls->pools[i]);
+    free(tls->pools);
     tls_tickets_done(&tls->tickets);
     free(tls);
 }
@@ -162,14 +185,63 @@ static bool expect(SSL *ssl, const char *name)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+static const struct tls_pool *find_pool(const struct tls *tls, struct sip_slice name)
+{
+    for (uint32_t i = 0; i < tls->n_pools; i++) {
+        if (sip_slice_equal(name, sip_slice_of(tls->pools[i].pool)))
+            return &tls->pools[i];
+    }
+    return NULL;
+}
+
+int tls_backend(const struct tls *tls, struct sip_slice name, struct sip_slice backend,
+                const struct sip_ip *ip, char ret[TLS_BACKEND_MAX])
+{
+    const struct tls_pool *pool = find_pool(tls, name);
+    char host[TLS_NAME_MAX];
+
+    if (pool == NULL || tls_pool_name(pool, backend, ip, host) != 0)
+        return -ENOENT;
+    snprintf(ret, TLS_BACKEND_MAX, "%s/%s", pool->pool, host);
+    return 0;
+}
+
+void tls_address_print(const struct sip_ip *ip, char ret[SIP_IP_TEXT_MAX + 1])
+{
+    char text[SIP_IP_TEXT_MAX];
+    uint32_t length = sip_ip_print(ip, text), bracket = text[0] == '[';
+
+    length -= 2 * bracket;
+    memcpy(ret, text + bracket, length);
+    ret[length] = '\0';
+}
+
+/* Of POOL/NAME the pool, and the name in its place; of a name alone nothing. False: there is no such
+ * pool. */
+static bool take_pool(const struct tls *tls, const char **name, const struct tls_pool **ret)
+{
+    const char *slash = strchr(*name, '/'); /* no host has it */
+
+    *ret = NULL;
+    if (slash == NULL)
+        return true;
+    *ret = find_pool(tls, sip_slice(*name, (uint32_t)(slash - *name)));
+    *name = slash + 1;
+    return *ret != NULL;
+}
+
 SSL *tls_connect(struct tls *tls, const struct sip_addr *addr, const char *name)
 {
     const struct tls_listener *listener = find_listener(tls, addr);
-    SSL *ssl = listener == NULL || *name == '\0' ? NULL : new_ssl(tls, listener->client);
+    const struct tls_pool *pool;
+    SSL *ssl;
 
+    if (listener == NULL || !take_pool(tls, &name, &pool) || *name == '\0')
+        return NULL;
+    ssl = new_ssl(tls, listener->client);
     if (ssl == NULL)
         return NULL;
-    if (!expect(ssl, name)) {
+    if (!expect(ssl, name) || (pool != NULL && tls_pool_apply(pool, ssl) != 0)) {
         SSL_free(ssl);
         ERR_clear_error();
         return NULL;

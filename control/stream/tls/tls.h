@@ -28,13 +28,14 @@
 #define TANDEM_CONTROL_STREAM_TLS_H
 
 #include <openssl/types.h>
+#include <sys/types.h>
 
 #include "config/compile.h"
 
 struct tls;
 
 /*
- * Reads the files of all tls and wss listeners. Returns what tls_free gives back, also for a
+ * Reads the files of all tls and wss listeners and of pools with backends by TLS. Returns what tls_free gives back, also for a
  * configuration without such listeners; or NULL and *ret_error: file, line and key of the
  * configuration and the reason, which quotes nothing of a key. What is refused: a file that cannot
  * be read or is not what it should be; a key that is encrypted, that everybody may read, or that is
@@ -64,7 +65,19 @@ SSL *tls_accept(struct tls *tls, const struct sip_addr *listener);
  */
 SSL *tls_connect(struct tls *tls, const struct sip_addr *listener, const char *name);
 
-enum { TLS_NAME_MAX = 256, TLS_NAMES_MAX = 1024 };
+enum { TLS_NAME_MAX = 256, TLS_NAMES_MAX = 1024, TLS_BACKEND_MAX = 64 + TLS_NAME_MAX };
+
+/*
+ * The same to a backend: writes the `name` that tls_connect knows it by, POOL/NAME. By it the pool's
+ * `tls:` counts before the listener's, and the backend must be the pool's `name`, or the host whose
+ * name is its address, or the address. Pool and backend: as snapshots name them. 0, or -ENOENT: this
+ * configuration does not reach it by TLS.
+ */
+int tls_backend(const struct tls *tls, struct sip_slice pool, struct sip_slice backend,
+                const struct sip_ip *ip, char ret[TLS_BACKEND_MAX]);
+
+/* An address as certificates have it, without brackets. */
+void tls_address_print(const struct sip_ip *ip, char ret[SIP_IP_TEXT_MAX + 1]);
 
 /* What is known of a connection whose handshake is over. Texts are printable ASCII, cut at their end
  * where they are too long, empty where there is nothing to tell. */
@@ -125,7 +138,25 @@ enum tls_failure {
  */
 enum tls_failure tls_failure(const SSL *ssl, unsigned long error);
 
-/* As counters name it: closed_early, plain_text, protocol_version… */
+/* As counters name it: closed_early, plain_text, protocol_version…; and for a person who wants to know
+ * why a peer is not connected to. */
 const char *tls_failure_name(enum tls_failure failure);
+const char *tls_failure_text(enum tls_failure failure);
+
+/*
+ * A connection of tls_connect over a descriptor that does not block, for who does without libevent's
+ * buffers. Both stay the caller's; the descriptor outlives the SSL. SIGPIPE must be ignored.
+ *
+ * begin: 0 or -ENOMEM. shake, until 0; read: the bytes that came, more may be there until it says
+ * -EAGAIN. Both else: -EAGAIN (again when the descriptor can be read), -EINPROGRESS (when it can be
+ * written), -ECONNRESET (it ended, *ret_failure: CLOSED), -EPROTO (*ret_failure says why).
+ * write: all, or false: then nothing more can be written. end: says goodbye after a handshake, and
+ * frees; NULL does nothing.
+ */
+int tls_wire_begin(SSL *ssl, int fd);
+int tls_wire_shake(SSL *ssl, enum tls_failure *ret_failure);
+ssize_t tls_wire_read(SSL *ssl, void *bytes, size_t room, enum tls_failure *ret_failure);
+bool tls_wire_write(SSL *ssl, const void *bytes, size_t length);
+void tls_wire_end(SSL *ssl);
 
 #endif

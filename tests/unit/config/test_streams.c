@@ -76,6 +76,25 @@ static void test_certificates(void **state)
     cfg_free(cfg);
 }
 
+static void test_backends_by_tls(void **state)
+{
+    struct cfg *cfg = sample_load("streams.yaml");
+    const struct cfg_pool *plain = &cfg->pools[0], *others = &cfg->pools[1];
+
+    assert_int_equal(plain->backends[0].transport, SIP_TRANSPORT_UDP);
+    assert_null(plain->tls.ca);
+    assert_int_equal(others->backends[0].transport, SIP_TRANSPORT_TLS);
+    assert_addr(&others->backends[0].addr, "10.0.0.21", 5061);
+    assert_string_equal(others->backends[1].lookup, "kam2.example.net");
+    assert_int_equal(others->backends[1].addr.port, 5063);
+    assert_beside(others->tls.ca, "inside.pem");
+    assert_string_equal(others->tls.name, "proxies.example.net");
+    assert_string_equal(others->tls.certificate.cert, "/etc/t/own.pem");
+    assert_beside(others->tls.certificate.key, "keys/own.key");
+    assert_int_equal(others->health.transport, SIP_TRANSPORT_TLS);
+    cfg_free(cfg);
+}
+
 static void test_websocket(void **state)
 {
     struct cfg *cfg = sample_load("streams.yaml");
@@ -203,6 +222,7 @@ static void test_snapshot(void **state)
         {SIP_TRANSPORT_WS, "192.0.2.10", 80, SNAPSHOT_PLANE_CONTROL, 1},
         {SIP_TRANSPORT_WSS, "192.0.2.10", 443, SNAPSHOT_PLANE_CONTROL, 1},
         {SIP_TRANSPORT_TCP, "192.0.2.10", 5070, SNAPSHOT_PLANE_CONTROL, 2},
+        {SIP_TRANSPORT_TLS, "192.0.2.10", 5072, SNAPSHOT_PLANE_CONTROL, 2},
         {SIP_TRANSPORT_UDP, "192.0.2.11", 5075, SNAPSHOT_PLANE_CONTROL, 1},
         {SIP_TRANSPORT_UDP, "2001:db8::11", 5075, SNAPSHOT_PLANE_CONTROL, 1},
         {SIP_TRANSPORT_UDP, "192.0.2.11", 5072, SNAPSHOT_PLANE_CONTROL, 2},
@@ -263,6 +283,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_listeners),    cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_backends_by_tls),
         cmocka_unit_test(test_websocket),    cmocka_unit_test(test_file_without_folder),
         cmocka_unit_test(test_bounds),       cmocka_unit_test(test_default_bounds),
         cmocka_unit_test(test_cluster),      cmocka_unit_test(test_node_addresses),

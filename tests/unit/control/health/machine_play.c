@@ -64,7 +64,7 @@ static bool settle_probe(struct play *p, uint64_t sent_ms, enum how how)
         return false;
     answer = answer_of(how, p->latency_ms);
     if (how == REFUSES)
-        machine_refused(&p->machine, &p->conf, p->now_ms, sent_ms);
+        machine_refused(&p->machine, &p->conf, p->now_ms, sent_ms, "ICMP unreachable");
     else
         machine_answered(&p->machine, &p->conf, p->now_ms, sent_ms, &answer);
     return true;

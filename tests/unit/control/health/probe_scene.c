@@ -26,7 +26,7 @@ static void on_silence(void *arg, uint32_t id, uint64_t sent_ms)
     s->sent_ms = sent_ms;
 }
 
-static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms)
+static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms, const char *why)
 {
     struct scene *s = arg;
 

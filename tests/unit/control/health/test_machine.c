@@ -90,11 +90,11 @@ static void answers_that_came_make_older_probes_nothing(void **context)
     machine_answered(&p.machine, &p.conf, START + 500, START + 400, &ok);
     for (int i = 0; i < 10; i++) {
         machine_timed_out(&p.machine, &p.conf, START + 1000, START + 200);
-        machine_refused(&p.machine, &p.conf, START + 1000, START + 400);
+        machine_refused(&p.machine, &p.conf, START + 1000, START + 400, "ICMP unreachable");
     }
     assert_int_equal(p.machine.state, LB_UP);
     assert_int_equal(p.machine.failures, 0);
-    machine_refused(&p.machine, &p.conf, START + 1000, START + 401);
+    machine_refused(&p.machine, &p.conf, START + 1000, START + 401, "ICMP unreachable");
     assert_int_equal(p.machine.state, LB_DOWN);
 }
 
@@ -240,7 +240,7 @@ static void long_peace_forgives_flaps(void **context)
     play(&p, 100000);
     assert_true(p.machine.flaps >= 2);
     play(&p, 100000 + MACHINE_FLAP_MS);
-    machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms);
+    machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms, "ICMP unreachable");
     assert_int_equal(p.machine.flaps, 1);
 }
 
@@ -254,7 +254,7 @@ static void hold_doubles_and_is_bounded(void **context)
     for (uint32_t i = 0; i < 7; i++) {
         uint64_t down_ms;
 
-        machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms);
+        machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms, "ICMP unreachable");
         assert_int_equal(p.machine.state, LB_DOWN);
         down_ms = p.now_ms;
         while (p.machine.state == LB_DOWN && p.now_ms < down_ms + 100000)

@@ -211,7 +211,7 @@ static void no_media(void **context)
     assert_int_equal(m.flaps, 1);
 
     machine_media(&m, &conf, START + 5000, true, "answered 486"); /* both: until both are over */
-    machine_refused(&m, &conf, START + 5100, START + 5090);
+    machine_refused(&m, &conf, START + 5100, START + 5090, "ICMP unreachable");
     machine_media(&m, &conf, START + 5200, false, "");
     assert_int_equal(m.state, LB_DOWN);
     assert_int_equal(m.flaps, 2);

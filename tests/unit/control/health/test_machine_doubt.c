@@ -231,7 +231,7 @@ static void other_facts_stay(void **context)
     play(&p, 10345 + 500);
     machine_eject(&p.machine, &p.conf, p.now_ms, 10000, "because");
     assert_memory_equal(reason(&p), "because; ", 9);
-    machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms);
+    machine_refused(&p.machine, &p.conf, p.now_ms, p.now_ms, "ICMP unreachable");
     assert_int_equal(p.machine.state, LB_DOWN);
     assert_false(p.machine.doubted_ms != 0);
     play_make(&p, gone_at_10s);

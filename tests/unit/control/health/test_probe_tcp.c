@@ -374,7 +374,7 @@ static void unwanted_connections_are_closed(void **context)
     fd = take_connection(&s);
     receive(&s, fd, request);
     prober_drop_unwanted(s.prober); /* it was new */
-    prober_want(s.prober, &s.addr);
+    prober_want(s.prober, 0, SIP_TRANSPORT_TCP, &s.addr);
     prober_drop_unwanted(s.prober);
     answer(fd, request);
     run_until(&s, &s.n_answers);
