@@ -121,17 +121,17 @@ static bool is_shedding(const struct outlier_counts *own, const struct outlier_c
 }
 
 /* Whether one is ill by what it does, and why; the rest of the pool is known by its window. */
-static bool is_ill(const struct outlier *o, const struct outlier_counts *rest,
+static bool is_ill(const struct outlier *o, const struct outlier_counts *rest, bool hears_all,
                    const struct cfg_health *conf, uint64_t now_ms, char *ret_why)
 {
     bool settled = now_ms - o->in_ms >= OUTLIER_SETTLE_MS;
 
     if (rest->responses == 0)
         return false;
-    if (is_silent(o, conf, now_ms))
+    if (hears_all && is_silent(o, conf, now_ms))
         snprintf(ret_why, OUTLIER_WHY_MAX, "%u calls without any answer in %u ms", o->silent_fresh,
                  (unsigned)(now_ms - o->silent_ms));
-    else if (settled && is_unanswered(&o->sum, rest, conf))
+    else if (hears_all && settled && is_unanswered(&o->sum, rest, conf))
         snprintf(ret_why, OUTLIER_WHY_MAX, "%u answers to %u requests, %u to %u in its pool",
                  o->sum.responses, o->sum.requests, rest->responses, rest->requests);
     else if (settled && is_failing(&o->sum, rest, conf))
@@ -159,6 +159,7 @@ static uint32_t ejection_ms(struct outlier *o, uint64_t now_ms)
 /* What those of a pool that are in did: over the window, and lately. */
 struct sums {
     struct outlier_counts window, recent;
+    bool hears_all;
 };
 
 static struct outlier_counts recent(const struct outlier *o)
@@ -200,7 +201,7 @@ static void judge(struct outlier_member *member, const struct sums *all,
         member->verdict = OUTLIER_SHED;
         member->for_ms = conf->retry_after_ms;
         return;
-    } else if (may_eject && is_ill(o, &rest, conf, now_ms, member->why)) {
+    } else if (may_eject && is_ill(o, &rest, all->hears_all, conf, now_ms, member->why)) {
         member->verdict = OUTLIER_EJECT;
     } else {
         return;
@@ -215,9 +216,9 @@ bool outlier_may_leave(uint64_t n_out, uint32_t n, const struct cfg_health *conf
 }
 
 void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_health *conf,
-                  uint64_t now_ms)
+                  bool hears_all, uint64_t now_ms)
 {
-    struct sums all = {0};
+    struct sums all = {.hears_all = hears_all};
     uint64_t n_out = 0;
 
     for (uint32_t i = 0; i < n; i++) {

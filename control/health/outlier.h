@@ -11,7 +11,8 @@
  *   unanswered  over the window fewer responses for each request than the rest gets, by the share:
  *               it answers some things, not others (OPTIONS or REGISTER, but not INVITE)
  *   failing     over the window at least that share of its final responses are 5xx
- * Who is refused by ICMP is told apart, since one probe can say whether that is so.
+ * Who is refused by ICMP is told apart, since one probe can say whether that is so. Where answers come
+ * past other nodes, too, that one hears few or none says nothing: who is silent or unanswered stays.
  *
  * Never more than eject_max_percent of a pool are out by it, those that are out anyway included.
  */
@@ -76,8 +77,9 @@ struct outlier_member {
 bool outlier_may_leave(uint64_t n_out, uint32_t n, const struct cfg_health *conf);
 
 /* Judges the n members of a pool, all of them in the same order of time: ticks of OUTLIER_TICK_MS
- * or longer. One that is out begins anew when it is in again. */
+ * or longer. One that is out begins anew when it is in again. hears_all: no other node hears answers to
+ * what this one sent. */
 void outlier_tick(struct outlier_member *members, uint32_t n, const struct cfg_health *conf,
-                  uint64_t now_ms);
+                  bool hears_all, uint64_t now_ms);
 
 #endif

@@ -83,7 +83,8 @@ static void judge(struct traffic *t, struct watches *watches, const uint32_t *in
         m->out = watch_is_out(w);
         read_counts(w, reload, &m->counts);
     }
-    outlier_tick(t->members, n, watches->all[indices[0]].conf, now_ms);
+    outlier_tick(t->members, n, watches->all[indices[0]].conf, reload_cfg(reload)->n_nodes == 0,
+                 now_ms);
     for (uint32_t i = 0; i < n; i++) {
         if (t->members[i].verdict != OUTLIER_NONE)
             fn(arg, &watches->all[indices[i]], &t->members[i]);

@@ -51,6 +51,9 @@ class ClusterTest(StreamTest):
         """Who is connected to a node."""
         return {entry["peer"] for entry in node.ctl("show", "connections", json=True)["connections"]}
 
+    def states(self, node):
+        return {row["name"]: row["state"] for row in node.ctl("show", "backends", json=True)}
+
     def relayed(self, phone, routes, targets, six=False):
         """
         A backend's INFOs along these Routes, sent to these addresses, reach the phone; the answer to
@@ -152,9 +155,6 @@ class Cluster(ClusterTest):
     def counted(self, node):
         """Calls in progress, by backend."""
         return {row["name"]: row["calls"] for row in node.ctl("show", "calls", json=True)}
-
-    def states(self, node):
-        return {row["name"]: row["state"] for row in node.ctl("show", "backends", json=True)}
 
     def servers(self, phone):
         """Which backends answer new requests of a phone."""
@@ -292,6 +292,23 @@ class Inside6(ClusterTest):
             self.relayed(ann, there.routes[-2:], [(b.inside6, STREAM_PORT)], six=True)
             hang_up(call, there)
         self.calls(*self.pair("inside-udp", True, "UDP", "UDP"))
+
+
+class Health(ClusterTest):
+    """A backend whose answers all come by the other node is not taken for silent."""
+
+    @classmethod
+    def prepare(cls, lab):
+        for node in lab.nodes:
+            node.config["pools"][0]["health"] = {}
+
+    def test_answers_elsewhere(self):
+        self.lead(callee=self.a, kam1=self.a, kam2=self.b)
+        self.place([("uac", "uas")], calls=60, rate=30, hold_ms=100, tag="elsewhere").finish()
+        self.assertEqual(set(self.states(self.a).values()), {"up"})
+        found = {row["name"]: row for row in self.a.ctl("show", "backends", json=True)}
+        self.assertGreater(found["kam2"]["requests"], 30)
+        self.assertEqual(found["kam2"]["responses"], 0)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ struct pool {
     uint32_t n;
     uint64_t now_ms;
     uint32_t calls_per_s; /* of each backend */
+    bool in_cluster;
 };
 
 static void pool_make(struct pool *p, uint32_t n, uint32_t calls_per_s)
@@ -111,7 +112,7 @@ static void tick(struct pool *p, uint64_t start_ms)
         if (!m->out)
             m->counts = traffic(p->how[i], calls, p->now_ms);
     }
-    outlier_tick(p->members, p->n, &p->conf, p->now_ms);
+    outlier_tick(p->members, p->n, &p->conf, !p->in_cluster, p->now_ms);
     for (uint32_t i = 0; i < p->n; i++) {
         const struct outlier_member *m = &p->members[i];
 
@@ -214,7 +215,7 @@ static void three_calls_repeated_are_enough(void **context)
         p.members[1].outlier = &p.outliers[1];
         p.members[0].counts = (struct outlier_counts){.requests = 1, .fresh = i < 3};
         p.members[1].counts = (struct outlier_counts){.requests = 1, .fresh = 1, .responses = 2};
-        outlier_tick(p.members, 2, &p.conf, p.now_ms);
+        outlier_tick(p.members, 2, &p.conf, true, p.now_ms);
     }
     assert_int_equal(p.members[0].verdict, OUTLIER_EJECT);
     assert_in_range(p.now_ms - start, OUTLIER_SILENT_FEW_MS, 3100);
@@ -295,6 +296,25 @@ static void what_all_do_is_nobody_s_fault(void **context)
         assert_int_equal(ejections(&p), 0);
         for (uint32_t j = 0; j < 4; j++)
             assert_int_equal(p.n_shed[j], 0);
+    }
+}
+
+/* The answers of one come past another node: all of them, or only those to INVITE. */
+static void what_others_hear_is_nobody_s_fault(void **context)
+{
+    static const enum how all[] = {DEAD, NO_INVITE, FAILS, SHEDS, REFUSES};
+
+    (void)context;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct pool p;
+
+        pool_make(&p, 4, 50);
+        p.in_cluster = true;
+        p.how[1] = all[i];
+        play(&p, 30000);
+        assert_int_equal(p.n_ejected[1] > 0, all[i] == FAILS);
+        assert_int_equal(p.n_shed[1] > 0, all[i] == SHEDS);
+        assert_int_equal(p.suspected[1] > 0, all[i] == REFUSES);
     }
 }
 
@@ -436,6 +456,7 @@ int main(void)
         cmocka_unit_test(who_answers_calls_with_503_sheds_soon),
         cmocka_unit_test(where_503_is_no_word_for_busy_it_is_a_failure),
         cmocka_unit_test(what_all_do_is_nobody_s_fault),
+        cmocka_unit_test(what_others_hear_is_nobody_s_fault),
         cmocka_unit_test(no_more_than_the_allowed_share_is_out),
         cmocka_unit_test(below_the_floor_nothing_is_said),
         cmocka_unit_test(it_is_out_longer_each_time_and_forgiven_later),
