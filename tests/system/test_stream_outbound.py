@@ -12,9 +12,11 @@ sys.dont_write_bytecode = True
 from harness import main, seen, wait_for                          # noqa: E402
 from phone import SDP, SDP_TYPE, hang_up, listed, talk            # noqa: E402
 from phones.stream import StreamPhone                             # noqa: E402
+from sip import contact_uri                                       # noqa: E402
 from test_stream import StreamTest                                # noqa: E402
 
 WAYS = (("TCP", False), ("TLS", True), ("WSS", False), ("TCP", True), ("TLS", False))
+SUPPORTED = ["Supported: path, outbound"]
 
 
 class Flow(StreamPhone):
@@ -23,11 +25,29 @@ class Flow(StreamPhone):
     def __init__(self, lab, host_name, user, transport, reg_id, **more):
         super().__init__(lab, host_name, user, transport, **more)
         self.reg_id = reg_id
-        self.instance = f"<{uuid.uuid5(uuid.NAMESPACE_URL, user).urn}>"
+
+    def parameters(self, user):
+        """What a Contact says of a flow; each user has an instance."""
+        instance = uuid.uuid5(uuid.NAMESPACE_URL, user).urn
+        return f';reg-id={self.reg_id};+sip.instance="<{instance}>"'
 
     def register(self, **more):
-        return super().register(extra=["Supported: path, outbound"], parameters=
-                                f';reg-id={self.reg_id};+sip.instance="{self.instance}"', **more)
+        return super().register(extra=SUPPORTED, parameters=self.parameters(self.user), **more)
+
+    def register_all(self, users):
+        """The REGISTERs of several phones by one write; returns when each was granted."""
+        self.register_cseq += 1
+        asked = []
+        for user in users:
+            data = self.make("REGISTER", f"sip:{self.lab.domain}", user=user,
+                             to=f"sip:{user}@{self.lab.domain}", cseq=self.register_cseq,
+                             call_id=f"{user}-{self.register_call}", extra=SUPPORTED)
+            contact = f"<{contact_uri(user, self.public, self.transport)}>"
+            asked.append(data.replace(contact.encode(),
+                                      (contact + self.parameters(user)).encode(), 1))
+        self.connection.send(*asked)
+        for user in users:
+            self.wait(200, f"{user}-{self.register_call}")
 
 
 class Outbound(StreamTest):
@@ -156,6 +176,32 @@ class Outbound(StreamTest):
         lost.register()
         hang_up(second, again)
         self.at_one_backend(first.call_id, second.call_id)
+
+    def test_4_gateway(self):
+        """
+        Phones behind one connection, all of which register at once: the calls of each go on by the
+        connection that the gateway makes next, and each is called there by the next message.
+        """
+        self.each_way(self.gateway)
+
+    def gateway(self, name, transport, six, bob):
+        there = self.lab.host("callee")
+        gateway = Flow(self.lab, "callee", name, transport, 1,
+                       address=there.address6 if six else there.address)
+        self.addCleanup(lambda: gateway.socket.close())
+        users = {f"{name}user{number}": f"sip:{name}user{number}@{self.lab.domain}"
+                 for number in range(4)}
+        gateway.register_all(users)
+        for user in users:
+            self.known_everywhere(user)
+        calls = [talk(bob, gateway, uri=aor) for aor in users.values()]
+        gateway.connection.close()
+        gateway.reconnect()
+        gateway.register_all(users)
+        for call, back in calls:
+            hang_up(call, back)
+        for aor in users.values():
+            hang_up(*talk(bob, gateway, uri=aor))
 
 
 if __name__ == "__main__":

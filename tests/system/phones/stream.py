@@ -88,12 +88,15 @@ class Connection:
         self.data += more
         return bool(more)
 
-    def send(self, message):
-        """A whole message, framed as the transport does it."""
-        if self.transport in ("WS", "WSS"):
-            opcode = websocket.TEXT if is_utf8(message) else websocket.BINARY
-            message = websocket.frame(message, opcode)
-        self.send_bytes(message)
+    def framed(self, message):
+        """The bytes that the transport has for a whole message."""
+        if self.transport not in ("WS", "WSS"):
+            return message
+        return websocket.frame(message, websocket.TEXT if is_utf8(message) else websocket.BINARY)
+
+    def send(self, *messages):
+        """Whole messages, all at once."""
+        self.send_bytes(b"".join(map(self.framed, messages)))
 
     def send_bytes(self, data):
         """Bytes as they are."""
