@@ -182,26 +182,30 @@ class Media(MediaTest):
         self.assert_calls_end()
 
 
-class MediaOverIPv6(MediaTest):
+class MediaOverBoth(MediaTest):
+    """A node with an address of each family calls backends from the one of theirs."""
 
     options = {"ports": 2, "backends": 1, "backends6": True}
 
     @classmethod
     def prepare(cls, lab):
         super().prepare(lab)
-        lab.config["node_address"] = lab.inside6
+        lab.config["node_address6"] = lab.inside6
 
     def test_1_plain(self):
-        there = self.lab.hosts["mirror"].address6
-        add_user(self.kam, "mirror", there)
-        with Mirror(self.lab, there, "mirror") as mirror:
-            self.configure(uri="sip:mirror@{backend}")
-            shown = self.wait_good()
-            self.assertEqual(shown["media"]["loss"], 0)
-            self.assert_calls_end()
-            self.assertTrue(mirror.callers)
-            self.assertEqual({caller.split("%")[0] for caller in mirror.callers},
-                             {self.lab.inside6})                 # media is from the node's address
+        lab, there = self.lab, self.lab.hosts["mirror"]
+        for backend, user, address, ours in (
+                (self.kam.address6, "mirror6", there.address6, lab.inside6),
+                (self.kam.address, "mirror", there.address, lab.inside)):
+            lab.pool()[0]["address"] = backend
+            add_user(self.kam, user, address)
+            with Mirror(lab, address, "mirror") as mirror:
+                self.configure(uri=f"sip:{user}@{{backend}}")
+                shown = self.wait_good()
+                self.assertEqual(shown["media"]["loss"], 0)
+                self.assert_calls_end()
+                self.assertTrue(mirror.callers)
+                self.assertEqual({caller.split("%")[0] for caller in mirror.callers}, {ours})
 
 
 if __name__ == "__main__":

@@ -141,10 +141,10 @@ class Cluster(ClusterTest):
                     self.assertEqual(made.session_reused, session is not None, version.name)
                     session = made.session
 
-    def visit(self, context, session):
+    def visit(self, context, session, host_name="caller"):
         """A TLS connection by which an OPTIONS was answered (a ticket comes before that)."""
         lab = self.lab
-        raw = tcp_connect(lab.host("caller").namespace, lab.vip, 5061)
+        raw = tcp_connect(lab.host(host_name).namespace, lab.vip, 5061)
         made = context.wrap_socket(raw, server_hostname=lab.domain, session=session)
         made.settimeout(PATIENCE)
         made.sendall(request("OPTIONS", "sip:ping@example.net", made.getsockname()[:2],
@@ -188,6 +188,15 @@ class Cluster(ClusterTest):
             for node in (self.a, self.b):
                 wait_for(lambda: self.counted(node) == before[node], 5, f"{node.name} to see the end")
             self.b.ctl("enable", backend)
+
+    def test_6_drained(self):
+        """A node that drains says so; the other one does not."""
+        with Peer(self.lab, "caller") as caller, Peer(self.lab, "callee") as callee:
+            self.assertEqual(self.b.ctl("drain", "node")[0], 0)
+            self.addCleanup(self.b.ctl, "enable", "node")
+            for peer, status in ((caller, 200), (callee, 503)):
+                answer = peer.final(peer.request("OPTIONS", f"sip:{self.lab.vip}"))
+                self.assertEqual(answer.status, status)
 
     def drain(self, backend):
         """`drain --wait` on node b, which has said that one call is left."""
@@ -276,6 +285,33 @@ class Cluster(ClusterTest):
         self.modified(call, there)
         hang_up(*((call, there) if after != 180 else (there, call)))
         return call.call_id
+
+    def test_9_rotated(self):
+        """Node a has new keys, and node b has yet to hear of them; then it has: calls and sessions go on."""
+        a, b = self.a, self.b
+        ann, bob = self.pair("rotated")
+        tom, kim = self.pair("rotated-udp", first="UDP", other="UDP")
+        old, old_there = talk(ann, bob)
+        context, session = trusting(self.lab), None
+        self.assertEqual(a.ctl("rotate-secret")[0], 0)
+        for keys in ((2, 1), (2, 2)):
+            self.assertEqual((a.generation()["key"], b.generation()["key"]), keys)
+            self.modified(old, old_there)
+            self.modified(old_there, old)
+            call, there = talk(ann, bob)
+            self.relayed(ann, there.routes[-2:], [(b.inside, STREAM_PORT)])
+            hang_up(there, call)
+            call, there = talk(bob, ann)
+            self.relayed(bob, there.routes[-2:], [(a.inside, STREAM_PORT)])
+            hang_up(there, call)
+            self.calls(tom, kim)
+            for node in (b, a, b):
+                self.lead(callee=node)
+                with self.visit(context, session, "callee") as made:
+                    self.assertEqual(made.session_reused, session is not None)
+                    session = made.session
+            b.reload()
+        hang_up(old_there, old)
 
 
 class Inside6(ClusterTest):
