@@ -19,6 +19,15 @@ bool secure_has(uint8_t transport)
     return transport == SIP_TRANSPORT_TLS || transport == SIP_TRANSPORT_WSS;
 }
 
+/* OpenSSL answers who asks for another handshake with an alert (tls.h) and would go on: he could ask
+ * again and again. It tells no other way. */
+static void on_alert(const SSL *ssl, int where, int alert)
+{
+    if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT &&
+        (alert & 0xff) == SSL_AD_NO_RENEGOTIATION)
+        connection_end(SSL_get_app_data(ssl), CLOSE_RENEGOTIATION);
+}
+
 struct bufferevent *secure_new(struct connection *c, int fd)
 {
     struct tls *tls = edges_tls(c->thread->view->edges);
@@ -29,6 +38,9 @@ struct bufferevent *secure_new(struct connection *c, int fd)
 
     if (ssl == NULL)
         return NULL;
+    SSL_set_app_data(ssl, c);
+    if (!out) /* of a server it is a question that may be left without an answer */
+        SSL_set_info_callback(ssl, on_alert);
     bev = bufferevent_openssl_socket_new(
         loop_base(c->thread->loop), fd, ssl,
         out ? BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);

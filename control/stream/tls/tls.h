@@ -6,7 +6,7 @@
  * It must not know sockets, buffers or SIP.
  *
  * All of them: TLS 1.2 and 1.3, forward secret AEAD ciphers alone, no compression, no early data; who asks
- * for a renegotiation gets an alert and nothing else; buffers are given back while a connection is
+ * for a renegotiation gets an alert and nothing else of it; buffers are given back while a connection is
  * idle.
  *
  * Which certificate: the ones that bear the name that the client asks for (SNI), first as it is, then

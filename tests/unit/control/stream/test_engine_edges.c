@@ -260,6 +260,30 @@ static void handshakes_fail(void **context)
     scene_end(&s);
 }
 
+/* Who wants another handshake, which costs him less than us, is told no and closed. */
+static void renegotiation_ends_it(void **context)
+{
+    struct scene s;
+    char byte;
+    SSL *ssl;
+
+    (void)context;
+    scene_begin(&s, listener("tls", 5061), "");
+    SSL_CTX_set_max_proto_version(client, TLS1_2_VERSION);
+    ssl = secure(scene_tcp(21, 5061));
+    SSL_CTX_set_max_proto_version(client, 0);
+    registers(&s, ssl, "r1");
+    assert_int_equal(SSL_renegotiate(ssl), 1);
+    assert_int_not_equal(SSL_do_handshake(ssl), 1);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+    ERR_clear_error();
+    scene_until(&s, COUNT_CLOSED + CLOSE_RENEGOTIATION, 1);
+    assert_true(recv(SSL_get_fd(ssl), &byte, 1, 0) <= 0 || SSL_read(ssl, &byte, 1) <= 0);
+    goodbye(ssl);
+    assert_int_equal(stream_connections(s.stream), 0);
+    scene_end(&s);
+}
+
 static const char UPGRADE[] =
     "GET / HTTP/1.1\r\nHost: phones.example.net\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -368,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_registers),        cmocka_unit_test(certificates_change),
+        cmocka_unit_test(renegotiation_ends_it),
         cmocka_unit_test(handshakes_fail),      cmocka_unit_test(ws_registers_and_is_called),
         cmocka_unit_test(upgrades_are_refused), cmocka_unit_test(wss_registers),
     };
