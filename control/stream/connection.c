@@ -303,6 +303,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     struct connection *c = arg;
 
     (void)bev;
+    if (c->state == CONNECTION_ENDED) /* in this turn of the loop, by something else */
+        return;
     if (what & BEV_EVENT_CONNECTED)
         connected(c);
     else if (c->state == CONNECTION_OPENING)
@@ -328,6 +330,7 @@ static bool equip(struct connection *c, int fd)
 {
     uint32_t stall_ms = connection_limits(c)->message_timeout_ms;
     const struct timeval stall = {.tv_sec = stall_ms / 1000, .tv_usec = stall_ms % 1000 * 1000L};
+    unsigned int unacknowledged_ms = CONNECTION_UNACKNOWLEDGED_MS;
     int one = 1;
 
     c->timer = loop_timer_new(c->thread->loop, on_timer, c);
@@ -336,6 +339,8 @@ static bool equip(struct connection *c, int fd)
         return false;
     /* Messages are whole when they are written. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
+                     sizeof(unacknowledged_ms));
     if (secure_has(c->entry.transport))
         c->bev = secure_new(c, fd);
     else

@@ -23,6 +23,11 @@ struct web;
  * and then the peer may not see the last that was sent to it. */
 enum { CONNECTION_LINGER_MS = 1000 };
 
+/* How long what was sent may be without an acknowledgement of the peer's host: who vanished without a
+ * word is given up when those have who wait for his answer (RFC 3261 §17.1.1.2, Timer B). The kernel by
+ * itself would try for a quarter of an hour. */
+enum { CONNECTION_UNACKNOWLEDGED_MS = 32000 };
+
 enum connection_state {
     CONNECTION_OPENING,               /* connect(2), TLS, the upgrade to WebSocket */
     CONNECTION_OPEN,

@@ -3,6 +3,8 @@
  * What bounds a connection: how many there are, how long it may be silent or slow, what waits for
  * it. Each ends it with a reason of its own, and others do not notice.
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +70,43 @@ static void silent_and_slow_ones_end(void **context)
     close(silent);
     close(slow);
     close(busy);
+    scene_end(&s);
+}
+
+/* Our end of a connection to that peer, in this process. */
+static int other_end(int phone)
+{
+    struct sockaddr_in mine, theirs;
+    socklen_t size = sizeof(mine);
+
+    assert_int_equal(getsockname(phone, (struct sockaddr *)&mine, &size), 0);
+    for (int fd = 0; fd < 1024; fd++) {
+        size = sizeof(theirs);
+        if (fd != phone && getpeername(fd, (struct sockaddr *)&theirs, &size) == 0 &&
+            theirs.sin_family == AF_INET && theirs.sin_port == mine.sin_port &&
+            theirs.sin_addr.s_addr == mine.sin_addr.s_addr)
+            return fd;
+    }
+    fail_msg("nobody accepted it");
+    return -1;
+}
+
+/* What is sent to a phone that vanished is not tried for a quarter of an hour. */
+static void vanished_ones_end(void **context)
+{
+    struct scene s;
+    unsigned int ms = 0;
+    socklen_t size = sizeof(ms);
+    int phone;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 1);
+    assert_int_equal(
+        getsockopt(other_end(phone), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size), 0);
+    assert_int_equal(ms, 32000);
+    close(phone);
     scene_end(&s);
 }
 
@@ -275,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(silent_and_slow_ones_end),
+        cmocka_unit_test(vanished_ones_end),
         cmocka_unit_test(too_long_is_told),    cmocka_unit_test(too_long_for_a_datagram),
         cmocka_unit_test(last_answer_is_read), cmocka_unit_test(slow_reader_ends),
         cmocka_unit_test(pause_ends),          cmocka_unit_test(killed),
