@@ -55,6 +55,7 @@ static bool follow_edges(struct stream *s)
     if (edges == NULL) {
         cfg_error_print(&error, text, sizeof(text));
         log_error("streams: certificates stay as they were: %s", text);
+        s->edges_cfg = NULL; /* what they are of may be gone by now, and another in its place */
         return s->edges != NULL;
     }
     edges_release(s->edges);
