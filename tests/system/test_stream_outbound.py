@@ -37,7 +37,7 @@ class Flow(StreamPhone):
     def register_all(self, users):
         """The REGISTERs of several phones by one write; returns when each was granted."""
         self.register_cseq += 1
-        asked = []
+        asked, users = [], list(users)
         for user in users:
             data = self.make("REGISTER", f"sip:{self.lab.domain}", user=user,
                              to=f"sip:{user}@{self.lab.domain}", cseq=self.register_cseq,
@@ -99,11 +99,12 @@ class Outbound(StreamTest):
         (messages,) = found.values()
         return {message.what for message in messages if message.what.isdigit()}
 
-    def each_way(self, test):
+    def each_way(self, test, name=None):
+        """test(user, transport, six, bob) with users of its own."""
         for number, (transport, six) in enumerate(WAYS):
             with self.subTest(transport=transport, six=six):
-                name = f"{test.__name__}{number}"
-                test(name, transport, six, self.phone(f"{name}bob", "UDP", "caller"))
+                user = f"{name or test.__name__}{number}"
+                test(user, transport, six, self.phone(f"{user}bob", "UDP", "caller"))
 
     def test_1_second_flow(self):
         """A call comes by one flow; when that is gone, the proxy hears 430 and takes the other."""
@@ -134,10 +135,7 @@ class Outbound(StreamTest):
         self.at_one_backend(call.call_id)
 
     def test_2_anew(self):
-        """
-        A flow that is registered anew is reached by the very next message, at every backend, also
-        when nobody has told of the former connection's end.
-        """
+        """A flow that is registered anew is reached by the very next message."""
         self.each_way(self.anew)
 
     def anew(self, user, transport, six, bob):
@@ -197,11 +195,51 @@ class Outbound(StreamTest):
         calls = [talk(bob, gateway, uri=aor) for aor in users.values()]
         gateway.connection.close()
         gateway.reconnect()
-        gateway.register_all(users)
+        gateway.register_all(reversed(users))
         for call, back in calls:
             hang_up(call, back)
         for aor in users.values():
             hang_up(*talk(bob, gateway, uri=aor))
+
+    def test_5_not_told(self):
+        """
+        The same by backends that do not hear of the REGISTER, and send calls by the former Path;
+        the former connection is gone, or nobody has told of its end.
+        """
+        made = []
+        self.each_way(lambda *args: made.append((self.flows(*args[:3], (1,)), *args)), "deaf")
+        self.part_backends()
+        for (flow,), user, transport, six, bob in made:
+            for told in (True, False):
+                with self.subTest(transport=transport, six=six, told=told):
+                    before = self.paths(user)
+                    self.addCleanup(flow.reconnect(close=told).close)
+                    flow.register()
+                    same = {name for name, now in self.paths(user).items() if now == before[name]}
+                    self.assertEqual(len(same), 2, "who heard of it")
+                    self.called_by(same, bob, flow)
+
+    def called_by(self, backends, bob, flow):
+        """Calls until each of these backends has had one."""
+        missing = set(backends)
+        for _ in range(60):
+            call, there = talk(bob, flow)
+            hang_up(there, call)
+            self.assertNotIn("430", self.statuses(call))
+            missing -= set(seen(self.lab, lambda call_id: call_id == call.call_id)[call.call_id])
+            if not missing:
+                return
+        self.fail(f"no call at {missing}")
+
+    def part_backends(self):
+        """From now on no backend hears the others."""
+        for backend in self.lab.backends.values():
+            others = ", ".join(other.address for other in self.lab.backends.values()
+                               if other is not backend)
+            self.lab.exec(backend.host, "nft", f"""
+                add table ip parted
+                add chain ip parted input {{ type filter hook input priority 0 ; }}
+                add rule ip parted input ip saddr {{ {others} }} drop""")
 
 
 if __name__ == "__main__":
