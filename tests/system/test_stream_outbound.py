@@ -210,7 +210,7 @@ class Outbound(StreamTest):
         self.each_way(lambda *args: made.append((self.flows(*args[:3], (1,)), *args)), "deaf")
         self.part_backends()
         for (flow,), user, transport, six, bob in made:
-            for told in (True, False):
+            for told in (False, True):
                 with self.subTest(transport=transport, six=six, told=told):
                     before = self.paths(user)
                     self.addCleanup(flow.reconnect(close=told).close)
