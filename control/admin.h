@@ -55,9 +55,11 @@ int admin_parse(const char *line, size_t length, struct admin_request *ret,
                 const char **ret_reason);
 
 struct admin;
+struct handover;
 
 /* Whom the requests are about. */
 struct admin_parts {
+    struct handover *handover;        /* NULL: the socket is nobody's before and after */
     struct reload *reload;
     const struct names *names;
     struct stream *stream;
@@ -72,5 +74,8 @@ struct admin *admin_new(struct loop *loop, const struct admin_parts *parts, cons
                         const char *group, char *ret_text);
 /* Leaves all clients and removes the socket. */
 void admin_free(struct admin *admin);
+
+/* Hands the socket over: admin_free, which is to follow, leaves it to the successor. */
+void admin_leave(struct admin *admin);
 
 #endif

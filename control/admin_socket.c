@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/handover.h"
 #include "control/log.h"
 
 enum { ACCEPT_PAUSE_MS = 1000 };
@@ -47,6 +48,7 @@ struct admin {
     int fd;
     struct loop_event *watch; /* NULL: not listened to while `pause` runs */
     struct loop_event *pause;
+    bool left; /* to a successor */
     struct admin_client *clients;
     uint32_t n_clients;
 };
@@ -278,12 +280,18 @@ static void make_directory_of(const char *path)
     mkdir(directory, 0755); /* bind says what is wrong if this did not help */
 }
 
-/* Binds with nobody else allowed. 0 or a negative errno. */
+/* Binds with nobody else allowed, unless a predecessor did. 0 or a negative errno. */
 static int bind_closed(struct admin *admin)
 {
+    const char *path = admin->address.sun_path;
     mode_t before;
     int status;
 
+    admin->fd = handover_take_path(admin->parts.handover, path);
+    if (admin->fd >= 0)
+        return 0;
+    make_directory_of(path);
+    remove_stale(&admin->address);
     admin->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->fd < 0)
         return -errno;
@@ -317,6 +325,8 @@ static int admin_listen(struct admin *admin, const char *group, char *ret_text)
 {
     int status = bind_closed(admin);
 
+    if (status == 0 && group == NULL && chmod(admin->address.sun_path, 0600) != 0)
+        status = -errno; /* a predecessor may have had a group */
     if (status == 0 && group != NULL) {
         status = open_to_group(admin->address.sun_path, group, ret_text);
         if (status != 0)
@@ -346,8 +356,6 @@ struct admin *admin_new(struct loop *loop, const struct admin_parts *parts, cons
     if (strlen(path) < sizeof(admin->address.sun_path)) {
         admin->address.sun_family = AF_UNIX;
         strcpy(admin->address.sun_path, path);
-        make_directory_of(path);
-        remove_stale(&admin->address);
         status = admin_listen(admin, group, ret_text);
     }
     if (status == 0) {
@@ -380,6 +388,13 @@ void admin_free(struct admin *admin)
     loop_event_free(admin->watch);
     loop_event_free(admin->pause);
     close(admin->fd);
-    unlink(admin->address.sun_path);
+    if (!admin->left)
+        unlink(admin->address.sun_path);
     free(admin);
+}
+
+void admin_leave(struct admin *admin)
+{
+    handover_keep(admin->parts.handover, admin->fd);
+    admin->left = true;
 }

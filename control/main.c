@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "control/admin.h"
+#include "control/handover.h"
 #include "control/health/health.h"
 #include "control/log.h"
 #include "control/members.h"
@@ -29,6 +30,7 @@
 #include "control/sandbox.h"
 #include "control/stream/stream.h"
 #include "control/stream/tls/tls.h"
+#include "control/successor.h"
 
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -36,7 +38,8 @@ static const char USAGE[] =
     "usage: tandem-control FILE          run with that configuration\n"
     "       tandem-control --check FILE  say nothing (exit 0) or what is wrong with it (exit 1)\n"
     "       tandem-control --version | --help\n"
-    "SIGHUP reloads FILE, SIGTERM stops; the data plane goes on meanwhile.\n";
+    "SIGHUP reloads FILE, SIGTERM stops, SIGUSR2 lets the program on disk take this one's place\n"
+    "without refusing a connection; the data plane goes on meanwhile.\n";
 
 struct control {
     struct loop *loop;
@@ -49,7 +52,10 @@ struct control {
     struct admin *admin;
     struct metrics_start metrics_start;
     struct metrics_http *metrics; /* NULL: not configured */
-    struct loop_event *hup, *term, *interrupt;
+    struct successor *successor;
+    struct handover *handover;
+    bool checking, leaving; /* for a successor: whether it can run is being looked at; it can */
+    struct loop_event *hup, *term, *interrupt, *usr2, *checked;
 };
 
 /* Tells the service manager, if one asked (sd_notify(3): a datagram to $NOTIFY_SOCKET). */
@@ -103,6 +109,31 @@ static void on_stop(void *arg)
     loop_stop(control->loop);
 }
 
+static void on_usr2(void *arg)
+{
+    struct control *control = arg;
+
+    if (control->checking)
+        return;
+    log_info("asked to start anew: %s is to say whether it can",
+             successor_path(control->successor));
+    control->checking = true;
+    successor_check(control->successor);
+}
+
+static void on_checked(void *arg)
+{
+    struct control *control = arg;
+    const char *reason = "";
+
+    control->checking = false;
+    control->leaving = successor_checked(control->successor, &reason) == 0;
+    if (control->leaving)
+        loop_stop(control->loop);
+    else
+        log_error("does not start anew: %s: %s", successor_path(control->successor), reason);
+}
+
 /* 0, or -EINVAL and one line in ret_text. */
 static int metrics_init(struct control *control, char *ret_text)
 {
@@ -110,7 +141,8 @@ static int metrics_init(struct control *control, char *ret_text)
     const struct metrics_http_conf conf = {.path = "/metrics",
                                            .type = "text/plain; version=0.0.4; charset=utf-8",
                                            .page = metrics_write,
-                                           .arg = &control->metrics_start};
+                                           .arg = &control->metrics_start,
+                                           .handover = control->handover};
     char text[SIP_ADDR_TEXT_MAX];
 
     if (addr->port == 0)
@@ -144,6 +176,8 @@ static void control_done(struct control *control)
     loop_event_free(control->hup);
     loop_event_free(control->term);
     loop_event_free(control->interrupt);
+    loop_event_free(control->usr2);
+    loop_event_free(control->checked);
     loop_free(control->loop);
 }
 
@@ -188,6 +222,9 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     control->hup = loop_signal(control->loop, SIGHUP, on_hup, control);
     control->term = loop_signal(control->loop, SIGTERM, on_stop, control);
     control->interrupt = loop_signal(control->loop, SIGINT, on_stop, control);
+    control->usr2 = loop_signal(control->loop, SIGUSR2, on_usr2, control);
+    control->checked = loop_watch(control->loop, successor_fd(control->successor), LOOP_READ,
+                                  on_checked, control);
     control->reload =
         reload_new(control->loop, file, cfg, control->members, on_ready, NULL, ret_text);
     if (control->reload == NULL)
@@ -195,7 +232,7 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     cfg = NULL; /* reload's now */
     members_follow(control->members, control->reload);
     control->health = health_new(control->loop, control->reload);
-    control->stream = stream_new(control->loop, control->reload);
+    control->stream = stream_new(control->loop, control->reload, control->handover);
     if (control->stream != NULL)
         control->names =
             names_new(control->loop, control->reload, control->stream, &control->resolver);
@@ -205,14 +242,15 @@ static int control_init(struct control *control, const char *file, struct cfg *c
     }
     health_use_tls(control->health, on_tls, control->stream);
     control->admin = admin_new(control->loop,
-                               &(struct admin_parts){.reload = control->reload,
+                               &(struct admin_parts){.handover = control->handover,
+                                                     .reload = control->reload,
                                                      .names = control->names,
                                                      .stream = control->stream,
                                                      .health = control->health},
                                reload_cfg(control->reload)->control.socket,
                                reload_cfg(control->reload)->control.socket_group, ret_text);
     if (control->admin == NULL || control->hup == NULL || control->term == NULL ||
-        control->interrupt == NULL)
+        control->interrupt == NULL || control->usr2 == NULL || control->checked == NULL)
         return -EINVAL;
     return metrics_init(control, ret_text);
 }
@@ -239,11 +277,13 @@ static struct cfg *load(const char *file)
 
 static int check(const char *file)
 {
+    bool succeeds = getenv(HANDOVER_VARIABLE) != NULL; /* who asks is to be followed */
     struct cfg_error error = {0};
     struct cfg *cfg = load(file);
     int status = cfg == NULL ? EXIT_REFUSED : EXIT_SUCCESS;
 
-    if (cfg != NULL && tls_check(cfg, &error) != 0) {
+    if (cfg != NULL && (tls_check(cfg, &error) != 0 ||
+                        (succeeds && privileges_check(cfg, file, &error) != 0))) {
         complain(&error);
         status = EXIT_REFUSED;
     }
@@ -251,18 +291,22 @@ static int check(const char *file)
     return status;
 }
 
-/* From here on it may do what it needs, and no more. False: it may not run. */
-static bool confine(const struct cfg *cfg, const char *file)
+/* From here on it may do what it needs, and no more; `succeeds`: a predecessor began that. NULL: it
+ * may not run. */
+static struct successor *confine(const struct cfg *cfg, char **argv, bool succeeds)
 {
+    struct successor *successor = NULL;
     struct cfg_error error;
-    char text[768];
+    char text[768] = "no memory";
 
-    if (privileges_become(cfg, file, &error) != 0)
+    if (privileges_become(cfg, argv[1], &error) != 0)
         cfg_error_print(&error, text, sizeof(text));
-    else if (sandbox_enter(text, sizeof(text)) == 0)
-        return true;
+    else if (succeeds || sandbox_begin(text, sizeof(text)) == 0)
+        successor = successor_new(argv);
+    if (successor != NULL && sandbox_enter(text, sizeof(text)) == 0)
+        return successor;
     fprintf(stderr, "%s\n", text);
-    return false;
+    return NULL;
 }
 
 /* A connection for each backend that is probed over TCP, and more. */
@@ -289,38 +333,97 @@ static void keep_memory(void)
         log_warning("freed memory goes back to the kernel at once: changes are slower");
 }
 
-static int run(const char *file)
+/* What is sent to this process while nobody is there to take it waits for the successor. */
+static void hold_signals(int how, bool stops)
 {
-    struct control control = {0};
-    struct cfg *cfg = load(file);
-    char text[PLAN_TEXT_MAX];
-    int lock, status = EXIT_SUCCESS;
+    sigset_t set;
 
-    if (cfg == NULL)
-        return EXIT_REFUSED;
-    if (!confine(cfg, file)) {
-        cfg_free(cfg);
-        return EXIT_REFUSED;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
+    if (stops) {
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
     }
+    pthread_sigmask(how, &set, NULL);
+}
+
+/* Everything but the listening sockets ends; then the successor begins. Returns when it cannot. */
+static void hand_over(struct control *control)
+{
+    char *told;
+    int status;
+
+    hold_signals(SIG_BLOCK, true);
+    stream_leave(control->stream);
+    admin_leave(control->admin);
+    if (control->metrics != NULL)
+        metrics_http_leave(control->metrics);
+    log_info("%u listening sockets are handed over to %s", handover_count(control->handover),
+             successor_path(control->successor));
+    control_done(control);
+    told = handover_tell(control->handover);
+    if (told == NULL || setenv(HANDOVER_VARIABLE, told, 1) != 0)
+        status = -ENOMEM;
+    else
+        status = successor_begin(control->successor, told);
+    log_error("%s: %s", successor_path(control->successor), strerror(-status));
+    free(told);
+}
+
+/* Runs until it is told to stop, or to let a successor go on. False: there was something wrong. */
+static bool serve(struct control *control, const char *file, struct cfg *cfg)
+{
+    char text[PLAN_TEXT_MAX];
+    bool good = control_init(control, file, cfg, text) == 0;
+
+    if (!good) {
+        fprintf(stderr, "%s\n", text);
+    } else {
+        handover_close(control->handover);
+        hold_signals(SIG_UNBLOCK, true);
+        good = loop_run(control->loop) == 0;
+        if (!good)
+            log_error("the event loop failed");
+    }
+    if (good && control->leaving) {
+        hand_over(control);
+        return false;
+    }
+    control_done(control);
+    return good;
+}
+
+static int run(char **argv)
+{
+    const char *file = argv[1], *told = getenv(HANDOVER_VARIABLE);
+    struct control control = {.handover = handover_new(told)};
+    struct cfg *cfg = load(file);
+    int lock, status;
+
+    hold_signals(SIG_BLOCK, false);
+    if (cfg == NULL || control.handover == NULL)
+        goto refuse;
+    control.successor = confine(cfg, argv, told != NULL);
+    if (control.successor == NULL)
+        goto refuse;
+    unsetenv(HANDOVER_VARIABLE);
     lock = state_lock(cfg->control.state_dir);
     if (lock < 0) {
         fprintf(stderr, "control.state_dir: %s: %s\n", cfg->control.state_dir,
                 lock == -EWOULDBLOCK ? "another tandem-control uses it" : strerror(-lock));
-        cfg_free(cfg);
-        return EXIT_REFUSED;
+        goto refuse;
     }
     allow_files();
     keep_memory();
-    if (control_init(&control, file, cfg, text) != 0) {
-        fprintf(stderr, "%s\n", text);
-        status = EXIT_REFUSED;
-    } else if (loop_run(control.loop) != 0) {
-        log_error("the event loop failed");
-        status = EXIT_REFUSED;
-    }
-    control_done(&control);
+    status = serve(&control, file, cfg) ? EXIT_SUCCESS : EXIT_REFUSED;
+    handover_free(control.handover);
     close(lock);
     return status;
+refuse:
+    handover_free(control.handover);
+    cfg_free(cfg);
+    return EXIT_REFUSED;
 }
 
 int main(int argc, char **argv)
@@ -337,7 +440,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--check") == 0)
         return check(argv[2]);
     if (argc == 2 && argv[1][0] != '-')
-        return run(argv[1]);
+        return run(argv);
     fputs(USAGE, stderr);
     return EXIT_USAGE;
 }

@@ -25,6 +25,7 @@
 #include <event2/listener.h>
 
 #include "control/address.h"
+#include "control/handover.h"
 #include "control/log.h"
 
 enum {
@@ -330,9 +331,11 @@ static bool clients_init(struct metrics_http *http)
 /* 0 or a negative errno. */
 static int listen_at(struct metrics_http *http, const struct sip_addr *addr)
 {
-    int fd = open_socket(addr);
+    int fd = handover_take(http->conf.handover, SOCK_STREAM, addr);
     int status;
 
+    if (fd < 0)
+        fd = open_socket(addr);
     if (fd < 0)
         return fd;
     errno = ENOMEM;
@@ -373,6 +376,11 @@ struct metrics_http *metrics_http_new(struct loop *loop, const struct sip_addr *
     metrics_http_free(http);
     errno = -status;
     return NULL;
+}
+
+void metrics_http_leave(struct metrics_http *http)
+{
+    handover_keep(http->conf.handover, evconnlistener_get_fd(http->listener));
 }
 
 void metrics_http_free(struct metrics_http *http)

@@ -24,8 +24,10 @@ struct metrics_http_conf {
     const char *type; /* its Content-Type */
     char *(*page)(void *arg, size_t *ret_length); /* for free(); NULL: no memory, 500 */
     void *arg;
+    struct handover *handover; /* NULL: the socket is nobody's before and after */
 };
 
+struct handover;
 struct metrics_http;
 
 /*
@@ -34,6 +36,8 @@ struct metrics_http;
  */
 struct metrics_http *metrics_http_new(struct loop *loop, const struct sip_addr *addr,
                                       const struct metrics_http_conf *conf);
+/* Hands the socket over; metrics_http_free is to follow. */
+void metrics_http_leave(struct metrics_http *http);
 /* Leaves all clients. */
 void metrics_http_free(struct metrics_http *http);
 

@@ -101,27 +101,39 @@ static int make_directories(const struct cfg *cfg, const char *file, const struc
 }
 
 /* Leaves the thread one capability at most. Whoever starts as another user than root cannot shrink
- * its bounding set, which is of no use to it: no_new_privs. */
+ * its bounding set, which is of no use to it: no_new_privs. What is in there privileges_bequeath can
+ * pass on, and nothing else. */
 static int drop_capabilities(const struct passwd *user)
 {
     bool binds = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
     bool all = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 
     capng_clear(CAPNG_SELECT_ALL);
-    if (binds && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+    if (binds && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
                               CAP_NET_BIND_SERVICE) != 0)
+        return -EPERM;
+    if (all && capng_apply(CAPNG_SELECT_BOUNDS) != 0)
         return -EPERM;
     if (geteuid() == 0 && user != NULL)
         return capng_change_id((int)user->pw_uid, (int)user->pw_gid,
-                               CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING |
-                                   CAPNG_CLEAR_AMBIENT) == 0
+                               CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_AMBIENT) == 0
                    ? 0
                    : -EPERM;
-    if (all && capng_apply(CAPNG_SELECT_BOUNDS) != 0)
-        return -EPERM;
     if (capng_apply(CAPNG_SELECT_CAPS) != 0)
         return -EPERM;
     return capng_apply(CAPNG_SELECT_AMBIENT) == 0 ? 0 : -EPERM;
+}
+
+int privileges_bequeath(void)
+{
+    if (!capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE))
+        return 0;
+    if (capng_update(CAPNG_ADD, CAPNG_INHERITABLE, CAP_NET_BIND_SERVICE) != 0 ||
+        capng_apply(CAPNG_SELECT_CAPS) != 0)
+        return -EPERM;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) != 0)
+        return -errno;
+    return 0;
 }
 
 /* Nothing is gained by exec; memory with keys is neither dumped nor looked into. */
@@ -137,11 +149,14 @@ static int close_up(void)
 
 /* What belongs to somebody else, usually root, who ran control before: said now, and not by the first
  * reload. */
-static int check_files(const struct cfg *cfg, const char *file, const char *user,
+static int check_files(const struct cfg *cfg, const char *file, const struct passwd *entry,
                        struct cfg_error *ret_error)
 {
     const char *directory = cfg->control.state_dir, *secret = cfg->secret_file;
+    char number[16];
+    const char *user = entry != NULL ? entry->pw_name : number;
 
+    snprintf(number, sizeof(number), "%u", (unsigned int)geteuid());
     if (access(file, R_OK) != 0)
         return refuse(ret_error, file, "", "user %s may not read it: no reload could", user);
     if (access(directory, R_OK | W_OK | X_OK) != 0 && errno == EACCES)
@@ -157,7 +172,6 @@ static int check_files(const struct cfg *cfg, const char *file, const char *user
 int privileges_become(const struct cfg *cfg, const char *file, struct cfg_error *ret_error)
 {
     const struct passwd *user;
-    char name[16];
     int status = find_user(cfg, file, &user, ret_error);
 
     if (status == 0 && user != NULL && geteuid() == 0)
@@ -169,8 +183,15 @@ int privileges_become(const struct cfg *cfg, const char *file, struct cfg_error 
     status = close_up();
     if (status != 0)
         return refuse(ret_error, file, "", "cannot drop privileges: %s", strerror(-status));
-    snprintf(name, sizeof(name), "%u", (unsigned int)geteuid());
     if (geteuid() == 0)
         log_warning("runs as root: `dataplane: control_user:` names no other user");
-    return check_files(cfg, file, user != NULL ? user->pw_name : name, ret_error);
+    return check_files(cfg, file, user, ret_error);
+}
+
+int privileges_check(const struct cfg *cfg, const char *file, struct cfg_error *ret_error)
+{
+    const struct passwd *user;
+    int status = find_user(cfg, file, &user, ret_error);
+
+    return status != 0 ? status : check_files(cfg, file, user, ret_error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of system calls, by libseccomp: see sandbox.h. tests/system sees to it that it suffices.
+ * The lists of system calls, by libseccomp: see sandbox.h. tests/system sees to it that they
+ * suffice.
  */
 #include "control/sandbox.h"
 
@@ -56,9 +57,11 @@ static const int allowed[] = {
     SCMP_SYS(getrandom), SCMP_SYS(getrusage), SCMP_SYS(times), SCMP_SYS(uname), SCMP_SYS(sysinfo),
 };
 
+static const int programs[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
+
 static const int deadly[] = {
-    SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev), SCMP_SYS(init_module), SCMP_SYS(finit_module),
+    SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+    SCMP_SYS(init_module), SCMP_SYS(finit_module),
     SCMP_SYS(delete_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(bpf),
     SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(move_mount), SCMP_SYS(open_tree),
     SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(reboot),
@@ -134,14 +137,29 @@ static int add_conditions(scmp_filter_ctx filter)
     return error;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_calls(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
 {
     int error = 0;
 
-    for (size_t i = 0; error == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-    for (size_t i = 0; error == 0 && i < sizeof(deadly) / sizeof(deadly[0]); i++)
-        error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+    for (size_t i = 0; error == 0 && i < n; i++)
+        error = seccomp_rule_add(filter, action, calls[i], 0);
+    return error;
+}
+
+static int add_outer(scmp_filter_ctx filter)
+{
+    return add_calls(filter, SCMP_ACT_KILL_PROCESS, deadly, sizeof(deadly) / sizeof(deadly[0]));
+}
+
+static int add_inner(scmp_filter_ctx filter)
+{
+    int error = add_calls(filter, SCMP_ACT_ALLOW, allowed, sizeof(allowed) / sizeof(allowed[0]));
+
+    if (error == 0)
+        error = add_outer(filter); /* also where nobody began: by itself it is a whole one */
+    if (error == 0)
+        error = add_calls(filter, SCMP_ACT_KILL_PROCESS, programs,
+                          sizeof(programs) / sizeof(programs[0]));
     if (error == 0)
         error = add_conditions(filter);
     if (error == 0)
@@ -155,13 +173,13 @@ static int add_rules(scmp_filter_ctx filter)
                       : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-int sandbox_enter(char *ret_reason, size_t reason_size)
+/* Filters the calling thread, by rules that `add` knows; other calls meet `action`. */
+static int load(uint32_t action, int (*add)(scmp_filter_ctx filter), char *ret_reason,
+                size_t reason_size)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(action);
     int error = filter == NULL ? -ENOMEM : 0;
 
-    if (error == 0)
-        error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (error == 0)
         error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
     if (error == 0)
@@ -169,11 +187,21 @@ int sandbox_enter(char *ret_reason, size_t reason_size)
     if (error == 0) /* a binary tree: each message is several calls */
         error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (error == 0)
-        error = add_rules(filter);
+        error = add(filter);
     if (error == 0)
         error = seccomp_load(filter);
     seccomp_release(filter);
     if (error < 0)
         snprintf(ret_reason, reason_size, "cannot filter system calls: %s", strerror(-error));
     return error;
+}
+
+int sandbox_begin(char *ret_reason, size_t reason_size)
+{
+    return load(SCMP_ACT_ALLOW, add_outer, ret_reason, reason_size);
+}
+
+int sandbox_enter(char *ret_reason, size_t reason_size)
+{
+    return load(SCMP_ACT_ERRNO(EPERM), add_inner, ret_reason, reason_size);
 }

@@ -55,14 +55,21 @@ static int make_deaf(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0 ? 0 : -errno;
 }
 
-/* The socket of an address, made when there is none yet. A negative errno: it cannot be. */
-static int socket_at(struct sockets *sockets, const struct sip_addr *addr, bool deaf)
+static struct socket_of *find(const struct sockets *sockets, const struct sip_addr *addr)
 {
     struct socket_of *one = sockets->first;
-    int status;
 
     while (one != NULL && !sip_addr_equal(&one->addr, addr))
         one = one->next;
+    return one;
+}
+
+/* The socket of an address, made when there is none yet. A negative errno: it cannot be. */
+static int socket_at(struct sockets *sockets, const struct sip_addr *addr, bool deaf)
+{
+    struct socket_of *one = find(sockets, addr);
+    int status;
+
     if (one != NULL)
         return one->fd;
     one = calloc(1, sizeof(*one));
@@ -103,6 +110,18 @@ int sockets_send(struct sockets *sockets, const struct sip_addr *from, const str
 int sockets_receive(struct sockets *sockets, const struct sip_addr *addr)
 {
     return socket_at(sockets, addr, false);
+}
+
+void sockets_adopt(struct sockets *sockets, const struct sip_addr *addr, int fd)
+{
+    struct socket_of *one = find(sockets, addr) == NULL ? calloc(1, sizeof(*one)) : NULL;
+
+    if (one == NULL) {
+        close(fd);
+        return;
+    }
+    *one = (struct socket_of){sockets->first, *addr, fd};
+    sockets->first = one;
 }
 
 void sockets_keep(struct sockets *sockets, const struct snapshot *snapshot)

@@ -25,6 +25,10 @@ int sockets_send(struct sockets *sockets, const struct sip_addr *from, const str
  * descriptor, which stays the sockets', or a negative errno. */
 int sockets_receive(struct sockets *sockets, const struct sip_addr *addr);
 
+/* A bound socket for receiving, made elsewhere, which is the sockets' from then on, if there is none
+ * of its address yet; else, or without memory, it is closed. */
+void sockets_adopt(struct sockets *sockets, const struct sip_addr *addr, int fd);
+
 /* Closes those whose address is no UDP listener's any more. */
 void sockets_keep(struct sockets *sockets, const struct snapshot *snapshot);
 

@@ -2,9 +2,12 @@
 """A node's two daemons and tandemctl, run from a build directory."""
 import json
 import os
+import re
 import signal
 
 from .base import LabError, Process, on_service_cpu, run, wait_for
+
+READY = re.compile(r"^ready$", re.MULTILINE)     # control's own word
 
 
 class Daemon:
@@ -91,6 +94,14 @@ class Control(Daemon):
     def hangup(self):
         """SIGHUP: reload."""
         self.process.signal(signal.SIGHUP)
+
+    def replace(self, wait=True):
+        """SIGUSR2: the program on disk takes its place. wait: until that is ready."""
+        before = len(READY.findall(self.log()))
+        self.process.signal(signal.SIGUSR2)
+        if wait:
+            wait_for(lambda: not self.running() or len(READY.findall(self.log())) > before, 30,
+                     f"a successor of {self.name} to be ready")
 
     def check(self, path):
         """--check FILE: CompletedProcess."""

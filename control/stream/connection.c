@@ -216,6 +216,33 @@ void connection_leave(struct connection *c, enum close_reason reason)
     connection_start_timer(c, c->leaving_ms);
 }
 
+static void retire(struct connection *c)
+{
+    if (c->state == CONNECTION_OPENING) {
+        connection_end(c, CLOSE_STOP);
+        return;
+    }
+    if (c->state != CONNECTION_OPEN)
+        return;
+    if (c->web != NULL)
+        web_close(c);
+    c->reason = CLOSE_STOP;
+    if (connection_unsent(c) > 0)
+        connection_leave(c, CLOSE_STOP);
+    else
+        linger(c);
+}
+
+void connection_retire(struct thread *thread)
+{
+    struct connection *next;
+
+    for (struct connection *c = thread->connections; c != NULL; c = next) {
+        next = c->next;
+        retire(c);
+    }
+}
+
 /* ---- Sending ---- */
 
 void connection_write(struct connection *c, const void *bytes, size_t length)

@@ -106,6 +106,10 @@ void connection_follow(struct thread *thread);
 /* Frees the ended ones. */
 void connection_reap(struct thread *thread);
 
+/* Ends all, since control starts anew: what was written goes first, and the peers are told, each in
+ * its protocol's way. They are gone when the thread has no connections any more. */
+void connection_retire(struct thread *thread);
+
 /* Ends and frees all. */
 void connection_stop(struct thread *thread);
 

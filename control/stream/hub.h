@@ -12,9 +12,11 @@
 
 enum { HUB_THREADS_MAX = 64 };
 
+struct handover;
 struct thread;
 
 struct hub {
+    struct handover *handover;        /* NULL: nothing was left, nothing is kept for a successor */
     struct table *table;
     struct calls *calls;
     struct inbox *main;               /* what threads have main do */

@@ -18,6 +18,7 @@ enum task_kind {
     TASK_DATAGRAM, /* send the text from flow.local to flow.peer */
     TASK_NAME,     /* the text came by the flow; its next hop is a name */
     TASK_KILL,     /* end the connection of the flow */
+    TASK_LEAVE,    /* hand the listening sockets over, end all connections in good order, stop */
     TASK_STOP,
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/address.h"
+#include "control/handover.h"
 #include "control/log.h"
 #include "control/stream/connection.h"
 #include "control/stream/thread.h"
@@ -143,12 +144,26 @@ static int open_stream(const struct sip_addr *addr)
     return status;
 }
 
+/* A descriptor, or a negative errno; the predecessor's socket, if it left one. */
+static int listener_socket(struct listener *l)
+{
+    struct handover *handover = l->thread->hub->handover;
+    bool udp = l->transport == SIP_TRANSPORT_UDP;
+    int fd = handover_take(handover, udp ? SOCK_DGRAM : SOCK_STREAM, &l->addr);
+
+    if (udp && fd >= 0)
+        sockets_adopt(l->thread->sockets, &l->addr, fd);
+    if (udp)
+        return sockets_receive(l->thread->sockets, &l->addr);
+    return fd >= 0 ? fd : open_stream(&l->addr);
+}
+
 /* 0, or a negative errno. */
 static int listener_open(struct listener *l)
 {
     bool udp = l->transport == SIP_TRANSPORT_UDP;
 
-    l->fd = udp ? sockets_receive(l->thread->sockets, &l->addr) : open_stream(&l->addr);
+    l->fd = listener_socket(l);
     if (l->fd < 0) {
         int status = l->fd;
 
@@ -243,4 +258,12 @@ void listen_follow(struct thread *t)
         if (is_ours(&snapshot_listeners(s)[i]))
             want(t, &snapshot_listeners(s)[i]);
     }
+}
+
+void listen_leave(struct thread *t)
+{
+    for (struct listener *l = t->listeners->first; l != NULL; l = l->next)
+        handover_keep(t->hub->handover, l->fd);
+    listeners_free(t->listeners);
+    t->listeners = NULL;
 }

@@ -20,8 +20,13 @@ enum {
 struct listeners *listeners_new(void);
 void listeners_free(struct listeners *listeners);
 
-/* Opens the listeners of the thread's view that are not open, closes those that it has no more; the
+/* Opens the listeners of the thread's view that are not open (with the predecessor's sockets, if it
+ * left some: handover.h), closes those that it has no more; the
  * rest stay as they are. What cannot be opened is logged once. */
 void listen_follow(struct thread *thread);
+
+/* Listens to nothing more, before the thread's end: the sockets stay open for the successor, and what
+ * comes waits there. */
+void listen_leave(struct thread *thread);
 
 #endif

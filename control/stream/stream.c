@@ -222,7 +222,7 @@ static void on_counters(void *arg, uint32_t id, uint64_t ret[COUNTERS_SLOT_COUNT
 
 /* ---- Begin and end ---- */
 
-struct stream *stream_new(struct loop *loop, struct reload *reload)
+struct stream *stream_new(struct loop *loop, struct reload *reload, struct handover *handover)
 {
     struct stream *s = calloc(1, sizeof(*s));
 
@@ -230,6 +230,7 @@ struct stream *stream_new(struct loop *loop, struct reload *reload)
         return NULL;
     s->loop = loop;
     s->reload = reload;
+    s->hub.handover = handover;
     s->hub.table = table_new();
     s->hub.main = inbox_new();
     s->sockets = sockets_new();
@@ -247,6 +248,18 @@ struct stream *stream_new(struct loop *loop, struct reload *reload)
     reload_on_counters(reload, on_counters, s);
     on_adopted(s);
     return s;
+}
+
+void stream_leave(struct stream *s)
+{
+    for (uint32_t i = 0; i < s->hub.n_threads; i++) {
+        if (s->threads[i] != NULL)
+            thread_leave(s->threads[i]);
+    }
+    for (uint32_t i = 0; i < s->hub.n_threads; i++) {
+        if (s->threads[i] != NULL)
+            thread_join(s->threads[i]);
+    }
 }
 
 void stream_free(struct stream *s)

@@ -13,10 +13,16 @@
 
 struct stream;
 
+struct handover;
+
 /* Follows reload from now on; threads begin with the first configuration that has stream listeners.
- * NULL: no memory. Freed before reload. */
-struct stream *stream_new(struct loop *loop, struct reload *reload);
+ * They take the sockets of `handover` (NULL: none). NULL: no memory. Freed before reload. */
+struct stream *stream_new(struct loop *loop, struct reload *reload, struct handover *handover);
 void stream_free(struct stream *stream);
+
+/* Hands all listening sockets over and ends all connections in good order, which takes
+ * THREAD_LEAVE_MS at most; only stream_free may follow. */
+void stream_leave(struct stream *stream);
 
 /* Who takes the messages whose next hop is a name, of whichever thread; NULL: nobody, they are lost. */
 void stream_on_name(struct stream *stream,

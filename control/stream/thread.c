@@ -90,6 +90,17 @@ static void change_view(struct thread *t, struct task *task)
     connection_follow(t);
 }
 
+/* The last connections before the end. */
+static void leave(struct thread *t)
+{
+    t->leaving = true;
+    loop_timer_stop(t->tick);
+    listen_leave(t);
+    connection_retire(t);
+    loop_timer_start(t->leave, THREAD_LEAVE_MS);
+    loop_timer_start(t->reap, 0);
+}
+
 static void do_task(struct thread *t, struct task *task)
 {
     struct table_place place;
@@ -106,6 +117,9 @@ static void do_task(struct thread *t, struct task *task)
         if (table_find(t->hub->table, task->flow.connection, &place) &&
             place.id == task->flow.connection && place.thread == t->index)
             connection_end(connection_of(place.entry), CLOSE_KILLED);
+        return;
+    case TASK_LEAVE:
+        leave(t);
         return;
     case TASK_STOP:
         loop_stop(t->loop);
@@ -155,14 +169,25 @@ static void on_tick(void *arg)
 
 static void on_reap(void *arg)
 {
-    connection_reap(arg);
+    struct thread *t = arg;
+
+    connection_reap(t);
+    if (t->leaving && t->connections == NULL)
+        loop_stop(t->loop);
+}
+
+/* Peers that do not read, or do not hang up. */
+static void on_left(void *arg)
+{
+    struct thread *t = arg;
+
+    loop_stop(t->loop);
 }
 
 static void *run(void *arg)
 {
     struct thread *t = arg;
 
-    listen_follow(t);
     loop_timer_start(t->tick, THREAD_TICK_MS);
     loop_run(t->loop);
     connection_stop(t);
@@ -204,32 +229,56 @@ struct thread *thread_new(struct hub *hub, uint32_t index, struct view *view)
         t->watch = loop_watch(t->loop, inbox_fd(t->inbox), LOOP_READ, on_inbox, t);
         t->tick = loop_timer_new(t->loop, on_tick, t);
         t->reap = loop_timer_new(t->loop, on_reap, t);
+        t->leave = loop_timer_new(t->loop, on_left, t);
     }
     if (t->sockets == NULL || t->relay == NULL || t->listeners == NULL || t->watch == NULL ||
-        t->tick == NULL || t->reap == NULL || start(t) != 0) {
+        t->tick == NULL || t->reap == NULL || t->leave == NULL) {
+        thread_free(t);
+        return NULL;
+    }
+    listen_follow(t); /* before others ask what of a predecessor's sockets is left */
+    if (start(t) != 0) {
         thread_free(t);
         return NULL;
     }
     return t;
 }
 
+/* Puts a task without words. */
+static void tell(struct thread *t, enum task_kind kind)
+{
+    struct task *task = task_new(kind, NULL, "", NULL, 0);
+
+    if (task == NULL)
+        abort(); /* no thread can be left behind with what is freed */
+    inbox_put(t->inbox, task);
+}
+
+void thread_leave(struct thread *t)
+{
+    if (t->started)
+        tell(t, TASK_LEAVE);
+}
+
+void thread_join(struct thread *t)
+{
+    if (t->started)
+        pthread_join(t->pthread, NULL);
+    t->started = false;
+}
+
 void thread_free(struct thread *t)
 {
-    struct task *stop;
-
     if (t == NULL)
         return;
-    if (t->started) {
-        stop = task_new(TASK_STOP, NULL, "", NULL, 0);
-        if (stop == NULL)
-            abort(); /* no thread can be left behind with what is freed */
-        inbox_put(t->inbox, stop);
-        pthread_join(t->pthread, NULL);
-    }
+    if (t->started)
+        tell(t, TASK_STOP);
+    thread_join(t);
     listeners_free(t->listeners);
     loop_event_free(t->watch);
     loop_event_free(t->tick);
     loop_event_free(t->reap);
+    loop_event_free(t->leave);
     relay_free(t->relay);
     sockets_free(t->sockets);
     if (t->loop != NULL)

@@ -14,6 +14,7 @@
 enum {
     THREAD_SCRATCH = 1 << 16,
     THREAD_TICK_MS = 1000,
+    THREAD_LEAVE_MS = 2000,           /* what its connections have to end in good order */
     THREAD_TRIM_MIN = 64,             /* connections; fewer leave little behind */
 };
 
@@ -28,7 +29,8 @@ struct thread {
     pthread_t pthread;
     bool started;
     struct loop *loop;
-    struct loop_event *watch, *tick, *reap;
+    struct loop_event *watch, *tick, *reap, *leave;
+    bool leaving;                     /* ends with its last connection */
     struct view *view;
     struct sockets *sockets;
     struct post post;
@@ -41,9 +43,14 @@ struct thread {
     char scratch[THREAD_SCRATCH];     /* of whoever works just now */
 };
 
-/* Makes thread `index` of the hub, whose inbox is there, and lets it run with a view (a reference,
- * taken over also on failure). NULL: no memory. Main. */
+/* Makes thread `index` of the hub, whose inbox is there, opens what it listens to, and lets it run with
+ * a view (a reference, taken over also on failure). NULL: no memory. Main. */
 struct thread *thread_new(struct hub *hub, uint32_t index, struct view *view);
+
+/* Has it hand its listening sockets over and end its connections in good order (connection_retire),
+ * for THREAD_LEAVE_MS at most; thread_join waits for that. Main. */
+void thread_leave(struct thread *thread);
+void thread_join(struct thread *thread);
 
 /* Waits for its end; its connections are closed. */
 void thread_free(struct thread *thread);

@@ -129,6 +129,12 @@ int web_send(struct connection *c, const char *text, uint32_t length)
     return 0;
 }
 
+void web_close(struct connection *c)
+{
+    if (c->web->ws != NULL)
+        ws_close(c->web->ws, WS_RESTART);
+}
+
 bool web_pending(const struct connection *c)
 {
     return c->web->ws != NULL && ws_pending(c->web->ws);

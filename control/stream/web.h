@@ -23,6 +23,9 @@ uint32_t web_take(struct connection *connection, const char *bytes, uint32_t n);
 /* Sends a message. 0, or -ENOTCONN: it is not upgraded, or at its end. */
 int web_send(struct connection *connection, const char *text, uint32_t length);
 
+/* Tells the peer that the WebSocket ends since this node starts anew, if there is one. */
+void web_close(struct connection *connection);
+
 /* Whether a frame or message began and is not whole. */
 bool web_pending(const struct connection *connection);
 

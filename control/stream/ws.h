@@ -24,6 +24,7 @@ enum ws_code {
     WS_POLICY = 1008,     /* what the caller does not allow */
     WS_TOO_BIG = 1009,    /* a message longer than message_max */
     WS_INTERNAL = 1011,   /* no memory */
+    WS_RESTART = 1012,    /* this node starts anew: come back at once */
 };
 
 /* Called by ws_take and ws_send; they may call ws_send and ws_close, but not ws_take or ws_free. */

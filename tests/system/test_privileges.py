@@ -42,9 +42,13 @@ class Privileges(SystemTest):
                 self.assertEqual(found["Uid"].split(), [uid] * 4)
         self.say(f"{threads[pid]['Name']}: {len(threads)} thread(s) of {user}")
 
-    def check_control(self, bounding=0):
+    def check_control(self):
         pid = self.lab.control.pid
-        self.check(pid, "daemon", lambda _: CAP_NET_BIND_SERVICE, bounding)
+        self.check(pid, "daemon", lambda _: CAP_NET_BIND_SERVICE, CAP_NET_BIND_SERVICE)
+        # The filter without programs is everybody's but of the one thread that runs the successor;
+        # they do not pile up.
+        self.assertEqual(sorted(int(found["Seccomp_filters"]) for found in statuses(pid).values()),
+                         [1] + [2] * (len(statuses(pid)) - 1))
         # What cannot be dumped is root's in /proc: nobody else of that user looks into it.
         self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0)
         limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
@@ -54,6 +58,13 @@ class Privileges(SystemTest):
         pid = self.lab.dataplane.pid
         self.check(pid, "nobody", lambda thread: CAP_NET_ADMIN if thread == pid else 0)
         self.check_control()
+
+    def test_1_successors(self):
+        """They may do what the first one may."""
+        for _ in range(3):
+            self.lab.control.replace()
+            self.lab.wait_acknowledged()
+            self.check_control()
 
     def test_2_files(self):
         """Who they are for, after the start and after a rotation of keys."""
@@ -66,7 +77,7 @@ class Privileges(SystemTest):
                              (name, uid, oct(mode)))
 
     def test_3_secret_of_root(self):
-        """A reload refuses it and goes on with what runs; a start refuses it."""
+        """A reload and a hand-over refuse it and go on with what runs; a start refuses it."""
         lab, secret = self.lab, self.lab.dir / "secret"
         shutil.chown(secret, "root")
         try:
@@ -74,6 +85,10 @@ class Privileges(SystemTest):
             self.assertEqual(status, 1)
             self.say(said.strip())
             self.assertRegex(said, r"tandem\.yaml:\d+: secret_file: .*secret: user 1, .*may not read")
+            lab.control.replace(wait=False)
+            lab.control.process.wait_line(r"does not start anew: ", 30)
+            self.assertRegex(lab.control.log(),
+                             r"tandem\.yaml:\d+: secret_file: user daemon may not read")
             self.assertTrue(lab.control.running())
             lab.control.stop()
             lab.control.start(wait=False)
@@ -98,8 +113,11 @@ class Privileges(SystemTest):
         try:
             self.lab.control.start()
             self.lab.wait_acknowledged()
-            self.check_control(bounding=CAP_NET_BIND_SERVICE)
+            self.check_control()
             self.assertEqual(self.lab.reload()[0], 0)
+            self.lab.control.replace()
+            self.lab.wait_acknowledged()
+            self.check_control()
             self.lab.control.stop()
         finally:
             process.argv = before

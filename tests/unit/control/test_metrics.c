@@ -458,7 +458,7 @@ static void readme_has_all_families(void **context)
                  "interval: 24h}}\n    share: none #");
     reload = connect_to(&fake);
     health = health_new(fake.loop, reload);
-    stream = stream_new(fake.loop, reload);
+    stream = stream_new(fake.loop, reload, NULL);
     assert_non_null(health);
     assert_non_null(stream);
     assert_non_null(in);

@@ -45,7 +45,7 @@ static char *site_page(void *arg, size_t *ret_length)
 /* A free port of an address of the loopback's. */
 static void site_open_at(struct site *site, const char *address)
 {
-    const struct metrics_http_conf conf = {"/metrics", "text/x", site_page, site};
+    const struct metrics_http_conf conf = {"/metrics", "text/x", site_page, site, NULL};
     struct sip_addr addr = {.port = 0};
 
     memset(site, 0, sizeof(*site));

@@ -114,7 +114,7 @@ static void setup(struct scene *s)
     s->backend = udp_socket(&s->backend_addr);
     s->reload = fake_reload(&s->fake, &s->ready);
     s->resolver = (struct resolver){.resolve = resolve, .servers = servers, .dns = s};
-    s->stream = stream_new(s->fake.loop, s->reload);
+    s->stream = stream_new(s->fake.loop, s->reload, NULL);
     assert_non_null(s->stream);
     s->names = names_new(s->fake.loop, s->reload, s->stream, &s->resolver);
     assert_non_null(s->names);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the filter of system calls lets through, refuses, and ends a process for; each asked by a
- * child that has entered it. Who control becomes is tests/system/test_privileges.py's.
+ * What the filters of system calls let through, refuse, and end a process for; each asked by a child
+ * that has entered one or both. Who control becomes is tests/system/test_privileges.py's.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -140,7 +141,7 @@ static int end_itself(void)
 /* ---- */
 
 /* wait()'s status of a child that is filtered and tries it. */
-static int try(int (*what)(void))
+static int try_in(int (*filter)(char *ret_reason, size_t reason_size), int (*what)(void))
 {
     char reason[200];
     pid_t child = fork();
@@ -151,10 +152,15 @@ static int try(int (*what)(void))
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         signal(SIGABRT, SIG_DFL);
-        _exit(sandbox_enter(reason, sizeof(reason)) != 0 ? NO_SANDBOX : what());
+        _exit(filter(reason, sizeof(reason)) != 0 ? NO_SANDBOX : what());
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return status;
+}
+
+static int try(int (*what)(void))
+{
+    return try_in(sandbox_enter, what);
 }
 
 static void test_deadly(void **state)
@@ -196,6 +202,60 @@ static void test_allowed(void **state)
     }
 }
 
+/* ---- Both filters: the outer one, a thread, the inner one ---- */
+
+static sem_t go;
+static int (*in_thread)(void);
+
+static void *wait_and_do(void *arg)
+{
+    sem_wait(&go);
+    _exit(in_thread());
+    return arg;
+}
+
+/* In a child with the outer filter: a thread that was there before the inner one came does it. */
+static int beside(void)
+{
+    char reason[200];
+    pthread_t thread;
+
+    if (sem_init(&go, 0, 0) != 0 || pthread_create(&thread, NULL, wait_and_do, NULL) != 0 ||
+        sandbox_enter(reason, sizeof(reason)) != 0)
+        return NO_SANDBOX;
+    sem_post(&go);
+    return pthread_join(thread, NULL);
+}
+
+static int fork_one(void)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(0);
+    return child < 0 ? errno : 0;
+}
+
+/* Only it may run a program, which then is the process. */
+static void test_thread_beside(void **state)
+{
+    static int (*const granted[])(void) = {run_program, fork_one, start_thread};
+    static int (*const deadly[])(void) = {trace, mount_one, load_module};
+
+    for (size_t i = 0; i < sizeof(granted) / sizeof(granted[0]); i++) {
+        in_thread = granted[i];
+        assert_int_equal(try_in(sandbox_begin, beside), 0);
+    }
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+        int status;
+
+        in_thread = deadly[i];
+        status = try_in(sandbox_begin, beside);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSYS);
+    }
+}
+
 /* A failed assertion ends it as such. */
 static void test_abort(void **state)
 {
@@ -211,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_deadly),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_allowed),
+        cmocka_unit_test(test_thread_beside),
         cmocka_unit_test(test_abort),
     };
 

@@ -87,7 +87,7 @@ void scene_begin(struct scene *s, const char *listen, const char *streams)
     s->a = scene_udp(11, 5060);
     s->b = scene_udp(12, 5060);
     s->reload = fake_reload(&s->fake, &s->ready);
-    s->stream = stream_new(s->fake.loop, s->reload);
+    s->stream = stream_new(s->fake.loop, s->reload, NULL);
     assert_non_null(s->stream);
     fake_until(&s->fake, &s->ready, 1);
 }

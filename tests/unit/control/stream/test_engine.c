@@ -428,7 +428,7 @@ static void found_after_a_restart(void **context)
     register_flow(&s, phone, "r1", &backend, old, "200 OK");
     close(phone);
     stream_free(s.stream);
-    s.stream = stream_new(s.fake.loop, s.reload);
+    s.stream = stream_new(s.fake.loop, s.reload, NULL);
     assert_non_null(s.stream);
     phone = scene_tcp(21, SCENE_SIP);
     scene_send_to(backend, 2, SCENE_OWN, scene_along(old, "MESSAGE", "m1"));
