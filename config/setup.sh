@@ -16,9 +16,9 @@ packages_lab=(python3 iproute2 ethtool util-linux openssl kamailio sip-tester)
 
 # What the tests use besides: the other compiler, promtool, a NAT, ping, a look at the wire and at
 # files of what was seen there, a DNS server, an echo, a count of instructions; phones: baresip,
-# linphone's daemon, a browser; TLS for SIPp, which Debian builds without.
+# linphone's daemon, a browser; TLS for SIPp, which Debian builds without, and for backends.
 packages_tests=(clang prometheus nftables iputils-ping tcpdump tshark kamailio-presence-modules knot
-    baresip-core linphone-cli chromium stunnel4 valgrind)
+    baresip-core linphone-cli chromium stunnel4 valgrind kamailio-tls-modules)
 
 # What perf/run measures against, and draws with.
 packages_perf=(libosip2-dev libre-dev libsofia-sip-ua-dev dpdk-dev kamailio-tls-modules gnuplot-nox)

@@ -78,6 +78,25 @@ event_route[tm:branch-failure:flow] {
     }
 }
 """
+LOAD_TLS = """enable_tls=yes
+loadmodule "tls.so"
+modparam("tls", "config", "{directory}/tls.cfg")"""
+# It is a client where the connection that a request came by is gone.
+TLS = """
+[server:default]
+method = TLSv1.2+
+certificate = {0}
+private_key = {1}
+ca_list = {2}
+verify_certificate = yes
+require_certificate = yes
+[client:default]
+method = TLSv1.2+
+certificate = {0}
+private_key = {1}
+verify_certificate = no
+require_certificate = no
+"""
 PRESENCE_TABLES = ("version", "presentity", "active_watchers", "watchers", "xcap")
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
 MODULES = Path("/usr/lib")
@@ -111,7 +130,8 @@ class Backend:
     """
     One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6, and, if a test says
     so before start(), those of .held: the virtual ones, which it must have somewhere (mode direct).
-    It listens on TCP, too, if a test makes .tcp True before start().
+    It listens on TCP, too, if a test makes .tcp True before start(); on TLS, if it makes .tls the files
+    of its certificate, its key, and the CA by which it knows whom it lets in.
     """
 
     def __init__(self, lab, host, children=2):
@@ -123,6 +143,7 @@ class Backend:
         self.children = children
         self.held = ()
         self.tcp = False
+        self.tls = None
         self.dir = lab.dir / host.name
         self.log_path = lab.dir / f"{host.name}.log"
         self.process = None
@@ -134,7 +155,8 @@ class Backend:
             "NAME": self.name, "CHILDREN": self.children, "ADDRESS": self.address,
             "LISTEN6": "\n".join(self._more_sockets()),
             "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
-            "DIR": self.dir, "NOTCP": "no" if self.tcp else "yes",
+            "DIR": self.dir, "NOTCP": "no" if self.tcp or self.tls else "yes",
+            "LOADTLS": self._tls(),
             "LOADDMQ": 'loadmodule "dmq.so"\nloadmodule "dmq_usrloc.so"' if dmq else "",
             "DMQ": DMQ.format(address=self.address, peers="\n".join(
                 f'modparam("dmq", "notification_address", "sip:{peer}:5060")'
@@ -151,10 +173,19 @@ class Backend:
         path.write_text(text)
         return path
 
+    def _tls(self):
+        if not self.tls:
+            return ""
+        (self.dir / "tls.cfg").write_text(TLS.format(*self.tls))
+        return LOAD_TLS.format(directory=self.dir)
+
     def _more_sockets(self):
         addresses = [self.address6] if self.lab.ipv6 else []
-        if self.tcp:
-            yield f"listen=tcp:{self.address}:5060"
+        for address in (self.address, *(f"[{address}]" for address in addresses)):
+            if self.tcp:
+                yield f"listen=tcp:{address}:5060"
+            if self.tls:
+                yield f"listen=tls:{address}:5061"
         for address in (*addresses, *self.held):
             yield "socket_workers=1"
             advertised = f" advertise [{self.lab.vip6}]:5060" \
