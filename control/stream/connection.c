@@ -13,16 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
+#include <openssl/ssl.h>
 
 #include "control/stream/receive.h"
 #include "control/stream/secure.h"
 #include "control/stream/thread.h"
 #include "control/stream/web.h"
-
-enum { INPUT_MAX = THREAD_SCRATCH }; /* bytes that wait for their turn */
 
 const struct cfg_streams *connection_limits(const struct connection *c)
 {
@@ -57,7 +53,7 @@ void connection_end(struct connection *c, enum close_reason reason)
     c->state = CONNECTION_ENDED;
     table_remove(c->thread->hub->table, &c->entry);
     counts_add(&c->thread->counts[c->entry.transport], COUNT_CLOSED + (uint32_t)reason, 1);
-    bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+    wire_stop(&c->wire);
     loop_timer_stop(c->timer);
     loop_event_free(c->linger);
     c->linger = NULL;
@@ -68,10 +64,8 @@ void connection_end(struct connection *c, enum close_reason reason)
 
 static void connection_free(struct connection *c)
 {
-    if (c->bev != NULL && secure_has(c->entry.transport))
-        secure_close(c);
-    if (c->bev != NULL)
-        bufferevent_free(c->bev);
+    wire_goodbye(&c->wire);
+    wire_done(&c->wire);
     loop_event_free(c->timer);
     web_free(c->web);
     intake_done(&c->intake);
@@ -82,12 +76,11 @@ static void connection_free(struct connection *c)
  * connection may end in the midst of a decision. */
 static void give_back(const struct connection *c)
 {
-    struct evbuffer *output = bufferevent_get_output(c->bev);
-    uint32_t n = (uint32_t)evbuffer_get_length(output), length = 0;
+    const char *text = c->wire.waits + c->wire.begin;
+    uint32_t n = (uint32_t)wire_unsent(&c->wire), length = 0;
     const struct proxy_flow to = {
         .transport = c->entry.transport, .local = c->entry.local, .peer = c->entry.peer};
     const struct frame_limits limits = {n, n};
-    const char *text = (const char *)evbuffer_pullup(output, -1);
     enum frame_reason reason;
 
     for (; n > 0; text += length, n -= length) {
@@ -121,7 +114,7 @@ void connection_stop(struct thread *thread)
 
 size_t connection_unsent(const struct connection *c)
 {
-    return evbuffer_get_length(bufferevent_get_output(c->bev));
+    return wire_unsent(&c->wire);
 }
 
 /* ---- Time ---- */
@@ -177,7 +170,7 @@ static void on_timer(void *arg)
 static void on_linger(void *arg)
 {
     struct connection *c = arg;
-    ssize_t n = recv(bufferevent_getfd(c->bev), c->thread->scratch, sizeof(c->thread->scratch), 0);
+    ssize_t n = recv(c->wire.fd, c->thread->scratch, sizeof(c->thread->scratch), 0);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         connection_end(c, c->reason);
@@ -186,13 +179,10 @@ static void on_linger(void *arg)
 /* All was sent: the peer is told that no more comes, and has a while to read it. */
 static void linger(struct connection *c)
 {
-    int fd = bufferevent_getfd(c->bev);
-
-    if (secure_has(c->entry.transport))
-        secure_close(c);
-    bufferevent_disable(c->bev, EV_READ | EV_WRITE);
-    c->linger = loop_watch(c->thread->loop, fd, LOOP_READ, on_linger, c);
-    if (c->linger == NULL || shutdown(fd, SHUT_WR) != 0) {
+    wire_goodbye(&c->wire);
+    wire_stop(&c->wire);
+    c->linger = loop_watch(c->thread->loop, c->wire.fd, LOOP_READ, on_linger, c);
+    if (c->linger == NULL || shutdown(c->wire.fd, SHUT_WR) != 0) {
         connection_end(c, c->reason);
         return;
     }
@@ -212,7 +202,7 @@ void connection_leave(struct connection *c, enum close_reason reason)
     c->state = CONNECTION_LEAVING;
     c->reason = reason;
     c->leaving_ms = loop_now_ms();
-    bufferevent_disable(c->bev, EV_READ);
+    wire_pause(&c->wire);
     connection_start_timer(c, c->leaving_ms);
 }
 
@@ -247,7 +237,10 @@ void connection_retire(struct thread *thread)
 
 void connection_write(struct connection *c, const void *bytes, size_t length)
 {
-    bufferevent_write(c->bev, bytes, length);
+    if (wire_write(&c->wire, bytes, length) != 0) {
+        connection_end(c, CLOSE_ERROR);
+        return;
+    }
     __atomic_store_n(&c->entry.bytes_out, c->entry.bytes_out + length, __ATOMIC_RELAXED);
     counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_OUT, length);
 }
@@ -271,18 +264,16 @@ int connection_send(struct connection *c, const char *text, uint32_t length)
 
 /* ---- What happens ---- */
 
-static void on_read(struct bufferevent *bev, void *arg)
+static void on_input(void *arg)
 {
-    (void)bev;
     receive_input(arg);
 }
 
 /* All was sent. */
-static void on_written(struct bufferevent *bev, void *arg)
+static void on_sent(void *arg)
 {
     struct connection *c = arg;
 
-    (void)bev;
     if (c->state == CONNECTION_LEAVING && c->reason == CLOSE_PEER) {
         connection_end(c, c->reason);
     } else if (c->state == CONNECTION_LEAVING) {
@@ -296,15 +287,19 @@ static void on_written(struct bufferevent *bev, void *arg)
 
 void connection_opened(struct connection *c)
 {
+    if (c->state == CONNECTION_ENDED)
+        return;
     c->state = CONNECTION_OPEN;
-    bufferevent_priority_set(c->bev, LOOP_RANK_USUAL);
+    wire_rank(&c->wire, LOOP_RANK_USUAL);
     __atomic_store_n(&c->entry.active_ms, loop_now_ms(), __ATOMIC_RELAXED);
     connection_start_timer(c, c->entry.active_ms);
 }
 
 /* TCP, or TLS, is there. */
-static void connected(struct connection *c)
+static void on_opened(void *arg)
 {
+    struct connection *c = arg;
+
     if (secure_has(c->entry.transport))
         secure_opened(c);
     if (c->web == NULL)
@@ -325,25 +320,31 @@ static void failed(struct connection *c, bool late)
     connection_end(c, secure || web ? CLOSE_HANDSHAKE : CLOSE_ERROR);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *arg)
+static void on_ended(void *arg, enum wire_end end)
 {
     struct connection *c = arg;
 
-    (void)bev;
-    if (c->state == CONNECTION_ENDED) /* in this turn of the loop, by something else */
-        return;
-    if (what & BEV_EVENT_CONNECTED)
-        connected(c);
-    else if (c->state == CONNECTION_OPENING)
-        failed(c, what & BEV_EVENT_TIMEOUT);
-    else if (c->state == CONNECTION_LEAVING && what & (BEV_EVENT_TIMEOUT | BEV_EVENT_ERROR))
+    if (c->state == CONNECTION_OPENING)
+        failed(c, end == WIRE_STALLED);
+    else if (c->state == CONNECTION_LEAVING)
         connection_end(c, c->reason);
-    else if (what & BEV_EVENT_TIMEOUT)
-        connection_end(c, CLOSE_SLOW_READER);
-    else if (what & BEV_EVENT_ERROR)
-        connection_end(c, CLOSE_ERROR);
-    else if (what & BEV_EVENT_EOF)
-        connection_leave(c, secure_was_reset(c) ? CLOSE_ERROR : CLOSE_PEER);
+    else if (end == WIRE_CLOSED)
+        connection_leave(c, CLOSE_PEER);
+    else
+        connection_end(c, end == WIRE_STALLED ? CLOSE_SLOW_READER : CLOSE_ERROR);
+}
+
+static const struct wire_calls CALLS = {on_opened, on_input, on_sent, on_ended};
+
+void connection_prepare(int fd)
+{
+    unsigned int unacknowledged_ms = CONNECTION_UNACKNOWLEDGED_MS;
+    int one = 1;
+
+    /* Messages are whole when they are written. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
+                     sizeof(unacknowledged_ms));
 }
 
 static bool has_web(const struct connection *c)
@@ -351,33 +352,26 @@ static bool has_web(const struct connection *c)
     return c->entry.transport == SIP_TRANSPORT_WS || c->entry.transport == SIP_TRANSPORT_WSS;
 }
 
-/* Buffers, events and what else a connection in the table needs; the descriptor is theirs then.
- * False: no memory, or nothing is configured for it any more. */
+/* What else a connection in the table needs; the descriptor is its wire's then. False: no memory, or
+ * nothing is configured for it any more. */
 static bool equip(struct connection *c, int fd)
 {
-    uint32_t stall_ms = connection_limits(c)->message_timeout_ms;
-    const struct timeval stall = {.tv_sec = stall_ms / 1000, .tv_usec = stall_ms % 1000 * 1000L};
-    unsigned int unacknowledged_ms = CONNECTION_UNACKNOWLEDGED_MS;
-    int one = 1;
+    const bool secure = secure_has(c->entry.transport);
+    SSL *ssl = NULL;
 
     c->timer = loop_timer_new(c->thread->loop, on_timer, c);
     c->web = has_web(c) ? web_new() : NULL;
     if (c->timer == NULL || (has_web(c) && c->web == NULL))
         return false;
-    /* Messages are whole when they are written. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
-                     sizeof(unacknowledged_ms));
-    if (secure_has(c->entry.transport))
-        c->bev = secure_new(c, fd);
-    else
-        c->bev = bufferevent_socket_new(loop_base(c->thread->loop), fd, BEV_OPT_CLOSE_ON_FREE);
-    if (c->bev == NULL)
+    if (secure)
+        ssl = secure_new(c);
+    if ((secure && ssl == NULL) ||
+        wire_begin(&c->wire, c->thread->wires, fd, ssl, connection_limits(c)->message_timeout_ms,
+                   &CALLS, c) != 0) {
+        SSL_free(ssl);
         return false;
-    bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-    bufferevent_set_timeouts(c->bev, NULL, &stall);
-    bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_MAX);
-    bufferevent_priority_set(c->bev, LOOP_RANK_LATER);
+    }
+    wire_rank(&c->wire, LOOP_RANK_LATER);
     return true;
 }
 
@@ -439,7 +433,8 @@ void connection_accept(struct thread *thread, enum sip_transport transport,
         return;
     if (transport == SIP_TRANSPORT_TCP)
         connection_opened(c);
-    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+    if (wire_accepted(&c->wire) != 0)
+        connection_end(c, CLOSE_ERROR);
 }
 
 struct connection *connection_connect(struct thread *thread, const struct proxy_flow *to,
@@ -454,14 +449,10 @@ struct connection *connection_connect(struct thread *thread, const struct proxy_
 
     if (c == NULL)
         return NULL;
-    /* TLS begins when the descriptor can be written; else libevent is told that connect(2) is under
-     * way. */
-    if (to->transport == SIP_TRANSPORT_TCP && bufferevent_socket_connect(c->bev, NULL, 0) != 0) {
-        connection_end(c, CLOSE_ERROR);
-        return NULL;
-    }
-    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-    return c;
+    if (wire_connects(&c->wire) == 0)
+        return c;
+    connection_end(c, CLOSE_ERROR);
+    return NULL;
 }
 
 void connection_follow(struct thread *thread)

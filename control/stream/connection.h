@@ -12,9 +12,9 @@
 #include "control/stream/frame.h"
 #include "control/stream/intake.h"
 #include "control/stream/table.h"
+#include "control/stream/wire.h"
 #include "dataplane/proxy/flow.h"
 
-struct bufferevent;
 struct cfg_streams;
 struct thread;
 struct web;
@@ -40,7 +40,7 @@ struct connection {
     struct table_entry entry;         /* the first: connection_of */
     struct thread *thread;
     struct connection *next, **at;    /* in one of the thread's lists */
-    struct bufferevent *bev;
+    struct wire wire;
     struct loop_event *timer;
     enum connection_state state;
     enum close_reason reason;         /* of LEAVING and LINGERING */
@@ -59,6 +59,9 @@ static inline struct connection *connection_of(struct table_entry *entry)
 {
     return (struct connection *)(void *)entry;
 }
+
+/* Options of a socket that is to connect, or to listen: what it accepts has them, too. */
+void connection_prepare(int fd);
 
 /* One that a listener accepted; the descriptor is taken over. What may not be is closed, counted. */
 void connection_accept(struct thread *thread, enum sip_transport transport,

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-
 enum { ROOM_MIN = 2048 };
 
 /* 0, or -ENOMEM. */
@@ -30,19 +28,16 @@ static int make_room(struct intake *intake, uint32_t need)
     return 0;
 }
 
-char *intake_take(struct intake *intake, struct evbuffer *input, char *scratch, uint32_t size,
-                  uint32_t *ret_n)
+char *intake_take(struct intake *intake, char *came, uint32_t n, uint32_t *ret_n)
 {
-    size_t came = evbuffer_get_length(input);
-    uint32_t n = came < size ? (uint32_t)came : size;
-
     if (intake->held == NULL) {
-        *ret_n = (uint32_t)evbuffer_remove(input, scratch, n);
-        return scratch;
+        *ret_n = n;
+        return came;
     }
     if (make_room(intake, intake->n + n) != 0)
         return NULL;
-    intake->n += (uint32_t)evbuffer_remove(input, intake->held + intake->n, n);
+    memcpy(intake->held + intake->n, came, n);
+    intake->n += n;
     *ret_n = intake->n;
     return intake->held;
 }

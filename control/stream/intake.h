@@ -9,20 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct evbuffer;
-
 struct intake {
     char *held;                       /* NULL: nothing waits */
     uint32_t n, room;
 };
 
-/*
- * Takes what came, at most `size` bytes of it, out of `input`, behind what is held. Returns all of
- * it, in `scratch` (of `size` bytes) where nothing was held, and its length in *ret_n; NULL: no
- * memory. Valid until intake_keep.
- */
-char *intake_take(struct intake *intake, struct evbuffer *input, char *scratch, uint32_t size,
-                  uint32_t *ret_n);
+/* Takes n bytes that came, behind what is held. Returns all of it, which is what came itself where
+ * nothing was held, and its length in *ret_n; NULL: no memory. Valid until intake_keep. */
+char *intake_take(struct intake *intake, char *came, uint32_t n, uint32_t *ret_n);
 
 /* Keeps the last n bytes of what intake_take gave at `from`; 0: nothing. 0, or -ENOMEM. */
 int intake_keep(struct intake *intake, const char *from, uint32_t n);

@@ -135,6 +135,7 @@ static int open_stream(const struct sip_addr *addr)
 
     if (fd < 0)
         return -errno;
+    connection_prepare(fd);
     status = address_bind(fd, addr);
     if (status == 0 && listen(fd, LISTEN_BACKLOG) != 0)
         status = -errno;

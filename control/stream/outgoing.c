@@ -25,6 +25,7 @@ static int open_from(const struct sip_addr *local)
         return -errno;
     /* Without it there are but as many connections as ports, whatever the peers. */
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    connection_prepare(fd);
     status = address_bind(fd, &from);
     if (status == 0)
         return fd;

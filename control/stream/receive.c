@@ -5,13 +5,11 @@
  */
 #include "control/stream/receive.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-
 #include "control/stream/connection.h"
 #include "control/stream/thread.h"
 #include "control/stream/web.h"
+
+enum { TURN_BYTES = THREAD_SCRATCH }; /* then others have their turn */
 
 static const char PONG[2] = {'\r', '\n'};
 
@@ -79,7 +77,7 @@ static bool must_pause(struct connection *c)
 {
     if (connection_unsent(c) > connection_limits(c)->write_limit / 2) {
         c->paused = true;
-        bufferevent_disable(c->bev, EV_READ);
+        wire_pause(&c->wire);
     }
     return c->paused;
 }
@@ -107,20 +105,19 @@ static void watch_partial(struct connection *c, bool waits, bool whole)
     }
 }
 
-/* Takes what came, a piece of it, behind what waits. */
-static void take_piece(struct connection *c, struct evbuffer *input)
+/* Takes what came in the thread's scratch, behind what waits. */
+static void take_piece(struct connection *c, uint32_t came)
 {
     uint64_t messages = c->entry.messages_in;
-    uint32_t held = c->intake.n, n = 0, at;
-    char *bytes =
-        intake_take(&c->intake, input, c->thread->scratch, sizeof(c->thread->scratch), &n);
+    uint32_t n = 0, at;
+    char *bytes = intake_take(&c->intake, c->thread->scratch, came, &n);
 
     if (bytes == NULL) {
         connection_end(c, CLOSE_ERROR);
         return;
     }
-    counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_IN, n - held);
-    __atomic_store_n(&c->entry.bytes_in, c->entry.bytes_in + n - held, __ATOMIC_RELAXED);
+    counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_IN, came);
+    __atomic_store_n(&c->entry.bytes_in, c->entry.bytes_in + came, __ATOMIC_RELAXED);
     at = c->web != NULL ? web_take(c, bytes, n) : take_messages(c, bytes, n);
     if (!connection_reads(c))
         return;
@@ -134,21 +131,31 @@ static void take_piece(struct connection *c, struct evbuffer *input)
 
 void receive_input(struct connection *c)
 {
-    struct evbuffer *input = bufferevent_get_input(c->bev);
+    char *scratch = c->thread->scratch;
+    uint32_t n, taken = 0;
 
     __atomic_store_n(&c->entry.active_ms, loop_now_ms(), __ATOMIC_RELAXED);
-    while (connection_reads(c) && !must_pause(c) && evbuffer_get_length(input) > 0)
-        take_piece(c, input);
+    while (connection_reads(c) && !must_pause(c)) {
+        n = wire_read(&c->wire, scratch, sizeof(c->thread->scratch));
+        if (n == 0)
+            return;
+        taken += n;
+        take_piece(c, n);
+        if (!connection_reads(c) || !wire_holds(&c->wire))
+            return;
+        if (taken >= TURN_BYTES && !c->paused) {
+            wire_resume(&c->wire); /* with what it holds */
+            return;
+        }
+    }
 }
 
 void receive_resume(struct connection *c)
 {
     c->paused = false;
+    __atomic_store_n(&c->entry.active_ms, loop_now_ms(), __ATOMIC_RELAXED);
     if (c->intake.n > 0)
-        take_piece(c, bufferevent_get_input(c->bev));
-    if (!connection_reads(c))
-        return;
-    receive_input(c);
-    if (connection_reads(c) && !c->paused)
-        bufferevent_enable(c->bev, EV_READ);
+        take_piece(c, 0);
+    if (connection_reads(c) && !must_pause(c))
+        wire_resume(&c->wire);
 }

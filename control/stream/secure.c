@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS in libevent's buffers: see secure.h.
+ * TLS of connections: see secure.h.
  */
 #include "control/stream/secure.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/bufferevent_ssl.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "control/stream/connection.h"
@@ -28,29 +26,19 @@ static void on_alert(const SSL *ssl, int where, int alert)
         connection_end(SSL_get_app_data(ssl), CLOSE_RENEGOTIATION);
 }
 
-struct bufferevent *secure_new(struct connection *c, int fd)
+SSL *secure_new(struct connection *c)
 {
     struct tls *tls = edges_tls(c->thread->view->edges);
     bool out = c->entry.outgoing;
     SSL *ssl = out ? tls_connect(tls, &c->entry.local, c->entry.name)
                    : tls_accept(tls, &c->entry.local);
-    struct bufferevent *bev;
 
     if (ssl == NULL)
         return NULL;
     SSL_set_app_data(ssl, c);
     if (!out) /* of a server it is a question that may be left without an answer */
         SSL_set_info_callback(ssl, on_alert);
-    bev = bufferevent_openssl_socket_new(
-        loop_base(c->thread->loop), fd, ssl,
-        out ? BUFFEREVENT_SSL_CONNECTING : BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-    if (bev == NULL) {
-        SSL_free(ssl);
-        return NULL;
-    }
-    /* Where a stream of SIP is cut is told by its framing. */
-    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-    return bev;
+    return ssl;
 }
 
 void secure_opened(struct connection *c)
@@ -58,7 +46,7 @@ void secure_opened(struct connection *c)
     struct counts *counts = &c->thread->counts[c->entry.transport];
     struct tls_facts facts;
     char cipher[TABLE_TEXT_MAX], names[TLS_NAMES_MAX];
-    const SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    const SSL *ssl = c->wire.ssl;
 
     tls_describe(ssl, &facts);
     tls_identities(ssl, names);
@@ -71,25 +59,7 @@ void secure_opened(struct connection *c)
 
 void secure_failed(struct connection *c)
 {
-    unsigned long error = bufferevent_get_openssl_error(c->bev);
-    enum tls_failure failure = tls_failure(bufferevent_openssl_get_ssl(c->bev), error);
+    enum tls_failure failure = tls_failure(c->wire.ssl, c->wire.error);
 
     counts_add(&c->thread->counts[c->entry.transport], COUNT_TLS_FAILED + (uint32_t)failure, 1);
-}
-
-bool secure_was_reset(struct connection *c)
-{
-    return secure_has(c->entry.transport) &&
-           bufferevent_get_openssl_error(c->bev) == SSL_ERROR_SYSCALL;
-}
-
-void secure_close(struct connection *c)
-{
-    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
-
-    if (SSL_in_init(ssl))
-        return;
-    SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* its answer is not waited for */
-    (void)SSL_shutdown(ssl);
-    ERR_clear_error();
 }

@@ -11,6 +11,7 @@
 
 #include "control/stream/connection.h"
 #include "control/stream/listen.h"
+#include "control/stream/wire.h"
 
 /* ---- Messages ---- */
 
@@ -226,13 +227,14 @@ struct thread *thread_new(struct hub *hub, uint32_t index, struct view *view)
     t->relay = relay_new(hub->calls, index + 1, &t->post);
     t->listeners = listeners_new();
     if (t->loop != NULL) {
+        t->wires = wires_new(t->loop);
         t->watch = loop_watch(t->loop, inbox_fd(t->inbox), LOOP_READ, on_inbox, t);
         t->tick = loop_timer_new(t->loop, on_tick, t);
         t->reap = loop_timer_new(t->loop, on_reap, t);
         t->leave = loop_timer_new(t->loop, on_left, t);
     }
-    if (t->sockets == NULL || t->relay == NULL || t->listeners == NULL || t->watch == NULL ||
-        t->tick == NULL || t->reap == NULL || t->leave == NULL) {
+    if (t->sockets == NULL || t->wires == NULL || t->relay == NULL || t->listeners == NULL ||
+        t->watch == NULL || t->tick == NULL || t->reap == NULL || t->leave == NULL) {
         thread_free(t);
         return NULL;
     }
@@ -281,6 +283,7 @@ void thread_free(struct thread *t)
     loop_event_free(t->leave);
     relay_free(t->relay);
     sockets_free(t->sockets);
+    wires_free(t->wires);
     if (t->loop != NULL)
         loop_free(t->loop);
     view_release(t->view);

@@ -20,6 +20,7 @@ enum {
 
 struct connection;
 struct listeners;
+struct wires;
 
 /* All its own; others reach it by its inbox. The rooms that run in it may look in here. */
 struct thread {
@@ -33,6 +34,7 @@ struct thread {
     bool leaving;                     /* ends with its last connection */
     struct view *view;
     struct sockets *sockets;
+    struct wires *wires;              /* of its connections */
     struct post post;
     struct relay *relay;
     struct listeners *listeners;

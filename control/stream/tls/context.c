@@ -44,6 +44,7 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_read_ahead(context, 1); /* a record in one read, not in two */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(context, PEER_CHAIN_MAX_BYTES);
     if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&

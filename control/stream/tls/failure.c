@@ -138,7 +138,7 @@ enum tls_failure tls_failure(const SSL *ssl, unsigned long error)
 {
     int reason = ERR_GET_REASON(error);
 
-    if (error == 0 || error == SSL_ERROR_SYSCALL || ERR_SYSTEM_ERROR(error))
+    if (error == 0 || ERR_SYSTEM_ERROR(error))
         return TLS_FAILURE_CLOSED;
     if (ERR_GET_LIB(error) != ERR_LIB_SSL)
         return reason == ERR_R_MALLOC_FAILURE || ERR_GET_LIB(error) == ERR_LIB_RAND

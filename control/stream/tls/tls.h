@@ -131,11 +131,7 @@ enum tls_failure {
     TLS_FAILURE_COUNT,
 };
 
-/*
- * The failure of a connection, from an error that OpenSSL told (ERR_get_error, or libevent's
- * bufferevent_get_openssl_error); 0, or SSL_ERROR_SYSCALL, which libevent gives: none, the
- * transport ended.
- */
+/* The failure of a connection, from the last error that OpenSSL told; 0: none, the transport ended. */
 enum tls_failure tls_failure(const SSL *ssl, unsigned long error);
 
 /* As counters name it: closed_early, plain_text, protocol_version…; and for a person who wants to know
