@@ -5,12 +5,14 @@ binding of its own, a call comes by one of them, by the other when that one is g
 connection that takes a lost one's place as soon as it has registered.
 """
 import sys
+import unittest
 import uuid
 
 sys.dont_write_bytecode = True
 
 from harness import main, seen, wait_for                          # noqa: E402
 from phone import SDP, SDP_TYPE, hang_up, listed, talk            # noqa: E402
+from phones.baresip import Baresip, can_baresip                   # noqa: E402
 from phones.stream import StreamPhone                             # noqa: E402
 from sip import contact_uri                                       # noqa: E402
 from test_stream import StreamTest                                # noqa: E402
@@ -204,7 +206,40 @@ class Outbound(StreamTest):
         for aor in users.values():
             hang_up(*talk(bob, gateway, uri=aor))
 
-    def test_5_not_told(self):
+    @unittest.skipUnless(can_baresip(), "baresip is not installed")
+    def test_5_baresip(self):
+        """Another's phone, by TCP and by TLS at once: whichever an operator ends, the other rings."""
+        bob = self.phone("barebob", "UDP", "caller")
+        for ended in ("TCP", "TLS"):
+            with self.subTest(ended=ended):
+                user = f"bare{ended.lower()}"
+                theirs = Baresip(self.lab, "callee", user, "tcp", outbound=True, second="tls")
+                try:
+                    self.known_everywhere(user, 2)
+                    self.answered(bob, theirs)
+                    # Those of phones that have just left may still be told.
+                    ids = wait_for(lambda: len(self.connections()) == 2 and
+                                   dict(self.connections()), 5, "its two connections alone")
+                    self.assertEqual(self.lab.ctl("kill", "connection", ids[ended])[0], 0)
+                    self.answered(bob, theirs)
+                finally:
+                    theirs.stop()
+
+    def connections(self):
+        """(transport, number) of those of the callee's host."""
+        shown = self.lab.ctl("show", "connections", "--source", self.lab.host("callee").address,
+                             json=True)
+        return [(entry["transport"], entry["id"]) for entry in shown["connections"]]
+
+    def answered(self, bob, theirs):
+        call = bob.invite(theirs.aor)
+        theirs.answer()
+        call.learn(bob.wait(200, call)).ack()
+        theirs.established()
+        self.assertEqual(call.ask("BYE").status, 200)
+        theirs.closed()
+
+    def test_6_not_told(self):
         """
         The same by backends that do not hear of the REGISTER, and send calls by the former Path;
         the former connection is gone, or nobody has told of its end.

@@ -39,21 +39,23 @@ def can_baresip():
 class Baresip:
     """
     A user registered by one connection; one in each namespace. It answers calls when answer() says
-    so. outbound: it asks for RFC 5626.
+    so. outbound: it asks for RFC 5626; second: and keeps another connection, of this transport.
     """
 
-    def __init__(self, lab, host_name, user, transport="tls", six=False, outbound=False):
+    def __init__(self, lab, host_name, user, transport="tls", six=False, outbound=False,
+                 second=None):
         self.lab, self.user = lab, user
         self.data, self.events = b"", []
         there = lab.host(host_name)
-        port = {"tcp": 5060, "tls": 5061}[transport]
-        proxy = f"sip:{host(lab.vip6 if six else lab.vip)}:{port};transport={transport}"
+        vip, ports = host(lab.vip6 if six else lab.vip), {"tcp": 5060, "tls": 5061}
+        proxies = "".join(f';{name}="sip:{vip}:{ports[way]};transport={way}"' for name, way in
+                          (("outbound", transport), ("outbound2", second)) if way)
         directory = lab.dir / f"baresip-{user}"
         directory.mkdir()
         (directory / "config").write_text(CONFIG.format(
             ca=f"sip_cafile {lab.authority.cert}" if lab.authority else "", modules=MODULES, control="%s:%d" % CONTROL))
         (directory / "accounts").write_text(
-            f'<sip:{user}@{lab.domain};transport={transport}>;regint=600;outbound="{proxy}"'
+            f'<sip:{user}@{lab.domain};transport={transport}>;regint=600{proxies}'
             f'{";sipnat=outbound" if outbound else ""}\n')
         (directory / "contacts").write_text("")
         self.process = lab.popen(host_name, "baresip", "-s",
