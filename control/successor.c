@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "control/handover.h"
+#include "control/log.h"
 #include "control/privileges.h"
 
 static const char SELF[] = "/proc/self/exe";
@@ -140,6 +141,7 @@ static int begin(struct successor *s)
     pthread_sigmask(SIG_SETMASK, &s->blocked, NULL);
     execv(s->path, s->argv);
     status = -errno;
+    log_error("%s: %s: this version goes on in its place", s->path, strerror(-status));
     execv(SELF, s->argv);
     return status;
 }

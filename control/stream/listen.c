@@ -84,23 +84,31 @@ static void pause_accepting(struct listener *l)
     loop_timer_start(l->pause, LISTEN_PAUSE_MS);
 }
 
+/* Takes a connection from a socket's queue. False, and errno: there is none that can be had. */
+static bool accept_one(struct listener *l, int socket)
+{
+    union address from;
+    socklen_t size = sizeof(from);
+    int fd = accept4(socket, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sip_addr peer;
+
+    if (fd < 0)
+        return false;
+    peer = address_from_kernel(&from);
+    connection_accept(l->thread, l->transport, &l->addr, fd, &peer);
+    return true;
+}
+
 static void on_connection(void *arg)
 {
     struct listener *l = arg;
 
     for (uint32_t i = 0; i < LISTEN_BURST; i++) {
-        union address from;
-        socklen_t size = sizeof(from);
-        int fd = accept4(l->fd, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        struct sip_addr peer;
-
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(l);
-            return;
-        }
-        peer = address_from_kernel(&from);
-        connection_accept(l->thread, l->transport, &l->addr, fd, &peer);
+        if (accept_one(l, l->fd))
+            continue;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(l);
+        return;
     }
 }
 
@@ -178,6 +186,21 @@ static int listener_open(struct listener *l)
     return -ENOMEM;
 }
 
+/* A predecessor had more threads: the last of ours takes what waits at the sockets of those too many. */
+static void empty_rest(struct listener *l)
+{
+    struct thread *t = l->thread;
+    int fd;
+
+    if (t->index + 1 != t->hub->n_threads || l->transport == SIP_TRANSPORT_UDP)
+        return;
+    while ((fd = handover_take(t->hub->handover, SOCK_STREAM, &l->addr)) >= 0) {
+        while (accept_one(l, fd))
+            ;
+        close(fd);
+    }
+}
+
 static bool is_ours(const struct snapshot_listener *listener)
 {
     return listener->plane == SNAPSHOT_PLANE_CONTROL;
@@ -234,6 +257,8 @@ static void want(struct thread *t, const struct snapshot_listener *wanted)
     if (l == NULL || l->fd >= 0)
         return;
     status = listener_open(l);
+    if (status == 0)
+        empty_rest(l);
     if (status != 0 && is_new)
         log_error("listen: %s %.*s: %s", sip_transport_name(l->transport),
                   (int)sip_addr_print(&l->addr, text), text, strerror(-status));

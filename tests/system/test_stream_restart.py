@@ -309,6 +309,24 @@ class Restart(SystemTest):
         self.visit(trusting(self.lab)).close()
         self.assertEqual(self.lab.reload()[0], 0)
 
+    def test_threads(self):
+        """A successor with more threads, then with fewer: sockets of those too many are emptied first."""
+        lab, knocks = self.lab, Knocks(self.lab)
+        self.addCleanup(lab.control.restart)
+        before = self.resources()["Threads"]
+        for number in (4, 1):
+            lab.config["control"]["streams"] = {"threads": number}
+            lab.write_config()
+            with Meanwhile(knocks.knock) as outside:
+                wait_for(lambda: outside.times, PATIENCE, "it to begin")
+                lab.control.replace()
+                lab.wait_acknowledged()
+                times = outside.times
+                wait_for(lambda: outside.times > times + 10 or not outside.thread.is_alive(),
+                         PATIENCE, "the successor's answers")
+            self.assertEqual(self.resources()["Threads"], before - 1 + number)
+        self.say(f"{knocks.answered} OPTIONS answered, no connect refused")
+
     def test_another_version(self):
         """What follows is what the name leads to by then, if that runs."""
         lab, control = self.lab, self.lab.control
@@ -331,6 +349,13 @@ class Restart(SystemTest):
         link.symlink_to(copied)
         control.replace()
         lab.wait_acknowledged()
+        self.assertEqual(os.readlink(f"/proc/{control.pid}/exe"), str(copied))
+        link.unlink()
+        link.write_text('#!/bin/sh\nrm "$0"\n', encoding="ascii")   # is good, and then is gone
+        link.chmod(0o755)
+        control.replace()
+        lab.wait_acknowledged()
+        self.assertIn("this version goes on in its place", control.log())
         self.assertEqual(os.readlink(f"/proc/{control.pid}/exe"), str(copied))
 
 
