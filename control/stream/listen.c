@@ -5,8 +5,10 @@
 #include "control/stream/listen.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "control/address.h"
@@ -84,6 +86,19 @@ static void pause_accepting(struct listener *l)
     loop_timer_start(l->pause, LISTEN_PAUSE_MS);
 }
 
+/* The first descriptor that is not given to who connects to us: the rest is left for backends, names,
+ * probes and reloads, whoever comes. */
+static int first_kept(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)files.rlim_cur - (files.rlim_cur < 2 * LISTEN_FILES_KEPT
+                                      ? (int)files.rlim_cur / 2
+                                      : (int)LISTEN_FILES_KEPT);
+}
+
 /* Takes a connection from a socket's queue. False, and errno: there is none that can be had. */
 static bool accept_one(struct listener *l, int socket)
 {
@@ -94,6 +109,11 @@ static bool accept_one(struct listener *l, int socket)
 
     if (fd < 0)
         return false;
+    if (fd >= first_kept()) {
+        counts_add(&l->thread->counts[l->transport], COUNT_REFUSED_ERROR, 1);
+        close(fd);
+        return true;
+    }
     peer = address_from_kernel(&from);
     connection_accept(l->thread, l->transport, &l->addr, fd, &peer);
     return true;

@@ -13,6 +13,7 @@ struct listeners;
 enum {
     LISTEN_BACKLOG = 1024,
     LISTEN_BURST = 32,      /* connections or datagrams that are taken before others have their turn */
+    LISTEN_FILES_KEPT = 256, /* descriptors that no connection to us gets */
     LISTEN_PAUSE_MS = 100,  /* after the system had no descriptor for one */
 };
 

@@ -19,6 +19,8 @@
 
 enum {
     BUCKETS = 1 << 16,
+    OUTGOING_MORE = 16,  /* connections that we make beyond `connections`, */
+    OUTGOING_SHARE = 16, /* and one more for so many of these */
     PHONES = 1 << 18,
     ASKED = 1 << 16,     /* REGISTERs under way: 2,000 a second, each for 32 s */
     V6_SOURCE_BYTES = 8, /* of IPv6 who has one address has a whole /64 */
@@ -188,6 +190,13 @@ static void source_remove(struct table *table, struct table_source *source)
     free(source);
 }
 
+/* What we make is for those who are connected: whoever takes all the room there is does not keep us
+ * from our backends. */
+static uint32_t more_for(const struct table_entry *entry, const struct cfg_streams *limits)
+{
+    return entry->outgoing ? OUTGOING_MORE + limits->connections / OUTGOING_SHARE : 0;
+}
+
 enum table_verdict table_add(struct table *table, struct table_entry *entry,
                              const struct cfg_streams *limits)
 {
@@ -195,7 +204,7 @@ enum table_verdict table_add(struct table *table, struct table_entry *entry,
     enum table_verdict verdict = TABLE_FULL;
 
     pthread_mutex_lock(&table->lock);
-    if (table->n < limits->connections)
+    if (table->n < limits->connections + more_for(entry, limits))
         verdict = source_add(table, entry, limits->connections_per_source, &entry->source);
     if (verdict == TABLE_ADDED) {
         struct table_entry **by_id = &table->by_id[++table->last_id % BUCKETS];

@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/address.h"
+#include "control/stream/listen.h"
 #include "tests/unit/control/stream/scene.h"
 
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
@@ -43,6 +46,61 @@ static void so_many_and_no_more(void **context)
     assert_int_equal(stream_connections(s.stream), 3);
     for (int i = 0; i < 3; i++)
         close(phones[i]);
+    scene_end(&s);
+}
+
+/* Phones that take all the room do not keep us from who we connect to. */
+static void full_for_phones_alone(void **context)
+{
+    struct scene s;
+    struct sip_addr addr = scene_addr(31, 5090);
+    union address address;
+    socklen_t size = address_to_kernel(&addr, &address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), phone, peer;
+    char uri[64];
+
+    (void)context;
+    assert_int_equal(bind(listener, &address.any, size), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    scene_begin(&s, TCP, "connections: 1");
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_until(&s, COUNT_ACCEPTED, 1);
+    snprintf(uri, sizeof(uri), "sip:u@%s:5090;transport=tcp", scene_ip(31));
+    scene_send_to(s.a, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m1", "UDP", ""));
+    scene_until(&s, COUNT_CONNECTED, 1);
+    peer = accept(listener, NULL, NULL);
+    assert_memory_equal(scene_message(&s, peer), "MESSAGE ", 8);
+    close(peer);
+    close(phone);
+    close(listener);
+    scene_end(&s);
+}
+
+/* Nor do they get the last descriptors, which a reload, names and backends need. */
+static void descriptors_are_kept(void **context)
+{
+    struct rlimit before, few;
+    struct scene s;
+    int phones[400], n = 0;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 600;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (struct counts counts = {{0}}; counts.values[COUNT_REFUSED_ERROR] == 0;) {
+        assert_true(n < 400);
+        phones[n++] = scene_tcp(21, SCENE_SIP);
+        while (counts.values[COUNT_ACCEPTED] + counts.values[COUNT_REFUSED_ERROR] < (uint64_t)n)
+            stream_counts(s.stream, &counts);
+    }
+    scene_until_closed(phones[n - 1]);
+    assert_in_range(phones[n - 1], 100, 600 - LISTEN_FILES_KEPT + 1);
+    scene_reload(&s, TCP, "");
+    while (n > 0)
+        close(phones[--n]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     scene_end(&s);
 }
 
@@ -313,7 +371,9 @@ static void killed(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(silent_and_slow_ones_end),
+        cmocka_unit_test(so_many_and_no_more), cmocka_unit_test(full_for_phones_alone),
+        cmocka_unit_test(descriptors_are_kept),
+        cmocka_unit_test(silent_and_slow_ones_end),
         cmocka_unit_test(vanished_ones_end),
         cmocka_unit_test(too_long_is_told),    cmocka_unit_test(too_long_for_a_datagram),
         cmocka_unit_test(last_answer_is_read), cmocka_unit_test(slow_reader_ends),
