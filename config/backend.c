@@ -282,6 +282,11 @@ static int check_alike(const struct cfg *cfg, struct cfg_error *error)
     for (uint32_t p = 0; p < cfg->n_pools; p++) {
         const struct cfg_pool *pool = &cfg->pools[p];
 
+        if (pool->large == LB_LARGE_TCP && pool->backends[0].transport != SIP_TRANSPORT_UDP) {
+            snprintf(base, sizeof(base), "pools[%u]", p);
+            return check_refuse(error, base, "large_requests",
+                                "its backends get all requests by a stream");
+        }
         for (uint32_t b = 1; b < pool->n_backends; b++) {
             if (pool->backends[b].transport == pool->backends[0].transport)
                 continue;
@@ -294,13 +299,20 @@ static int check_alike(const struct cfg *cfg, struct cfg_error *error)
     return 0;
 }
 
+/* By which stream backends of a pool are reached, all or what is large; UDP: by none. */
+static uint8_t stream_of(const struct cfg_pool *pool, const struct cfg_backend *backend)
+{
+    return pool->large == LB_LARGE_TCP ? SIP_TRANSPORT_TCP : backend->transport;
+}
+
 /* Whether a service has a listener from which a backend could be reached by a stream. */
-static bool reaches(const struct cfg_service *service, const struct cfg_backend *backend)
+static bool reaches(const struct cfg_service *service, const struct cfg_backend *backend,
+                    uint8_t transport)
 {
     for (uint32_t i = 0; i < service->n_listen; i++) {
         const struct cfg_listener *from = &service->listen[i];
 
-        if (from->transport == backend->transport &&
+        if (from->transport == transport &&
             (backend->lookup != NULL ||
              sip_ip_is_v4(&from->addr.ip) == sip_ip_is_v4(&backend->addr.ip)))
             return true;
@@ -319,14 +331,14 @@ static int check_reached(const struct cfg *cfg, const struct cfg_service *servic
 
         for (uint32_t b = 0; b < pool->n_backends; b++) {
             const struct cfg_backend *backend = &pool->backends[b];
+            uint8_t stream = stream_of(pool, backend);
 
-            if (backend->transport == SIP_TRANSPORT_UDP || reaches(service, backend))
+            if (stream == SIP_TRANSPORT_UDP || reaches(service, backend, stream))
                 continue;
             snprintf(base, sizeof(base), "pools[%u].backends[%u]", pools[p], b);
             return check_refuse(error, base, "transport",
                                 "service %s has no %s listener of its address family to reach it from",
-                                service->name,
-                                backend->transport == SIP_TRANSPORT_TLS ? "tls" : "tcp");
+                                service->name, stream == SIP_TRANSPORT_TLS ? "tls" : "tcp");
         }
     }
     return 0;

@@ -105,6 +105,7 @@ struct cfg_pool {
     uint8_t keys[SIP_METHOD_COUNT];   /* enum lb_key_kind: `key:`, overridden by `method_keys:` */
     char *key_header;             /* NAME of header:NAME, or NULL */
     enum lb_share share;
+    enum lb_large large;          /* `large_requests:`; TCP only where the transport is UDP */
     struct cfg_backend *backends;
     uint32_t n_backends;
     struct cfg_backend_tls tls;

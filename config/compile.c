@@ -212,6 +212,7 @@ static int fill_pools(struct compile_build *b)
         to->table = table;
         to->table_size = table_size(b, i);
         to->share = (uint8_t)from->share;
+        to->large = (uint8_t)from->large;
         memcpy(to->keys, from->keys, sizeof(to->keys));
         to->key_header = compile_text(b, from->key_header);
         to->name = compile_text(b, from->name);

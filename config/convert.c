@@ -404,6 +404,8 @@ static int convert_pool(const struct schema_pool *raw, const char *file, struct 
     if (ret == 0)
         ret = take_keys(raw, pool, base, error);
     pool->share = raw->share == NULL ? LB_SHARE_NONE : (enum lb_share) * raw->share;
+    pool->large =
+        raw->large_requests == NULL ? LB_LARGE_FRAGMENT : (enum lb_large) * raw->large_requests;
     pool->has_health = raw->health != NULL;
     if (ret == 0 && raw->health != NULL)
         ret = health_convert(raw->health, &pool->health, base, error);

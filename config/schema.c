@@ -61,6 +61,7 @@ static const cyaml_strval_t near_transports[] = {
     {"udp", SIP_TRANSPORT_UDP}, {"tcp", SIP_TRANSPORT_TCP}, {"tls", SIP_TRANSPORT_TLS}};
 static const cyaml_strval_t srtps[] = {{"none", CFG_MEDIA_PLAIN}, {"sdes", CFG_MEDIA_SDES}};
 static const cyaml_strval_t codecs[] = {{"PCMU", CFG_MEDIA_PCMU}, {"PCMA", CFG_MEDIA_PCMA}};
+static const cyaml_strval_t larges[] = {{"fragment", LB_LARGE_FRAGMENT}, {"tcp", LB_LARGE_TCP}};
 static const cyaml_strval_t shares[] = {{"none", LB_SHARE_NONE}, {"dialogs", LB_SHARE_DIALOGS}};
 
 static const cyaml_schema_value_t text_value = {
@@ -267,6 +268,7 @@ static const cyaml_schema_field_t pool_fields[] = {
                                &backend_value, 1, SCHEMA_BACKENDS_MAX),
     CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, struct schema_pool, tls, backend_tls_fields),
     WORD_OPTIONAL("share", struct schema_pool, share, shares),
+    WORD_OPTIONAL("large_requests", struct schema_pool, large_requests, larges),
     CYAML_FIELD_MAPPING_PTR("health", OPTIONAL, struct schema_pool, health, health_fields),
     CYAML_FIELD_END,
 };

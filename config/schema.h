@@ -251,6 +251,7 @@ struct schema_pool {
     uint32_t n_backends;
     struct schema_backend_tls *tls;
     int *share;                        /* enum lb_share */
+    int *large_requests;               /* enum lb_large */
 };
 
 struct schema_streams {

@@ -16,7 +16,7 @@ static_assert(sizeof(struct snapshot_prefix) == 20, "crosses a process");
 static_assert(sizeof(struct snapshot_match) == 40, "crosses a process");
 static_assert(sizeof(struct snapshot_service) == 116, "crosses a process");
 static_assert(sizeof(struct lb_backend) == 64, "crosses a process");
-static_assert(sizeof(struct lb_pool) == 52, "crosses a process");
+static_assert(sizeof(struct lb_pool) == 56, "crosses a process");
 static_assert(sizeof(struct snapshot_target) == 24, "crosses a process");
 static_assert(sizeof(struct snapshot_name) == 32, "crosses a process");
 static_assert(sizeof(struct snapshot_node) == 20, "crosses a process");
@@ -283,6 +283,8 @@ static const char *check_pools(const struct snapshot *s)
             return "a pool's backends or table are out of range";
         if (pool->share > LB_SHARE_DIALOGS)
             return "a pool's share is out of range";
+        if (pool->large > LB_LARGE_TCP)
+            return "what a pool does with large requests is out of range";
         for (uint32_t j = 0; j < SIP_METHOD_COUNT; j++) {
             if (pool->keys[j] >= LB_KEY_COUNT)
                 return "a pool's key is out of range";

@@ -332,6 +332,8 @@ static json_t *pool_json(const struct cfg_pool *pool)
     json_object_set_new(object, "method_keys", methods);
     json_object_set_new(object, "share",
                         json_string(pool->share == LB_SHARE_DIALOGS ? "dialogs" : "none"));
+    json_object_set_new(object, "large_requests",
+                        json_string(pool->large == LB_LARGE_TCP ? "tcp" : "fragment"));
     json_object_set_new(object, "health", health_json(pool));
     json_object_set_new(object, "tls", backend_tls_json(pool));
     json_object_set_new(object, "backends", backends);

@@ -80,7 +80,7 @@ static void give_back(const struct connection *c)
     uint32_t n = (uint32_t)wire_unsent(&c->wire), length = 0;
     const struct proxy_flow to = {
         .transport = c->entry.transport, .local = c->entry.local, .peer = c->entry.peer};
-    const struct frame_limits limits = {n, n};
+    const struct frame_limits limits = {n < SIP_MSG_MAX ? n : SIP_MSG_MAX, n};
     enum frame_reason reason;
 
     for (; n > 0; text += length, n -= length) {

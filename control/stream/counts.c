@@ -50,6 +50,7 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_LOST_GONE] = "lost_gone",
     [COUNT_LOST_UNSENT] = "lost_unsent",
     [COUNT_UNDELIVERED] = "undelivered",
+    [COUNT_RETRIED] = "retried",
     [COUNT_ALIASES] = "aliases",
 };
 

@@ -7,7 +7,7 @@
  * The laws of all transports together, the first also of each, at a moment when nothing is under way:
  *     accepted + connected = the connections that there are + all closed_…
  *     messages_stream + messages_datagram = forwarded + replied + waiting (given to names) + all dropped_…
- *     forwarded + replied + what names sent = sent_stream + sent_datagram + all lost_…
+ *     forwarded + replied + what names sent + retried = sent_stream + sent_datagram + all lost_…
  */
 #ifndef TANDEM_STREAM_COUNTS_H
 #define TANDEM_STREAM_COUNTS_H
@@ -74,6 +74,7 @@ enum count {
     COUNT_LOST_GONE,                  /* the connection ended meanwhile, or none could be made */
     COUNT_LOST_UNSENT,                /* the kernel refused the datagram */
     COUNT_UNDELIVERED,                /* of sent_stream: to a connection that came to nothing */
+    COUNT_RETRIED,                    /* of undelivered and lost_…: requests that a datagram took then */
     COUNT_ALIASES,                    /* of accepted: their peers may be sent requests by them */
     COUNT_COUNT,
 };

@@ -13,12 +13,14 @@
 enum { HUB_THREADS_MAX = 64 };
 
 struct handover;
+struct large;
 struct thread;
 
 struct hub {
     struct handover *handover;        /* NULL: nothing was left, nothing is kept for a successor */
     struct table *table;
     struct calls *calls;
+    struct large *large;
     struct inbox *main;               /* what threads have main do */
     uint32_t n_threads;
     struct inbox *inboxes[HUB_THREADS_MAX];

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control/stream/alias.h"
+#include "control/stream/large.h"
 #include "dataplane/sip/uri.h"
 
 enum { ROOM_MIN = 65536 }; /* for what is sent; more where a message is longer */
@@ -120,6 +121,9 @@ static int send_out(struct relay *relay, const struct view *view, const struct p
         length = proxy_reply_print(&view->proxy, input, o, relay->out, relay->room);
     if (length < 0)
         return length;
+    if (o->reason == PROXY_FORWARDED_REQUEST)
+        return large_send(relay->post, view->snapshot, &o->to, relay->msg.method,
+                          input->prepared->branch, name, relay->out, (uint32_t)length);
     return post_send(relay->post, view->snapshot, &o->to, name, relay->out, (uint32_t)length);
 }
 

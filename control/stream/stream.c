@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/log.h"
+#include "control/stream/large.h"
 #include "control/stream/thread.h"
 
 enum { CALLS_FEW = 4096, TICK_MS = 1000 }; /* of what waits for names alone */
@@ -232,13 +233,14 @@ struct stream *stream_new(struct loop *loop, struct reload *reload, struct hando
     s->reload = reload;
     s->hub.handover = handover;
     s->hub.table = table_new();
+    s->hub.large = large_new();
     s->hub.main = inbox_new();
     s->sockets = sockets_new();
     s->post = (struct post){&s->hub, NULL, s->sockets, s->counts};
     s->tick = loop_timer_new(loop, on_tick, s);
     if (s->hub.main != NULL)
         s->watch = loop_watch(loop, inbox_fd(s->hub.main), LOOP_READ, on_inbox, s);
-    if (s->hub.table == NULL || s->watch == NULL || s->sockets == NULL || s->tick == NULL ||
+    if (s->hub.table == NULL || s->hub.large == NULL || s->watch == NULL || s->sockets == NULL || s->tick == NULL ||
         !use_calls(s, CALLS_FEW, 1)) {
         stream_free(s);
         return NULL;
@@ -281,6 +283,7 @@ void stream_free(struct stream *s)
     edges_release(s->edges);
     sockets_free(s->sockets);
     table_free(s->hub.table);
+    large_free(s->hub.large);
     free(s);
 }
 

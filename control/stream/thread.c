@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "control/stream/connection.h"
+#include "control/stream/large.h"
 #include "control/stream/listen.h"
 #include "control/stream/wire.h"
 
@@ -63,6 +64,10 @@ void thread_undelivered(struct thread *t, const struct proxy_flow *to, const cha
     uint32_t now_s = (uint32_t)(loop_now_ms() / 1000);
     enum relay_result result;
 
+    if (large_retry(&t->post, t->view->snapshot, to, text, length)) {
+        counts_add(&t->counts[to->transport], COUNT_RETRIED, 1);
+        return;
+    }
     if (!relay_answer_undelivered(t->relay, t->view, &message, now_s, &result))
         return;
     count_message(t, &message, result);

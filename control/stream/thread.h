@@ -65,8 +65,9 @@ const struct counts *thread_counts(const struct thread *thread, enum sip_transpo
 /* A message that came to this thread: decides, sends, counts. */
 void thread_take(struct thread *thread, const struct relay_message *message);
 
-/* What was sent to a flow by a stream and did not get there: a request is answered as if the peer had
- * said 503 (RFC 3261 §16.9), which counts as a message of that stream's. */
+/* What was sent to a flow by a stream and did not get there: a request that was too large for a
+ * datagram is sent as one after all, else it is answered as if the peer had said 503 (RFC 3261
+ * §16.9), which counts as a message of that stream's. */
 void thread_undelivered(struct thread *t, const struct proxy_flow *to, const char *text,
                         uint32_t length);
 

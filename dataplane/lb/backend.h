@@ -27,6 +27,9 @@ enum lb_key_kind {
 
 enum lb_share { LB_SHARE_NONE, LB_SHARE_DIALOGS };
 
+/* What becomes of requests that are too large for a datagram (RFC 3261 §18.1.1). */
+enum lb_large { LB_LARGE_FRAGMENT, LB_LARGE_TCP };
+
 enum { LB_PORTS_MAX = 8, LB_NO_BACKEND = -1 };
 
 struct lb_text { /* bytes in the snapshot's text area */
@@ -58,6 +61,7 @@ struct lb_pool {
                             to first_backend, of those that take new calls */
     uint32_t table_size; /* prime */
     uint8_t share;       /* enum lb_share */
+    uint8_t large;       /* enum lb_large; TCP only where the backends' transport is UDP */
     uint8_t keys[SIP_METHOD_COUNT]; /* enum lb_key_kind by enum sip_method */
     struct lb_text key_header;      /* NAME of header:NAME */
     struct lb_text name;

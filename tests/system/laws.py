@@ -32,7 +32,7 @@ LAWS = [
 STREAM_LAWS = [
     (["accepted", "connected"], ["connections", "closed_*"]),
     (["messages_stream", "messages_datagram"], ["forwarded", "replied", "waiting", "dropped_*"]),
-    (["forwarded", "replied", "handed_forwarded", "handed_replied"],
+    (["forwarded", "replied", "handed_forwarded", "handed_replied", "retried"],
      ["sent_stream", "sent_datagram", "lost_*"]),
 ]
 # Replies have no prefix of their own: verdict_<status>_<why>.

@@ -72,7 +72,8 @@ static void configure(const struct scene *s, const char *listen, const char *str
             s->node != NULL ? s->node : "node: n\n", scene_ip(2), s->fake.socket, scene_ip(1),
             s->fake.dir, *listen == '\0' ? "" : "    stream_port: 5070\n", scene_ip(1));
     put_listen(out, listen);
-    fprintf(out, "pools: [{name: p, backends: [" BACKENDS "]}]\n", scene_ip(11), scene_ip(12));
+    fprintf(out, "pools: [{name: p, backends: [" BACKENDS "]%s}]\n", scene_ip(11), scene_ip(12),
+            s->pool != NULL ? s->pool : "");
     fprintf(out, "control: {socket: %s/control.sock, state_dir: %s, streams: {%s}}\n", s->fake.dir,
             s->fake.dir, streams);
     assert_int_equal(fclose(out), 0);
@@ -130,6 +131,14 @@ static int bound(int type, uint32_t last, uint16_t port)
 int scene_udp(uint32_t last, uint16_t port)
 {
     return bound(SOCK_DGRAM, last, port);
+}
+
+int scene_listen(uint32_t last, uint16_t port)
+{
+    int fd = bound(SOCK_STREAM, last, port);
+
+    assert_int_equal(listen(fd, 4), 0);
+    return fd;
 }
 
 /* Threads begin to listen a moment after the configuration is in effect. */

@@ -19,6 +19,7 @@ struct scene {
     uint32_t ready;
     int a, b;              /* UDP sockets of the backends */
     const char *node;      /* lines that say which node it is, and the others; NULL: n */
+    const char *pool;      /* more keys of the pool, a comma before each; NULL: none */
     char text[SCENE_TEXT]; /* what came last, terminated */
 };
 
@@ -34,8 +35,10 @@ void scene_reload(struct scene *scene, const char *listen, const char *streams);
 const char *scene_ip(uint32_t last);
 struct sip_addr scene_addr(uint32_t last, uint16_t port);
 
-/* A blocking socket, at .last: UDP with a port; TCP that is connected to the virtual address. */
+/* A blocking socket, at .last: UDP with a port; TCP that is connected to the virtual address, or that
+ * listens. */
 int scene_udp(uint32_t last, uint16_t port);
+int scene_listen(uint32_t last, uint16_t port);
 int scene_tcp(uint32_t last, uint16_t port);
 
 void scene_send(int fd, const char *text);

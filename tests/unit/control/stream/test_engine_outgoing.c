@@ -16,7 +16,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "control/address.h"
 #include "tests/unit/control/stream/scene.h"
 
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
@@ -74,20 +73,6 @@ static int teardown(void **context)
     unlink(path_of("a.pem"));
     unlink(path_of("a.key"));
     return rmdir(folder);
-}
-
-static int listen_at(uint32_t last, uint16_t port)
-{
-    struct sip_addr addr = scene_addr(last, port);
-    union address address;
-    socklen_t size = address_to_kernel(&addr, &address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-    /* What the test before closed first may wait there yet (TIME_WAIT). */
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-    assert_int_equal(bind(fd, &address.any, size), 0);
-    assert_int_equal(listen(fd, 4), 0);
-    return fd;
 }
 
 static bool waits(int fd, int ms)
@@ -186,7 +171,7 @@ static void tls_is_to_the_name(void **context)
     SSL *ssl, *other;
 
     (void)context;
-    listener = listen_at(TRUNK, TRUNK_PORT);
+    listener = scene_listen(TRUNK, TRUNK_PORT);
     begin_secure(&s);
     send_until(&s, "sip:u@Trunk.Example.:5091;transport=tls", listener);
     ssl = accept_secure(listener);
@@ -221,7 +206,7 @@ static void tls_is_to_the_address(void **context)
     SSL *ssl;
 
     (void)context;
-    listener = listen_at(TRUNK, TRUNK_PORT);
+    listener = scene_listen(TRUNK, TRUNK_PORT);
     begin_secure(&s);
     snprintf(uri, sizeof(uri), "sip:u@%s:5091;transport=tls", scene_ip(TRUNK));
     send_until(&s, uri, listener);
@@ -345,7 +330,7 @@ static void what_we_connect_to_sends_back(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     close(scene_tcp(21, SCENE_SIP));
-    listener = listen_at(11, 5060);
+    listener = scene_listen(11, 5060);
     snprintf(uri, sizeof(uri), "sip:u@%s:5060;transport=tcp", scene_ip(11));
     scene_send_to(s.b, 2, SCENE_OWN, scene_request("MESSAGE", uri, "m1", "UDP", ""));
     fd = accept(listener, NULL, NULL);
