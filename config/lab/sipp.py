@@ -98,7 +98,7 @@ class Sipp:
         def bound():
             if not self.process.running():
                 raise LabError(f"{self.name} ended: {self.errors()}\n{self.process.tail()}")
-            for table in ("udp", "udp6"):
+            for table in ("udp", "udp6", "tcp", "tcp6"):
                 try:
                     with open(f"/proc/{self.process.pid}/net/{table}", encoding="ascii") as file:
                         if any(wanted in line[:60] for line in file):

@@ -202,12 +202,12 @@ class Phone(Peer):
                          from_tag=dialog.local_tag, to=dialog.remote_uri)
 
     def reply(self, asked, status=200, reason="OK", tag=None, body=b"", extra=()):
-        """Answers a Message of the inbox."""
+        """Answers a Message of the inbox, to where it came from."""
         data = response(asked, status, reason, tag=tag, contact=self.contact, body=body)
         for line in extra:
             data = data.replace(b"\r\nContent-Length:", f"\r\n{line}\r\nContent-Length:".encode(),
                                 1)
-        self.send(data)
+        self.send(data, asked.source)
         return data
 
     def dialog_of(self, asked, tag):

@@ -27,6 +27,8 @@ class UserAgents(SystemTest):
     """A service of its own whose backends are user agents written here."""
 
     options = {"backends": 1}
+    sipp = {}                      # SIPp's options at either end
+    reach = ""                     # parameters of the URIs by which callees are reached
 
     @classmethod
     def prepare(cls, lab):
@@ -49,17 +51,18 @@ class UserAgents(SystemTest):
         there = f"[{callee.address6}]" if six else callee.address
         with ExitStack() as stack:
             def dial(user):
-                return f"sip:{user}@{there}:{port + 2 * int(user[len('kind')])}"
+                return f"sip:{user}@{there}:{port + 2 * int(user[len('kind')])}{self.reach}"
             agents = {name: stack.enter_context(B2bua(lab, name, dial, (self.vip, PORT),
                                                       self.address(name))) for name in AGENTS}
-            servers = [lab.sipp(callee, uas, port=port + 2 * kind, hold_ms=100,
+            servers = [lab.sipp(callee, uas, port=port + 2 * kind, hold_ms=100, **self.sipp,
                                 address=callee.address6 if six else None)
                        for kind, (_, uas) in enumerate(KINDS)]
             clients = [lab.sipp(caller, uac, calls=10, rate=10, port=port + 2 * kind + 1,
                                 hold_ms=100, users=[f"{prefix}kind{kind}"],
                                 address=caller.address6 if six else None,
                                 target=f"[{lab.vip6}]:{PORT}" if six else f"{lab.vip}:{PORT}",
-                                call_id=f"%u-{prefix}{kind}-{os.getpid()}@b2b{port}")
+                                call_id=f"%u-{prefix}{kind}-{os.getpid()}@b2b{port}",
+                                **self.sipp)
                        for kind, (uac, _) in enumerate(KINDS)]
             said = []
             for client in clients:

@@ -9,10 +9,14 @@ import sys
 
 sys.dont_write_bytecode = True
 
+from contextlib import ExitStack                                  # noqa: E402
+
+import test_backends                                              # noqa: E402
 import test_flows                                                 # noqa: E402
+from b2bua import B2bua                                           # noqa: E402
 from harness import main, seen                                    # noqa: E402
-from phone import (SDP, SDP_TYPE, cancelled, hang_up, reinvite, talk,  # noqa: E402
-                   update)
+from phone import (SDP, SDP_TYPE, Phone, cancelled, hang_up,  # noqa: E402
+                   reinvite, talk, update)
 from phones.stream import StreamPhone                             # noqa: E402
 
 ROOMS = {"TCP": 5070, "TLS": 5071, "WS": 8070, "WSS": 8071}      # the conference's ports
@@ -167,6 +171,68 @@ class PresenceWss(Over, test_flows.Presence):
 
     options = {**test_flows.Presence.options, "streams": ("wss",)}
     transport = "WSS"
+
+
+class Caller(StreamPhone):
+
+    ports = {"TCP": test_backends.PORT, "TLS": 5081, "WSS": 8081}
+
+
+class Agents(test_backends.UserAgents):
+    """Back-to-back user agents behind UDP, called by TCP, TLS and WSS; TCP to whom they call."""
+
+    options = {**test_backends.UserAgents.options, "streams": tuple(
+        transport.lower() for transport in Caller.ports)}
+    sipp = {"transport": "t1"}
+    reach = ";transport=tcp"
+    test_3_agent_calls_agent = None                # no phone has a part in it
+
+    @classmethod
+    def prepare(cls, lab):
+        super().prepare(lab)
+        cert, key = lab.certificate
+        shown = {"certificates": [{"cert": str(cert), "key": str(key)}]}
+        lab.config["services"][-1]["listen"] += [
+            {"transport": transport.lower(), "address": address, "port": port,
+             **(shown if transport in ("TLS", "WSS") else {})}
+            for transport, port in Caller.ports.items() for address in (lab.vip, lab.vip6)]
+
+    def test_4_phones(self):
+        """A call by a phone of ours: the agent's own leg is another one; either end hangs up."""
+        with ExitStack() as stack:
+            bob = stack.enter_context(Phone(self.lab, "callee", "bob"))
+            agents = {name: stack.enter_context(B2bua(self.lab, name, lambda user: bob.contact,
+                                                      (self.vip, test_backends.PORT),
+                                                      self.address(name)))
+                      for name in test_backends.AGENTS}
+            for transport in Caller.ports:
+                ann = stack.enter_context(Caller(self.lab, "caller", "ann", transport))
+                for _ in range(4):
+                    for caller_ends in (True, False):
+                        with self.subTest(transport=transport, caller_ends=caller_ends):
+                            self.through_agent(ann, bob, caller_ends)
+            self.assertEqual([agent.faults for agent in agents.values()], [[], []])
+            self.assertTrue(all(agent.seen for agent in agents.values()), "an agent had no calls")
+
+    def through_agent(self, ann, bob, caller_ends):
+        call = ann.invite(f"sip:bob@{self.lab.domain}")
+        asked = bob.wait("INVITE")
+        self.assertNotEqual(asked.get("call-id"), call.call_id)
+        bob.reply(asked, 180, "Ringing", "bob")
+        ann.wait(180, call)
+        bob.reply(asked, 200, "OK", "bob", SDP, [SDP_TYPE])
+        call.learn(ann.wait(200, call)).ack()
+        bob.wait("ACK", asked.get("call-id"))
+        there = bob.dialog_of(asked, "bob")
+        by, other = (call, there) if caller_ends else (there, call)
+        by.phone.send(by.request("BYE"))
+        other.phone.serve("BYE", other.call_id)
+        by.phone.wait(200, by.call_id, wanted=lambda m: "BYE" in m.get("cseq"))
+
+
+class Agents6(Agents):
+
+    six = True
 
 
 if __name__ == "__main__":
