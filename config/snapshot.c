@@ -51,6 +51,20 @@ int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport tran
     return -1;
 }
 
+const struct snapshot_listener *snapshot_own_listener(const struct snapshot *s, uint32_t service,
+                                                      bool v4)
+{
+    const struct snapshot_listener *listeners = snapshot_listeners(s);
+
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (listeners[i].service == service && listeners[i].plane == SNAPSHOT_PLANE_CONTROL &&
+            listeners[i].transport == SIP_TRANSPORT_UDP &&
+            sip_ip_is_v4(&listeners[i].addr.ip) == v4)
+            return &listeners[i];
+    }
+    return NULL;
+}
+
 uint32_t snapshot_address_home(const struct lb_key *hash_key, const struct sip_ip *ip, uint32_t n)
 {
     unsigned __int128 product;

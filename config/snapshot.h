@@ -213,6 +213,11 @@ bool snapshot_service_has_pool(const struct snapshot *s, const struct snapshot_s
 int32_t snapshot_find_listener(const struct snapshot *s, enum sip_transport transport,
                                const struct sip_addr *addr);
 
+/* Control's own UDP listener of a service and an address family, by this node's address; NULL: it
+ * has none. Any thread. */
+const struct snapshot_listener *snapshot_own_listener(const struct snapshot *s, uint32_t service,
+                                                      bool v4);
+
 /*
  * The backend of a pool with that address: the one whose port (or one of its `ports:`) is `port`
  * when there is one; with port 0, or with any_port when none matches, the first with the address.

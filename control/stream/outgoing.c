@@ -11,13 +11,32 @@
 
 #include "control/address.h"
 #include "control/stream/connection.h"
+#include "control/stream/thread.h"
 #include "control/stream/tls/tls.h"
 
-/* A socket with the listener's address; the port is chosen when it connects. */
-static int open_from(const struct sip_addr *local)
+/*
+ * The listener's address. With other nodes that may lead a backend to one of them, so it is
+ * connected to from the address of this node alone, as what it gets by UDP is sent from there.
+ */
+static struct sip_ip source_of(const struct snapshot *s, const struct proxy_flow *to)
 {
-    struct sip_addr from = {.ip = local->ip};
-    bool v4 = sip_ip_is_v4(&local->ip);
+    int32_t at = snapshot_find_listener(s, (enum sip_transport)to->transport, &to->local);
+    const struct snapshot_listener *own = NULL;
+    uint32_t service;
+
+    if (s->nodes.n == 0 || at < 0)
+        return to->local.ip;
+    service = snapshot_listeners(s)[at].service;
+    if (snapshot_find_service_backend(s, &snapshot_services(s)[service], &to->peer, true) >= 0)
+        own = snapshot_own_listener(s, service, sip_ip_is_v4(&to->peer.ip));
+    return own == NULL ? to->local.ip : own->addr.ip;
+}
+
+/* A socket with an address; the port is chosen when it connects. */
+static int open_from(const struct sip_ip *ip)
+{
+    struct sip_addr from = {.ip = *ip};
+    bool v4 = sip_ip_is_v4(ip);
     int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1, status;
 
@@ -39,7 +58,8 @@ int outgoing_send(struct thread *thread, const struct proxy_flow *to, const char
     char own[SIP_IP_TEXT_MAX + 1];
     union address address;
     socklen_t size = address_to_kernel(&to->peer, &address);
-    int fd = open_from(&to->local);
+    struct sip_ip from = source_of(thread->view->snapshot, to);
+    int fd = open_from(&from);
     struct connection *c;
 
     if (fd < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections that we make: from a listener's address, any port, to a peer that none leads to
- * (RFC 3261 §18.1.1).
+ * Connections that we make: from a listener's address (in a cluster to a backend: from this
+ * node's), any port, to a peer that none leads to (RFC 3261 §18.1.1).
  */
 #ifndef TANDEM_STREAM_OUTGOING_H
 #define TANDEM_STREAM_OUTGOING_H

@@ -21,10 +21,22 @@ static void pop_via(struct proxy_work *w)
     sip_edit_splice(&w->out->edit, proxy_offset(w, line.at), line.length);
 }
 
+/* Along the Via behind ours, which is popped. */
+static bool to_peer(struct proxy_work *w)
+{
+    if (!proxy_stream_check(w))
+        return false;
+    pop_via(w);
+    w->out->rule = PROXY_RULE_VIA;
+    w->out->backend = proxy_backend_at(w, &w->out->to.peer);
+    return true;
+}
+
 void proxy_response(struct proxy_work *w)
 {
     const struct proxy_prepared *prepared = w->prepared;
     struct proxy_flow *to = &w->out->to;
+    bool ours;
 
     if (prepared->reason != PROXY_FORWARDED_RESPONSE) {
         proxy_drop(w, prepared->reason);
@@ -44,16 +56,11 @@ void proxy_response(struct proxy_work *w)
         return;
     }
     to->peer = prepared->peer;
-    if (!proxy_stream_reaches(w, to)) {
-        proxy_drop(w, PROXY_DROP_FLOW);
+    ours = proxy_stream_reaches(w, to);
+    if (ours ? !to_peer(w) : !proxy_stream_relay_response(w))
         return;
-    }
-    if (!proxy_stream_check(w))
-        return;
-    pop_via(w);
     w->out->verdict = PROXY_FORWARD;
     w->out->reason = PROXY_FORWARDED_RESPONSE;
-    w->out->rule = PROXY_RULE_VIA;
-    w->out->backend = proxy_backend_at(w, &to->peer);
-    proxy_calls_response(w);
+    if (ours) /* else the call is the other node's */
+        proxy_calls_response(w);
 }

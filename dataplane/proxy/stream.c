@@ -2,7 +2,8 @@
 /*
  * Flows by streams: whose connection one is, and who can send by it. Workers have none; they hand
  * over what they decided to whoever does, who decides again. What is another node's is relayed to
- * it. It must not know how a connection is found.
+ * it, with our Via on a request, as it came of a response. It must not know how a connection is
+ * found.
  */
 #include "dataplane/proxy/work.h"
 
@@ -20,21 +21,6 @@ static bool punt(struct proxy_work *w)
     return false;
 }
 
-/* Where the service's streams meet its backends' family, here; as on all nodes. */
-static const struct snapshot_listener *own_listener(const struct proxy_work *w, bool v4)
-{
-    const struct snapshot_listener *listeners = snapshot_listeners(w->s);
-    uint32_t service = listeners[w->in->listener].service;
-
-    for (uint32_t i = 0; i < w->s->listeners.n; i++) {
-        if (listeners[i].service == service && listeners[i].plane == SNAPSHOT_PLANE_CONTROL &&
-            listeners[i].transport == SIP_TRANSPORT_UDP &&
-            sip_ip_is_v4(&listeners[i].addr.ip) == v4)
-            return &listeners[i];
-    }
-    return NULL;
-}
-
 /* A stream says whose it is; of datagrams the address does that they leave from. */
 static bool is_of(const struct snapshot_node *node, const struct proxy_flow *flow)
 {
@@ -42,24 +28,41 @@ static bool is_of(const struct snapshot_node *node, const struct proxy_flow *flo
                                                 : node->id == flow->node;
 }
 
-/* A node relays to another once: a request that comes to the wrong one so is sent no further. */
-bool proxy_stream_relay(struct proxy_work *w)
+/* To the node whose flow it is, from where that one expects us. False: there is none such. */
+static bool to_node(struct proxy_work *w, const struct proxy_flow *flow)
 {
     const struct snapshot_node *nodes = snapshot_nodes(w->s);
     const struct snapshot_listener *own = NULL;
-    uint32_t i = 0;
+    uint32_t service = snapshot_listeners(w->s)[w->in->listener].service, i = 0;
 
     for (; i < w->s->nodes.n && own == NULL; i++) {
-        if (is_of(&nodes[i], &w->token.flow))
-            own = own_listener(w, sip_ip_is_v4(&nodes[i].ip));
+        if (is_of(&nodes[i], flow))
+            own = snapshot_own_listener(w->s, service, sip_ip_is_v4(&nodes[i].ip));
     }
-    if (own == NULL || w->prepared->by_node)
-        return proxy_refuse(w, PROXY_REPLY_430_FLOW);
-    w->out->to.transport = SIP_TRANSPORT_UDP;
-    w->out->to.local = own->addr;
-    w->out->to.peer = (struct sip_addr){nodes[i - 1].ip, own->addr.port};
+    if (own == NULL)
+        return false;
+    w->out->to = (struct proxy_flow){.transport = SIP_TRANSPORT_UDP,
+                                     .local = own->addr,
+                                     .peer = {nodes[i - 1].ip, own->addr.port}};
     w->out->rule = PROXY_RULE_NODE;
+    return true;
+}
+
+/* A node relays to another once: a request that comes to the wrong one so is sent no further. */
+bool proxy_stream_relay(struct proxy_work *w)
+{
+    if (w->prepared->by_node || !to_node(w, &w->token.flow))
+        return proxy_refuse(w, PROXY_REPLY_430_FLOW);
     proxy_routes_restore(w);
+    return w->view->has_streams || punt(w);
+}
+
+bool proxy_stream_relay_response(struct proxy_work *w)
+{
+    const struct proxy_flow flow = w->out->to;
+
+    if (snapshot_node_at(w->s, &w->in->from.peer.ip) != 0 || !to_node(w, &flow))
+        return proxy_drop(w, PROXY_DROP_FLOW);
     return w->view->has_streams || punt(w);
 }
 

@@ -138,6 +138,8 @@ bool proxy_stream_reaches(const struct proxy_work *w, const struct proxy_flow *f
 /* For the node whose flow the token's is, by control's own address; false: there is none such, or
  * the caller has no streams, and out says so. */
 bool proxy_stream_relay(struct proxy_work *w);
+/* The same of a response that is for out->to, with nothing changed. */
+bool proxy_stream_relay_response(struct proxy_work *w);
 /* False: what goes to out->to leaves by a stream, the caller has none, and out says so. */
 bool proxy_stream_check(struct proxy_work *w);
 

@@ -9,6 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import test_stream_backends                                       # noqa: E402
 from harness import main, seen, wait_for                          # noqa: E402
 from netns import UDP, Capture, tcp_connect                       # noqa: E402
 from phone import PATIENCE, SDP, SDP_TYPE, hang_up, talk          # noqa: E402
@@ -328,6 +329,22 @@ class Inside6(ClusterTest):
             self.relayed(ann, there.routes[-2:], [(b.inside6, STREAM_PORT)], six=True)
             hang_up(call, there)
         self.calls(*self.pair("inside-udp", True, "UDP", "UDP"))
+
+
+class TcpBackends(ClusterTest):
+    """Backends by TCP, of which one's route to the virtual address leads to each node."""
+
+    @classmethod
+    def prepare(cls, lab):
+        test_stream_backends.TcpBackends.prepare.__func__(cls, lab)
+        for node in lab.nodes:
+            node.config["pools"] = lab.config["pools"]
+
+    def test_calls(self):
+        self.lead(kam2=self.b)
+        for first, other in (("TLS", "TCP"), ("UDP", "UDP"), ("UDP", "TLS")):
+            for number in range(2):
+                self.calls(*self.pair(f"tcp{first}{other}{number}", False, first, other))
 
 
 class Health(ClusterTest):

@@ -3,8 +3,10 @@
  * it. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/address.h"
 #include "tests/unit/control/stream/scene.h"
 
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
@@ -66,10 +68,45 @@ static void another_node_is_asked(void **context)
     scene_end(&s);
 }
 
+/* Who connects to what a backend asks for at .last:5060. */
+static void assert_connects(struct scene *s, uint32_t last, uint32_t from)
+{
+    const struct sip_addr expected = scene_addr(from, 0);
+    int listener = scene_listen(last, SCENE_SIP), fd;
+    union address address;
+    socklen_t size = sizeof(address);
+    struct sip_addr peer;
+    char uri[64];
+
+    snprintf(uri, sizeof(uri), "sip:u@%s:5060;transport=tcp", scene_ip(last));
+    scene_send_to(s->b, 2, SCENE_OWN, scene_request("MESSAGE", uri, uri, "UDP", ""));
+    fd = accept(listener, &address.any, &size);
+    assert_true(fd >= 0);
+    peer = address_from_kernel(&address);
+    assert_true(sip_ip_equal(&peer.ip, &expected.ip));
+    close(fd);
+    close(listener);
+}
+
+/* The virtual address may lead a backend to another node: it is this one's that connects to it. */
+static void backends_see_the_node(void **context)
+{
+    struct scene s;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    assert_connects(&s, 12, 1);
+    becomes(&s, "n", "m");
+    assert_connects(&s, 11, 2);
+    assert_connects(&s, 31, 1);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_node_is_asked),
+        cmocka_unit_test(backends_see_the_node),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

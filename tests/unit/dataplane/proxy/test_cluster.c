@@ -175,6 +175,62 @@ static void test_cluster(void **state)
     stage_free(stage);
 }
 
+#define CALLEE "203.0.113.9:5060"
+#define KAM_BY_TCP "TCP 10.0.0.12;branch=z9hG4bKk"
+#define TO_CALLEE "Via: SIP/2.0/UDP 192.0.2.10:5060;" OURS("t")
+#define ANSWER_OF_CALLEE \
+    "SIP/2.0 200 OK\n" TO_CALLEE "Via: SIP/2.0/" KAM_BY_TCP "\n" ANSWER("tcp", "1 OPTIONS")
+
+/* A backend's request came by a connection of lb2, and the network leads the answer to lb1. */
+static void test_response_to_the_wrong_node(void **state)
+{
+    static const struct step asked[] = {
+        {"a backend by TCP", "tcp/10.0.0.12:45000#9", VIP,
+         "OPTIONS sip:c@203.0.113.9 SIP/2.0\n" HEAD(KAM_BY_TCP, "tcp", "1 OPTIONS") "\n",
+         CALLEE " from " VIP,
+         "OPTIONS sip:c@203.0.113.9 SIP/2.0\n" TO_CALLEE "Via: SIP/2.0/" KAM_BY_TCP
+         "\n" TAIL("tcp", "1 OPTIONS") "\n",
+         0, PROXY_RULE_NEXT_HOP},
+    };
+    static const struct step to_the_data_plane[] = {
+        {"control's matter", CALLEE, VIP, ANSWER_OF_CALLEE, "punt_stream", NULL, 0,
+         PROXY_RULE_NODE},
+    };
+    static const struct step relayed_there[] = {
+        {"as it came", CALLEE, VIP, ANSWER_OF_CALLEE, NODE2 " from " NODE, ANSWER_OF_CALLEE,
+         PROXY_FORWARDED_RESPONSE, PROXY_RULE_NODE},
+        {"once", NODE2, NODE, ANSWER_OF_CALLEE, "drop_flow", NULL, 0, PROXY_RULE_NONE},
+        {"only what we wrote", CALLEE, VIP,
+         "SIP/2.0 202 Fine\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=$(BRt);tdm=A$(Mt)\n"
+         "Via: SIP/2.0/" KAM_BY_TCP "\n" ANSWER("tcp", "1 OPTIONS"),
+         "drop_via_mac", NULL, 0, PROXY_RULE_NONE},
+    };
+    static const struct step arrived[] = {
+        {"by the connection", NODE, NODE2, ANSWER_OF_CALLEE, "tcp/10.0.0.12:5060#9 from " VIP,
+         "SIP/2.0 200 OK\nVia: SIP/2.0/" KAM_BY_TCP "\n" ANSWER("tcp", "1 OPTIONS"),
+         PROXY_FORWARDED_RESPONSE, PROXY_RULE_VIA},
+    };
+    static const struct step alone[] = {
+        {"no node is known", CALLEE, VIP, ANSWER_OF_CALLEE, "drop_flow", NULL, 0, PROXY_RULE_NONE},
+    };
+    struct stage_conf first = cluster_conf(false), second = cluster_conf(true), none = first;
+    struct stage *stage = stage_new(&second);
+
+    none.cluster = false;
+    stage_set(stage, "TAG", "");
+    STAGE_PLAY(stage, asked);
+    stage_reload(stage, &first);
+    STAGE_PLAY(stage, to_the_data_plane);
+    stage->punted = true;
+    STAGE_PLAY(stage, relayed_there);
+    stage_reload(stage, &second);
+    STAGE_PLAY(stage, arrived);
+    stage->punted = false;
+    stage_reload(stage, &none);
+    STAGE_PLAY(stage, alone);
+    stage_free(stage);
+}
+
 /* Who a request is from is told by the Via behind the node's, and only there and of nodes. */
 static void test_behind_a_node(void **state)
 {
@@ -224,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cluster),
+        cmocka_unit_test(test_response_to_the_wrong_node),
         cmocka_unit_test(test_behind_a_node),
     };
 
