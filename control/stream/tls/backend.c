@@ -105,6 +105,11 @@ int tls_pool_name(const struct tls_pool *pool, struct sip_slice backend, const s
     return 0;
 }
 
+bool tls_pool_is_own(const struct tls_pool *pool)
+{
+    return pool->store != NULL || pool->credential.certificate != NULL;
+}
+
 int tls_pool_apply(const struct tls_pool *pool, SSL *ssl)
 {
     const struct tls_credential *shown = &pool->credential;

@@ -29,10 +29,13 @@ struct tls_pool {
 int tls_pool_init(struct tls_pool *pool, const struct cfg_pool *cfg, const struct tls_place *place);
 void tls_pool_done(struct tls_pool *pool);
 
-/* The name or address's text that one of its backends, by its name in a snapshot, must show to be; -ENOENT: it is
- * a member of a name that the configuration does not have. */
+/* The name or address's text that one of its backends, by its name in a snapshot, must show to be;
+ * -ENOENT: it is a member of a name that the configuration does not have. */
 int tls_pool_name(const struct tls_pool *pool, struct sip_slice backend, const struct sip_ip *ip,
                   char ret[TLS_NAME_MAX]);
+
+/* Whether it trusts others, or shows another certificate, than the listener. */
+bool tls_pool_is_own(const struct tls_pool *pool);
 
 /* Has a client's SSL, which is as its listener says, follow the pool. 0 or -ENOMEM. */
 int tls_pool_apply(const struct tls_pool *pool, SSL *ssl);

@@ -202,7 +202,10 @@ int tls_backend(const struct tls *tls, struct sip_slice name, struct sip_slice b
 
     if (pool == NULL || tls_pool_name(pool, backend, ip, host) != 0)
         return -ENOENT;
-    snprintf(ret, TLS_BACKEND_MAX, "%s/%s", pool->pool, host);
+    if (tls_pool_is_own(pool))
+        snprintf(ret, TLS_BACKEND_MAX, "%s/%s", pool->pool, host);
+    else
+        snprintf(ret, TLS_BACKEND_MAX, "%s", host);
     return 0;
 }
 

@@ -68,9 +68,9 @@ SSL *tls_connect(struct tls *tls, const struct sip_addr *listener, const char *n
 enum { TLS_NAME_MAX = 256, TLS_NAMES_MAX = 1024, TLS_BACKEND_MAX = 64 + TLS_NAME_MAX };
 
 /*
- * The same to a backend: writes the `name` that tls_connect knows it by, POOL/NAME. By it the pool's
- * `tls:` counts before the listener's, and the backend must be the pool's `name`, or the host whose
- * name is its address, or the address. Pool and backend: as snapshots name them. 0, or -ENOENT: this
+ * The same to a backend: writes the `name` that tls_connect knows it by. It is the pool's `name`, or
+ * the host whose name is its address, or the address; and POOL/NAME where the pool's `tls:` has a CA or
+ * a certificate, which count before the listener's then. Pool and backend: as snapshots name them. 0, or -ENOENT: this
  * configuration does not reach it by TLS.
  */
 int tls_backend(const struct tls *tls, struct sip_slice pool, struct sip_slice backend,

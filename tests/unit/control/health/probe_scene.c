@@ -31,8 +31,16 @@ static void on_refusal(void *arg, uint32_t id, uint64_t sent_ms, const char *why
     struct scene *s = arg;
 
     s->n_refusals++;
+    s->why = why;
     s->id = id;
     s->sent_ms = sent_ms;
+}
+
+static SSL *on_secure(void *arg, uint32_t id)
+{
+    struct scene *s = arg;
+
+    return s->secure == NULL ? NULL : s->secure(arg, id);
 }
 
 static void on_alarm(void *arg)
@@ -59,8 +67,11 @@ int listen_at(const char *host, int type, struct sip_addr *ret)
 
 void scene_make(struct scene *s, int type)
 {
-    const struct prober_conf conf = {
-        .on_answer = on_answer, .on_silence = on_silence, .on_refusal = on_refusal, .arg = s};
+    const struct prober_conf conf = {.on_answer = on_answer,
+                                     .on_silence = on_silence,
+                                     .on_refusal = on_refusal,
+                                     .secure = on_secure,
+                                     .arg = s};
 
     memset(s, 0, sizeof(*s));
     s->loop = loop_new();

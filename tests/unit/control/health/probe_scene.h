@@ -37,6 +37,8 @@ struct scene {
     struct sockaddr_in peer; /* where the last probe came from */
     uint32_t n_answers, n_silences, n_refusals;
     uint32_t id;
+    const char *why; /* of the last refusal */
+    SSL *(*secure)(void *arg, uint32_t id); /* NULL: there is no TLS */
     uint64_t sent_ms;
     struct machine_answer answer;
     struct cfg_health conf;

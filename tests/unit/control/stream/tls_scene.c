@@ -236,6 +236,13 @@ void scene_teardown(struct scene *scene)
     assert_int_equal(nftw(scene->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+/* In which '@' stands for the scene's folder. */
+static void put_text(const struct scene *scene, const char *text, FILE *out)
+{
+    for (; *text != '\0'; text++)
+        fputs(*text == '@' ? scene->dir : (char[]){*text, '\0'}, out);
+}
+
 struct cfg *scene_cfg(const struct scene *scene, const char *listener)
 {
     struct cfg_error error = {.line = 0};
@@ -256,13 +263,12 @@ struct cfg *scene_cfg(const struct scene *scene, const char *listener)
                  "    listen:\n"
                  "      - {transport: udp, address: 192.0.2.10, port: 5060}\n"
                  "      - {address: 192.0.2.10, port: 5061, ");
-    for (; *listener != '\0'; listener++)
-        fputs(*listener == '@' ? scene->dir : (char[]){*listener, '\0'}, out);
-    fputs("}\n"
-          "pools:\n"
-          "  - name: p\n"
-          "    backends: [{name: a, address: 10.0.0.1, port: 5060}]\n",
-          out);
+    put_text(scene, listener, out);
+    fputs("}\npools:\n  - name: p\n", out);
+    put_text(scene,
+             scene->pool != NULL ? scene->pool
+                                 : "    backends: [{name: a, address: 10.0.0.1, port: 5060}]\n",
+             out);
     assert_int_equal(fclose(out), 0);
     cfg = cfg_load(scene->config, &error);
     if (cfg == NULL) {

@@ -43,6 +43,7 @@ struct scene {
     struct scene_identity root, sub;   /* a CA, in root.pem; one that it signed, in sub.pem */
     EVP_PKEY *rsa;                /* of all RSA certificates: making one takes long */
     struct compile_secret secret;
+    const char *pool;             /* lines of pool p but its name, as the listener's text; NULL: UDP's */
 };
 
 void scene_setup(struct scene *scene);
