@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 from contextlib import contextmanager                             # noqa: E402
 
 import laws                                                       # noqa: E402
-from harness import SystemTest, main, wait_for                    # noqa: E402
+from harness import DRIVER, SystemTest, main, wait_for            # noqa: E402
 from frames import (datagram, ethernet, fragment, kind_of, packed,   # noqa: E402
                     packet, pieces, udp_frame)
 from netns import UDP, Capture, mac, send_frames                  # noqa: E402
@@ -253,7 +253,7 @@ class ControlsPort(ForgeryTest):
     def forge(self, data, number):
         """
         Frames with a backend's address to control's port, whole and in pieces of 400 bytes, and of
-        IPv6 behind more headers than a worker reads.
+        IPv6 behind more headers than a worker reads; and how many of them will be received.
         """
         lab, source, target = self.lab, (self.address("kam1"), 5060), (self.node_address(), 5070)
         macs = mac(lab, "mallory", "eth0"), mac(lab, "appliance", "port0")
@@ -267,22 +267,26 @@ class ControlsPort(ForgeryTest):
                                for left in range(4, -1, -1))
             frames.append(ethernet(*macs, kind,
                                    packet(source[0], target[0], padding + whole, protocol=60)))
-        return frames
+        # AF_PACKET's driver has the kernel join IPv4's pieces.
+        joined = len(parts) - 1 if DRIVER == "af_packet" and not self.six and len(parts) > 1 else 0
+        return frames, len(frames) - joined
 
     def node_address(self):
         return self.lab.inside6 if self.six and self.options.get("backends6") else self.lab.inside
 
     def test_1_spoofed_backend(self):
         """A backend's address in frames that are none of its: neither port nor MAC is believed."""
-        frames = []
+        frames, received = [], 0
         for number, data in enumerate(self.to_victim(self.mallory)):
             filled = data.replace(b"Content-Length: 0", b"X: " + b"x" * 500 + b"\r\nContent-Length: 0")
-            frames += self.forge(data, 2 * number) + self.forge(filled, 2 * number + 1)
+            for made, arrive in (self.forge(data, 2 * number), self.forge(filled, 2 * number + 1)):
+                frames += made
+                received += arrive
         with self.watched():
             send_frames(self.lab.namespace("mallory"), frames)
             wait_for(lambda: laws.Stats(self.lab)["rx_frames"] - self.before["rx_frames"]
-                     >= len(frames), 5, "the forged frames to be received")
-        self.assertEqual(self.moved.get("drop_frame_forged"), len(frames))
+                     >= received, 5, "the forged frames to be received")
+        self.assertEqual(self.moved.get("drop_frame_forged"), received)
 
 
 class ControlsPort6(ControlsPort):
