@@ -9,13 +9,13 @@ import sys
 
 sys.dont_write_bytecode = True
 
-import test_stream_backends                                       # noqa: E402
 from harness import main, seen, wait_for                          # noqa: E402
 from netns import UDP, Capture, tcp_connect                       # noqa: E402
 from phone import PATIENCE, SDP, SDP_TYPE, hang_up, talk          # noqa: E402
 from phones.stream import trusting                                # noqa: E402
 from sip import Message, Peer, host, request                      # noqa: E402
 from test_stream import STREAM_PORT, StreamTest                   # noqa: E402
+from test_stream_backends import Backends                         # noqa: E402
 
 
 class ClusterTest(StreamTest):
@@ -336,9 +336,15 @@ class TcpBackends(ClusterTest):
 
     @classmethod
     def prepare(cls, lab):
-        test_stream_backends.TcpBackends.prepare.__func__(cls, lab)
+        for entry in lab.pool():
+            entry["transport"] = "tcp"
+        Backends.prepare.__func__(cls, lab)
         for node in lab.nodes:
             node.config["pools"] = lab.config["pools"]
+
+    @classmethod
+    def equip(cls, lab, backend):
+        backend.tcp = True
 
     def test_calls(self):
         self.lead(kam2=self.b)

@@ -162,20 +162,6 @@ int scene_tcp(uint32_t last, uint16_t port)
     return -1;
 }
 
-int scene_listen(uint32_t last, uint16_t port)
-{
-    struct sip_addr addr = scene_addr(last, port);
-    union address address;
-    socklen_t size = address_to_kernel(&addr, &address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-    /* What the test before closed first may wait there yet (TIME_WAIT). */
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-    assert_int_equal(bind(fd, &address.any, size), 0);
-    assert_int_equal(listen(fd, 4), 0);
-    return fd;
-}
-
 void scene_send(int fd, const char *text)
 {
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));

@@ -40,8 +40,6 @@ struct sip_addr scene_addr(uint32_t last, uint16_t port);
 int scene_udp(uint32_t last, uint16_t port);
 int scene_listen(uint32_t last, uint16_t port);
 int scene_tcp(uint32_t last, uint16_t port);
-/* A TCP socket that listens there. */
-int scene_listen(uint32_t last, uint16_t port);
 
 void scene_send(int fd, const char *text);
 void scene_send_to(int fd, uint32_t last, uint16_t port, const char *text);
