@@ -283,8 +283,10 @@ static void opened(struct wire *w)
 
 static void shake(struct wire *w)
 {
-    int done = SSL_do_handshake(w->ssl), code;
+    int done, code;
 
+    ERR_clear_error(); /* another wire's would count as this one's */
+    done = SSL_do_handshake(w->ssl);
     if (w->state == WIRE_STOPPED)
         return;
     if (done == 1) {
