@@ -124,6 +124,7 @@ struct cfg_streams {
     uint32_t header_limit;        /* bytes of a message's start-line and header fields */
     uint32_t body_limit;          /* bytes */
     uint32_t write_limit;         /* bytes that wait for a slow reader; at least one message's */
+    uint64_t memory_limit;        /* bytes that all hold together of what is not whole, or not sent */
 };
 
 /* Another node of the cluster, where its control receives what backends send. */

@@ -289,6 +289,7 @@ static const cyaml_schema_field_t streams_fields[] = {
     STREAMS_TEXT(header_limit),
     STREAMS_TEXT(body_limit),
     STREAMS_TEXT(write_limit),
+    STREAMS_TEXT(memory_limit),
     CYAML_FIELD_END,
 };
 

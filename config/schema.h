@@ -80,6 +80,8 @@ enum {
 #define SCHEMA_STREAMS_HEADER_LIMIT "16KiB"
 #define SCHEMA_STREAMS_BODY_LIMIT "256KiB"
 #define SCHEMA_STREAMS_WRITE_LIMIT "1MiB"
+#define SCHEMA_STREAMS_MEMORY_LIMIT "256MiB"
+#define SCHEMA_STREAMS_MEMORY_MAX ((uint64_t)1 << 40)
 enum {
     SCHEMA_STREAMS_THREADS = 1,
     SCHEMA_STREAMS_THREADS_MAX = 32,
@@ -95,6 +97,7 @@ enum {
     SCHEMA_STREAMS_BODY_MAX = 16 << 20,
     SCHEMA_STREAMS_WRITE_MIN = 16 << 10,
     SCHEMA_STREAMS_WRITE_MAX = 256 << 20,
+    SCHEMA_STREAMS_MEMORY_MIN = 1 << 20,
 };
 
 /* Of `health:`. Durations are bounded in ms. */
@@ -257,7 +260,7 @@ struct schema_pool {
 struct schema_streams {
     uint32_t *threads, *connections, *connections_per_source;
     char *idle_timeout, *handshake_timeout, *message_timeout;
-    char *header_limit, *body_limit, *write_limit;
+    char *header_limit, *body_limit, *write_limit, *memory_limit;
 };
 
 struct schema_control {

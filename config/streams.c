@@ -85,6 +85,11 @@ static int take_limits(const struct schema_streams *raw, struct cfg_streams *str
     if (ret == 0)
         ret = take_limit(raw->write_limit, SCHEMA_STREAMS_WRITE_LIMIT, SCHEMA_STREAMS_WRITE_MIN,
                          SCHEMA_STREAMS_WRITE_MAX, &streams->write_limit, "write_limit", error);
+    if (ret == 0)
+        ret = convert_size(raw->memory_limit == NULL ? SCHEMA_STREAMS_MEMORY_LIMIT
+                                                     : raw->memory_limit,
+                           SCHEMA_STREAMS_MEMORY_MIN, SCHEMA_STREAMS_MEMORY_MAX,
+                           &streams->memory_limit, BASE, "memory_limit", error);
     return ret;
 }
 

@@ -417,6 +417,7 @@ static json_t *streams_json(const struct cfg_streams *streams)
     json_object_set_new(object, "header_limit", bytes_json(streams->header_limit));
     json_object_set_new(object, "body_limit", bytes_json(streams->body_limit));
     json_object_set_new(object, "write_limit", bytes_json(streams->write_limit));
+    json_object_set_new(object, "memory_limit", bytes_json(streams->memory_limit));
     return object;
 }
 

@@ -60,6 +60,29 @@ void connection_end(struct connection *c, enum close_reason reason)
     list_take(c);
     list_put(&c->thread->ended, c);
     loop_timer_start(c->thread->reap, 0);
+    connection_weigh(c);
+}
+
+/* What is at its end holds nothing any more: its memory goes with the loop's next turn. */
+static size_t held_by(const struct connection *c)
+{
+    if (c->state == CONNECTION_ENDED)
+        return 0;
+    return c->intake.room + c->wire.room + (c->web != NULL ? web_held(c) : 0);
+}
+
+void connection_weigh(struct connection *c)
+{
+    struct hub *hub = c->thread->hub;
+    size_t held = held_by(c), all;
+
+    if (held == c->held)
+        return;
+    all = __atomic_add_fetch(&hub->held, held - c->held, __ATOMIC_RELAXED);
+    c->held = held;
+    if (all > connection_limits(c)->memory_limit &&
+        held > connection_limits(c)->memory_limit / (table_size(hub->table) + 1u))
+        connection_end(c, CLOSE_MEMORY);
 }
 
 static void connection_free(struct connection *c)
@@ -241,6 +264,7 @@ void connection_write(struct connection *c, const void *bytes, size_t length)
         connection_end(c, CLOSE_ERROR);
         return;
     }
+    connection_weigh(c);
     __atomic_store_n(&c->entry.bytes_out, c->entry.bytes_out + length, __ATOMIC_RELAXED);
     counts_add(&c->thread->counts[c->entry.transport], COUNT_BYTES_OUT, length);
 }
@@ -274,6 +298,7 @@ static void on_sent(void *arg)
 {
     struct connection *c = arg;
 
+    connection_weigh(c);
     if (c->state == CONNECTION_LEAVING && c->reason == CLOSE_PEER) {
         connection_end(c, c->reason);
     } else if (c->state == CONNECTION_LEAVING) {

@@ -48,6 +48,7 @@ struct connection {
     uint64_t partial_ms;              /* when the message began that waits for its end; 0: none */
     uint64_t leaving_ms;              /* when LEAVING or LINGERING began */
     struct loop_event *linger;        /* reads while LINGERING */
+    size_t held;                      /* bytes of memory, as connection_weigh saw them last */
     struct intake intake;
     struct frame frame;
     struct web *web;                  /* of ws and wss; else NULL */
@@ -94,6 +95,10 @@ void connection_opened(struct connection *connection);
 /* Sends bytes as they are, and how many of them the kernel has not taken yet. */
 void connection_write(struct connection *connection, const void *bytes, size_t length);
 size_t connection_unsent(const struct connection *connection);
+
+/* What it holds of messages that are not whole, or not sent, may have changed: ends it where all of
+ * this node's hold too much together, and it more than its share. */
+void connection_weigh(struct connection *connection);
 
 /* Nothing more is taken; what was written goes first, then it ends. */
 void connection_leave(struct connection *connection, enum close_reason reason);

@@ -22,6 +22,7 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_CLOSED + CLOSE_MESSAGE_TIMEOUT] = "closed_message_timeout",
     [COUNT_CLOSED + CLOSE_FRAME] = "closed_frame",
     [COUNT_CLOSED + CLOSE_SLOW_READER] = "closed_slow_reader",
+    [COUNT_CLOSED + CLOSE_MEMORY] = "closed_memory",
     [COUNT_CLOSED + CLOSE_RENEGOTIATION] = "closed_renegotiation",
     [COUNT_CLOSED + CLOSE_KILLED] = "closed_killed",
     [COUNT_CLOSED + CLOSE_LISTENER] = "closed_listener",

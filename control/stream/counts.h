@@ -39,6 +39,7 @@ enum close_reason {
     CLOSE_MESSAGE_TIMEOUT,            /* a message that began did not end in time */
     CLOSE_FRAME,                      /* what came can be no message: frame_…, or broke WebSocket's rules */
     CLOSE_SLOW_READER,                /* it does not take what is sent to it */
+    CLOSE_MEMORY,                     /* all hold too much, and it more than its share */
     CLOSE_RENEGOTIATION,              /* of TLS 1.2: it asked for another handshake */
     CLOSE_KILLED,                     /* an operator's word */
     CLOSE_LISTENER,                   /* its listener left the configuration */

@@ -24,6 +24,7 @@ struct hub {
     struct inbox *main;               /* what threads have main do */
     uint32_t n_threads;
     struct inbox *inboxes[HUB_THREADS_MAX];
+    size_t held;                      /* bytes that connections hold: connection_weigh */
 };
 
 #endif

@@ -72,11 +72,13 @@ static uint32_t take_first(struct connection *c, const char *bytes, uint32_t n)
     return 0;
 }
 
-/* Who sends faster than he takes what comes of it has to wait. */
+/* Who sends faster than he takes what comes of it has to wait; what he began to send then is not late
+ * by his fault. */
 static bool must_pause(struct connection *c)
 {
     if (connection_unsent(c) > connection_limits(c)->write_limit / 2) {
         c->paused = true;
+        c->partial_ms = 0;
         wire_pause(&c->wire);
     }
     return c->paused;
@@ -127,6 +129,7 @@ static void take_piece(struct connection *c, uint32_t came)
         watch_partial(c, web_pending(c), c->entry.messages_in != messages);
     else
         watch_partial(c, at < n && !c->paused, at > 0);
+    connection_weigh(c);
 }
 
 void receive_input(struct connection *c)

@@ -135,6 +135,11 @@ void web_close(struct connection *c)
         ws_close(c->web->ws, WS_RESTART);
 }
 
+size_t web_held(const struct connection *c)
+{
+    return c->web->ws != NULL ? ws_held(c->web->ws) : 0;
+}
+
 bool web_pending(const struct connection *c)
 {
     return c->web->ws != NULL && ws_pending(c->web->ws);

@@ -7,6 +7,7 @@
 #define TANDEM_STREAM_WEB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct connection;
@@ -25,6 +26,9 @@ int web_send(struct connection *connection, const char *text, uint32_t length);
 
 /* Tells the peer that the WebSocket ends since this node starts anew, if there is one. */
 void web_close(struct connection *connection);
+
+/* Bytes that it holds of a message that is not whole. */
+size_t web_held(const struct connection *connection);
 
 /* Whether a frame or message began and is not whole. */
 bool web_pending(const struct connection *connection);

@@ -325,6 +325,11 @@ bool ws_pending(const struct ws *ws)
     return ws->unfinished > 0 || ws->message_opcode != 0;
 }
 
+size_t ws_held(const struct ws *ws)
+{
+    return ws->room;
+}
+
 uint16_t ws_code(const struct ws *ws)
 {
     return ws->code;

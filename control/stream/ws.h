@@ -61,6 +61,9 @@ void ws_close(struct ws *ws, enum ws_code code);
 /* True when a frame or a message has begun and is not whole: its peer may be too slow. */
 bool ws_pending(const struct ws *ws);
 
+/* Bytes of memory for what has come of a message. */
+size_t ws_held(const struct ws *ws);
+
 /* Why it ended, or is about to: the first code sent or received; 0 while it is open. The peer may
  * send any from 1000 to 4999. */
 uint16_t ws_code(const struct ws *ws);

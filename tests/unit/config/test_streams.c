@@ -146,6 +146,7 @@ static void test_bounds(void **state)
     assert_int_equal(s->header_limit, 8 << 10);
     assert_int_equal(s->body_limit, 1 << 20);
     assert_int_equal(s->write_limit, 2 << 20);
+    assert_int_equal(s->memory_limit, 1 << 30);
     cfg_free(cfg);
 }
 
@@ -163,6 +164,7 @@ static void test_default_bounds(void **state)
     assert_int_equal(s->header_limit, 16 << 10);
     assert_int_equal(s->body_limit, 256 << 10);
     assert_int_equal(s->write_limit, 1 << 20);
+    assert_int_equal(s->memory_limit, 256 << 20);
     assert_int_equal(cfg->services[0].stream_port, 0);
     assert_null(cfg_node_ip(cfg, true));
     assert_null(cfg_node_ip(cfg, false));
