@@ -21,8 +21,8 @@ struct connection {
     struct probe_peer to;
     struct sip_addr from;
     int fd;
-    SSL *ssl;  /* of TLS; else NULL */
-    int error; /* connect's own, told from the loop; 0: none */
+    SSL *ssl;       /* of TLS; else NULL */
+    int error;      /* connect's own, told from the loop; 0: none */
     bool connected; /* TCP is */
     bool open;      /* and TLS's handshake is over: messages go and come */
     bool wanted;
@@ -262,7 +262,8 @@ static bool put(struct connection *c, const char *bytes, size_t length)
     return send(c->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
-int probe_tcp_send(struct probe_tcp *t, const struct probe_peer *to, const char *text, size_t length)
+int probe_tcp_send(struct probe_tcp *t, const struct probe_peer *to, const char *text,
+                   size_t length)
 {
     struct connection *c = find(t, to);
     char *grown;
@@ -372,7 +373,8 @@ static bool take(struct connection *c, size_t length)
 }
 
 /* As tls_wire_read. */
-static ssize_t receive(struct connection *c, char *bytes, size_t room, enum tls_failure *ret_failure)
+static ssize_t receive(struct connection *c, char *bytes, size_t room,
+                       enum tls_failure *ret_failure)
 {
     ssize_t length;
 

@@ -21,7 +21,7 @@ from test_stream import StreamTest                                # noqa: E402
 class Backends:
     """What holds for each transport."""
 
-    port = 5060
+    transport, port = "tcp", 5060
 
     @classmethod
     def equip(cls, lab, backend):
@@ -110,6 +110,9 @@ class Backends:
             name, f"ss -Htn state established src '[{there}]' sport = :{self.port} "
                   f"dst '[{vip}]'").stdout.strip().splitlines()
 
+    def connections_shown(self):
+        return self.lab.ctl("show", "connections", json=True)["connections"]
+
     def test_2_one_connection(self):
         """What a phone asks goes by the connection that is there."""
         ann = self.phone("pooled", "UDP", "caller")
@@ -118,6 +121,10 @@ class Backends:
         found = {name: self.connections(name) for name in self.lab.backends}
         self.assertLessEqual(max(map(len, found.values())), 1, found)
         self.assertTrue(any(found.values()), found)
+        shown = [entry for entry in self.connections_shown() if entry["outgoing"]]
+        self.assertEqual({entry["transport"].lower() for entry in shown}, {self.transport})
+        if self.transport == "tls":
+            self.assertTrue(all(entry["cipher"].startswith("TLSv1.") for entry in shown), shown)
 
     def test_3_killed(self):
         """Calls go to the others while one is dead; it comes back."""
@@ -142,7 +149,7 @@ class TcpBackends(Backends, StreamTest):
     @classmethod
     def prepare(cls, lab):
         for entry in lab.pool():
-            entry["transport"] = "tcp"
+            entry["transport"] = cls.transport
         super().prepare(lab)
 
 
@@ -158,14 +165,14 @@ class TlsBackends(Backends, StreamTest):
     """
 
     options = {"streams": ("tls",)}
-    port = 5061
+    transport, port = "tls", 5061
 
     @classmethod
     def prepare(cls, lab):
         lab.inside_authority = Authority(lab.dir, CONTROL_USER, "inside")
         cert, key = lab.inside_authority.issue("node", ["DNS:lab"])
         for entry in lab.pool():
-            entry.update(transport="tls", port=cls.port)
+            entry.update(transport=cls.transport, port=cls.port)
         lab.config["pools"][0]["tls"] = {"ca": str(lab.inside_authority.cert),
                                          "certificate": {"cert": str(cert), "key": str(key)}}
         super().prepare(lab)

@@ -76,7 +76,8 @@ void tls_pool_done(struct tls_pool *pool)
     tls_credential_done(&pool->credential);
 }
 
-/* Of a member, NAME@ADDRESS:PORT, the host's name that NAME stands for; NULL: it stands for none. */
+/* Of a member, NAME@ADDRESS:PORT, the host's name that NAME stands for; NULL: it stands for none.
+ */
 static const char *host_of(const struct tls_pool *pool, struct sip_slice backend, const char *at)
 {
     const struct sip_slice name = sip_slice(backend.at, (uint32_t)(at - backend.at));

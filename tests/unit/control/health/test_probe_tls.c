@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Probes over TLS to a backend on loopback: one connection for many, for each backend its own; who is
- * not who should be, who speaks no TLS, who leaves; and that another trust means another connection.
+ * Probes over TLS to a backend on loopback: one connection for many, for each backend its own; who
+ * is not who should be, who speaks no TLS, who leaves; and that another trust means another
+ * connection.
  */
 #include "tests/unit/control/health/probe_scene.h"
 
@@ -31,8 +32,7 @@ static int setup(void **context)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();
-    X509_EXTENSION *names =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
 
     (void)context;
     signal(SIGPIPE, SIG_IGN);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Backends by TLS: whom one must show to be, by whose word, and what it is shown; what is refused of
- * a pool's `tls:`.
+ * Backends by TLS: whom one must show to be, by whose word, and what it is shown; what is refused
+ * of a pool's `tls:`.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 
 #define SERVER "transport: tls, certificates: [{cert: @/a.pem, key: @/a.key}]"
 #define TRUSTING SERVER ", client_certificates: optional, client_ca: @/root.pem"
-#define BACKENDS \
-    "    backends:\n" \
+#define BACKENDS                                             \
+    "    backends:\n"                                        \
     "      - {name: a, address: 10.0.0.1, transport: tls}\n" \
     "      - {name: h, address: H.example.net, transport: tls}\n"
 #define OWN_CA "    tls: {ca: @/root.pem}\n" BACKENDS
@@ -35,10 +35,9 @@ static int setup(void **state)
     scene_identity_done(&one);
     one = scene_issue(&scene, &(struct scene_wish){.file = "other", .cn = "o", .ca = true});
     scene_identity_done(&one);
-    one = scene_issue(&scene, &(struct scene_wish){.file = "own",
-                                                   .cn = "own",
-                                                   .kind = SCENE_RSA,
-                                                   .issuer = &scene.sub});
+    one = scene_issue(
+        &scene,
+        &(struct scene_wish){.file = "own", .cn = "own", .kind = SCENE_RSA, .issuer = &scene.sub});
     scene_identity_done(&one);
     return 0;
 }
@@ -136,8 +135,8 @@ static void they_are_verified(void **state)
          "other_name", NULL},
         /* An RSA key beside the listener's ECDSA: that one is not shown any more. */
         {SERVER,
-         "    tls: {ca: @/root.pem, certificate: {cert: @/own.pem, key: @/own.key}}\n" BACKENDS, "a",
-         "10.0.0.1", "", "own"},
+         "    tls: {ca: @/root.pem, certificate: {cert: @/own.pem, key: @/own.key}}\n" BACKENDS,
+         "a", "10.0.0.1", "", "own"},
         {TRUSTING, "    tls: {certificate: {cert: @/own.pem, key: @/own.key}}\n" BACKENDS, "a",
          "10.0.0.1", "", "own"},
     };
