@@ -96,7 +96,7 @@ static void streams_are_shown(void **context)
         json_unpack(streams, "{s:i, s:s}", "threads", &threads, "header_limit", &limit), 0);
     assert_int_equal(threads, 3);
     assert_string_equal(limit, "8KiB");
-    assert_int_equal(json_object_size(streams), 9);
+    assert_int_equal(json_object_size(streams), 10);
     json_decref(shown);
 }
 
