@@ -125,8 +125,7 @@ int backend_convert(const struct schema_backend *raw, struct cfg_backend *backen
         ret = check_refuse(error, base, "name", "`%s` is what tandemctl calls this node",
                            SCHEMA_NODE);
     backend->weight = raw->weight == NULL ? SCHEMA_WEIGHT : *raw->weight;
-    backend->transport =
-        raw->transport == NULL ? SIP_TRANSPORT_UDP : (uint8_t)*raw->transport;
+    backend->transport = raw->transport == NULL ? SIP_TRANSPORT_UDP : (uint8_t)*raw->transport;
     if (ret == 0)
         ret = take_where(raw, backend, base, error);
     if (ret == 0)
@@ -336,9 +335,10 @@ static int check_reached(const struct cfg *cfg, const struct cfg_service *servic
             if (stream == SIP_TRANSPORT_UDP || reaches(service, backend, stream))
                 continue;
             snprintf(base, sizeof(base), "pools[%u].backends[%u]", pools[p], b);
-            return check_refuse(error, base, "transport",
-                                "service %s has no %s listener of its address family to reach it from",
-                                service->name, stream == SIP_TRANSPORT_TLS ? "tls" : "tcp");
+            return check_refuse(
+                error, base, "transport",
+                "service %s has no %s listener of its address family to reach it from",
+                service->name, stream == SIP_TRANSPORT_TLS ? "tls" : "tcp");
         }
     }
     return 0;

@@ -379,8 +379,8 @@ static int take_keys(const struct schema_pool *raw, struct cfg_pool *pool, const
     return ret;
 }
 
-/* By what backends are probed: as they are reached when nothing is said. Over TLS only where `tls:` says
- * who they are. */
+/* By what backends are probed: as they are reached when nothing is said. Over TLS only where `tls:`
+ * says who they are. */
 static int take_probed(const struct schema_health *raw, struct cfg_pool *pool, const char *base,
                        struct cfg_error *error)
 {
@@ -420,9 +420,7 @@ static int convert_pool(const struct schema_pool *raw, const char *file, struct 
     }
     if (ret == 0)
         ret = backend_tls_convert(raw->tls, file, pool, base, error);
-    return ret != 0 || raw->health == NULL
-               ? ret
-               : take_probed(raw->health, pool, base, error);
+    return ret != 0 || raw->health == NULL ? ret : take_probed(raw->health, pool, base, error);
 }
 
 /* The node's name is the machine's when none is given. */

@@ -79,8 +79,8 @@ static void host_of(const struct proxy_output *o, char ret[TLS_BACKEND_MAX])
     ret[host.length] = '\0';
 }
 
-/* Who must be there when TLS is begun; "": nobody in particular. 0, or -ENOENT: a backend of which that
- * is not known. */
+/* Who must be there when TLS is begun; "": nobody in particular. 0, or -ENOENT: a backend of which
+ * that is not known. */
 static int whom(const struct view *view, const struct proxy_output *o, char ret[TLS_BACKEND_MAX])
 {
     const struct snapshot *s = view->snapshot;
@@ -97,8 +97,7 @@ static int whom(const struct view *view, const struct proxy_output *o, char ret[
     if (view->edges == NULL)
         return -ENOENT;
     b = &snapshot_backends(s)[o->backend];
-    return tls_backend(edges_tls(view->edges),
-                       snapshot_text(s, snapshot_pools(s)[b->pool].name),
+    return tls_backend(edges_tls(view->edges), snapshot_text(s, snapshot_pools(s)[b->pool].name),
                        snapshot_text(s, b->name), &b->ip, ret);
 }
 
@@ -267,8 +266,8 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
     return RELAY_FORWARDED;
 }
 
-/* Whether a message may be here: control's own ports are for backends, for nodes that relay what one
- * sent, and for answers to what left by them. */
+/* Whether a message may be here: control's own ports are for backends, for nodes that relay what
+ * one sent, and for answers to what left by them. */
 static bool sender_allowed(const struct relay *relay, const struct snapshot *s,
                            const struct relay_message *message, int32_t listener)
 {
@@ -326,9 +325,8 @@ bool relay_answer_undelivered(struct relay *relay, const struct view *view,
                                                     .status = 503,
                                                     .sender = LB_NO_BACKEND};
     int32_t length = -ENOMEM,
-            listener = snapshot_find_listener(view->snapshot,
-                                              (enum sip_transport)message->from.transport,
-                                              &message->from.local);
+            listener = snapshot_find_listener(
+                view->snapshot, (enum sip_transport)message->from.transport, &message->from.local);
     struct relay_message answer = {.from = message->from};
     struct proxy_input input;
     struct proxy_name name;
