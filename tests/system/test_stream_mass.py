@@ -17,7 +17,7 @@ PHONES = 20000
 SOURCES = 20                             # each has as many as one may have without configuration
 CROWDS = 2                               # processes that play them
 FLOOR = 5000                             # of the bare server
-OTHERS = 200                             # control's other descriptors, and some to spare
+OTHERS = 512                             # control keeps 256 descriptors from connections, and has others
 BOUND_BYTES = 24 * 1000                  # issue 6
 PATIENCE = 240                           # on a busy machine
 
