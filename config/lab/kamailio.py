@@ -143,6 +143,7 @@ class Backend:
         self.children = children
         self.held = ()
         self.tcp = False
+        self.settings = ""                     # more lines of its core's
         self.tls = None
         self.dir = lab.dir / host.name
         self.log_path = lab.dir / f"{host.name}.log"
@@ -153,7 +154,7 @@ class Backend:
         dmq = bool(peers)
         words = {
             "NAME": self.name, "CHILDREN": self.children, "ADDRESS": self.address,
-            "LISTEN6": "\n".join(self._more_sockets()),
+            "LISTEN6": "\n".join(self._more_sockets()), "SETTINGS": self.settings,
             "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
             "DIR": self.dir, "NOTCP": "no" if self.tcp or self.tls else "yes",
             "LOADTLS": self._tls(),
