@@ -140,8 +140,8 @@ const char *tls_failure_name(enum tls_failure failure);
 const char *tls_failure_text(enum tls_failure failure);
 
 /*
- * A connection of tls_connect over a descriptor that does not block, for who does without libevent's
- * buffers. Both stay the caller's; the descriptor outlives the SSL. SIGPIPE must be ignored.
+ * A connection of tls_connect over a descriptor that does not block, for who has no thread of streams,
+ * as probes. Both stay the caller's; the descriptor outlives the SSL. SIGPIPE must be ignored.
  *
  * begin: 0 or -ENOMEM. shake, until 0; read: the bytes that came, more may be there until it says
  * -EAGAIN. Both else: -EAGAIN (again when the descriptor can be read), -EINPROGRESS (when it can be

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS over a descriptor that does not block, for who does without libevent's buffers: see tls.h.
+ * TLS over a descriptor that does not block, for who has no thread of streams, as probes: see tls.h.
  */
 #include <errno.h>
 #include <openssl/err.h>
