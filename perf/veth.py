@@ -25,7 +25,7 @@ def sound(side, told):
     wrong = {word: told[word] for word in ("doubled", "misrouted", "corrupted", "foreign")
              if told[word]}
     machine.need(not wrong and told["received"] > 100 and told["lost"] <= LOST_MAX * told["sent"],
-                 f"{side.name}: of {told['sent']:.0f} messages {told['lost']:.0f} lost, {wrong}; "
+                 f"{side.label}: of {told['sent']:.0f} messages {told['lost']:.0f} lost, {wrong}; "
                  f"it dropped {side.dropped or 'none that it knows of'}")
     return told
 
@@ -45,7 +45,7 @@ def describe(bench, side, rounds):
     each = {word: median(told[word] for told in rounds) for word in rounds[0]}
     lost, sent = (sum(told[word] for told in rounds) for word in ("lost", "sent"))
     polled = f", {each['polled']:.0%} in turns without work" if "polled" in each else ""
-    bench.say(f"{side.name}: {each['received'] / each['seconds']:,.0f} messages/s (CPU "
+    bench.say(f"{side.label}: {each['received'] / each['seconds']:,.0f} messages/s (CPU "
               f"{each['cpu'] / each['seconds']:.0%}{polled}; the generator waited "
               f"{each['waited']:.0%}), {lost:.0f} of {sent:.0f} lost")
 
@@ -60,7 +60,7 @@ def compare_cost(bench, ours, peer):
         side.steer(False)
         describe(bench, side, told[side])
     values, others = ([one["received"] / one["cpu"] for one in told[side]] for side in sides)
-    bench.rows(f"{ours.driver}, saturated", values, "messages/CPU-second", against=peer.name,
+    bench.rows(f"{ours.driver}, saturated", values, "messages/CPU-second", against=peer.label,
                others=others, target=TARGETS[ours.driver])
     return {side: median(one["received"] / one["seconds"] for one in rounds)
             for side, rounds in told.items()}
@@ -70,7 +70,7 @@ def compare_latency(bench, ours, rate, peer=None):
     """At a rate in messages a second; without a peer, Tandem alone."""
     told = take_turns(bench, [ours, peer] if peer else [ours], rate)
     for word, name in (("p50_us", "median"), ("p99_us", "p99")):
-        against = {"against": peer.name, "others": [one[word] for one in told[peer]],
+        against = {"against": peer.label, "others": [one[word] for one in told[peer]],
                    "target": LATENCY_TARGET} if peer else {}
         bench.rows(f"{ours.driver}, {name} at {rate:,.0f} messages/s",
                    [one[word] for one in told[ours]], "µs", **against)

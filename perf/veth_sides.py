@@ -61,7 +61,7 @@ class Side(Lab):
         self.write_config()
 
     @property
-    def name(self):
+    def label(self):
         raise NotImplementedError
 
     def _ports(self):
@@ -149,7 +149,7 @@ class Side(Lab):
         with open(self.dir / "perf-burst.log", "w", encoding="utf-8") as log:
             self.generator = machine.start_pinned(argv, machine.service_cpu(), stderr=log)
         machine.need(self.generator.stdout.readline().split() == ["ready", str(MESSAGES)],
-                     f"{self.name}: the generator does not start: {log.name}")
+                     f"{self.label}: the generator does not start: {log.name}")
 
     def stop(self):
         if self.generator:
@@ -172,7 +172,7 @@ class Side(Lab):
         self.generator.stdin.flush()
         words = self.generator.stdout.readline().split()
         ended = self.cpu_seconds()
-        machine.need(words[:1] == ["done"], f"{self.name}: the generator: {' '.join(words)}")
+        machine.need(words[:1] == ["done"], f"{self.label}: the generator: {' '.join(words)}")
         return {**dict(zip(words[1::2], map(float, words[2::2]))), "cpu": ended - began}
 
 
@@ -186,7 +186,7 @@ class Tandem(Side):
         super().__init__(bench, driver, True)
 
     @property
-    def name(self):
+    def label(self):
         return f"Tandem by {self.driver}"
 
     def _prepare(self):
@@ -251,7 +251,7 @@ class Kamailio(Side):
         super().__init__(bench, "af_packet", False)
 
     @property
-    def name(self):
+    def label(self):
         return f"Kamailio {machine.package_version('kamailio').split('-')[0]} dispatcher"
 
     def _prepare(self):
