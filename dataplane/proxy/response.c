@@ -32,6 +32,26 @@ static bool to_peer(struct proxy_work *w)
     return true;
 }
 
+/*
+ * Whether out->to leaves from a listener of ours. What came to another node's own port has its
+ * answer leave from ours: whoever was asked answers by the node that his network leads him to.
+ */
+static bool has_listener(struct proxy_work *w)
+{
+    struct sip_addr *local = &w->out->to.local;
+    const struct snapshot_listener *own = NULL;
+
+    if (snapshot_find_listener(w->s, w->out->to.transport, local) >= 0)
+        return true;
+    if (w->out->to.transport == SIP_TRANSPORT_UDP && snapshot_node_at(w->s, &local->ip) != 0)
+        own = snapshot_own_listener(w->s, snapshot_listeners(w->s)[w->in->listener].service,
+                                    sip_ip_is_v4(&local->ip));
+    if (own == NULL || own->addr.port != local->port)
+        return false;
+    *local = own->addr;
+    return true;
+}
+
 void proxy_response(struct proxy_work *w)
 {
     const struct proxy_prepared *prepared = w->prepared;
@@ -47,7 +67,7 @@ void proxy_response(struct proxy_work *w)
     to->node = prepared->seal.node;
     to->connection = prepared->seal.connection;
     /* A listener that went with a reload: its address may be another's by now. */
-    if (snapshot_find_listener(w->s, to->transport, &to->local) < 0) {
+    if (!has_listener(w)) {
         proxy_drop(w, PROXY_DROP_VIA_NOT_OURS);
         return;
     }

@@ -153,9 +153,32 @@ static const struct step back_from_node2[] = {
      NODE2 " from " NODE, NULL, PROXY_REPLY_430_FLOW, PROXY_RULE_NONE},
 };
 
+#define ANSWER_OF_PHONE                                                                   \
+    "SIP/2.0 200 OK\nVia: SIP/2.0/TLS 192.0.2.10:5061;" OURS("30") "Via: SIP/2.0/" BY_KAM \
+                                                                   "\n" ANSWER("d", "20 INFO")
+
+/* The phone has gone to lb1 before it answers. */
+static const struct step asked_by_node2[] = {
+    {"INFO", KAM, NODE2, OF_DIALOG("INFO", "20", ROUTES2), PHONE " from " TLS_VIP,
+     "INFO sip:a@192.168.1.4 SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.10:5061;" OURS(
+         "30") "Via: SIP/2.0/" BY_KAM "\n" TAIL("d", "20 INFO") "\n",
+     0, PROXY_RULE_FLOW},
+};
+
+static const struct step answered_here[] = {
+    {"200 to the backend, from our own port", PHONE, TLS_VIP, ANSWER_OF_PHONE, KAM " from " NODE,
+     "SIP/2.0 200 OK\nVia: SIP/2.0/" BY_KAM "\n" ANSWER("d", "20 INFO"), PROXY_FORWARDED_RESPONSE,
+     PROXY_RULE_VIA},
+};
+
+static const struct step answered_alone[] = {
+    {"no node is known", PHONE, TLS_VIP, ANSWER_OF_PHONE, "drop_via_not_ours", NULL, 0,
+     PROXY_RULE_NONE},
+};
+
 static void test_cluster(void **state)
 {
-    struct stage_conf first = cluster_conf(false), second = cluster_conf(true);
+    struct stage_conf first = cluster_conf(false), second = cluster_conf(true), none = first;
     struct stage *stage = stage_new(&second);
     uint16_t slot = stage->slot_of[1];
 
@@ -172,6 +195,13 @@ static void test_cluster(void **state)
     STAGE_PLAY(stage, taken);
     stage_reload(stage, &first);
     STAGE_PLAY(stage, back_from_node2);
+    stage_reload(stage, &second);
+    STAGE_PLAY(stage, asked_by_node2);
+    stage_reload(stage, &first);
+    STAGE_PLAY(stage, answered_here);
+    none.cluster = false;
+    stage_reload(stage, &none);
+    STAGE_PLAY(stage, answered_alone);
     stage_free(stage);
 }
 
