@@ -65,7 +65,7 @@ static json_t *counts_json(const struct names_counts *counts)
 
     set_count(object, "received", counts->received);
     for (int result = 0; result < RELAY_RESULTS; result++) {
-        if (result != RELAY_NAME)
+        if (result != RELAY_NAME && result != RELAY_HEARD)
             set_count(object, relay_result_name((enum relay_result)result),
                       counts->results[result]);
     }

@@ -41,6 +41,7 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_RESULT + RELAY_FORWARDED] = "forwarded",
     [COUNT_RESULT + RELAY_REPLIED] = "replied",
     [COUNT_RESULT + RELAY_NAME] = "waiting",
+    [COUNT_RESULT + RELAY_HEARD] = "heard",
     [COUNT_RESULT + RELAY_DROPPED_VERDICT] = "dropped_verdict",
     [COUNT_RESULT + RELAY_DROPPED_LISTENER] = "dropped_listener",
     [COUNT_RESULT + RELAY_DROPPED_SENDER] = "dropped_sender",
@@ -52,6 +53,7 @@ static const char *const NAMES[COUNT_COUNT] = {
     [COUNT_LOST_UNSENT] = "lost_unsent",
     [COUNT_UNDELIVERED] = "undelivered",
     [COUNT_RETRIED] = "retried",
+    [COUNT_TOLD] = "told",
     [COUNT_ALIASES] = "aliases",
 };
 

@@ -6,8 +6,8 @@
  *
  * The laws of all transports together, the first also of each, at a moment when nothing is under way:
  *     accepted + connected = the connections that there are + all closed_…
- *     messages_stream + messages_datagram = forwarded + replied + waiting (given to names) + all dropped_…
- *     forwarded + replied + what names sent + retried = sent_stream + sent_datagram + all lost_…
+ *     messages_stream + messages_datagram = forwarded + replied + waiting (given to names) + heard + all dropped_…
+ *     forwarded + replied + what names sent + retried + told = sent_stream + sent_datagram + all lost_…
  */
 #ifndef TANDEM_STREAM_COUNTS_H
 #define TANDEM_STREAM_COUNTS_H
@@ -22,9 +22,10 @@ enum relay_result {
     RELAY_FORWARDED,
     RELAY_REPLIED,                    /* to who sent it */
     RELAY_NAME,                       /* nothing was sent yet: a name is not known */
+    RELAY_HEARD,                      /* another node's word of its phones */
     RELAY_DROPPED_VERDICT,            /* the rules drop it */
     RELAY_DROPPED_LISTENER,           /* the listener that it came to is gone */
-    RELAY_DROPPED_SENDER,             /* a datagram to control's own port, and from no backend */
+    RELAY_DROPPED_SENDER,             /* a datagram to control's own port, from no backend or node */
     RELAY_DROPPED_UNSENT,             /* the kernel refused it, or there is no memory */
     RELAY_RESULTS,
 };
@@ -76,6 +77,7 @@ enum count {
     COUNT_LOST_UNSENT,                /* the kernel refused the datagram */
     COUNT_UNDELIVERED,                /* of sent_stream: to a connection that came to nothing */
     COUNT_RETRIED,                    /* of undelivered and lost_…: requests that a datagram took then */
+    COUNT_TOLD,                       /* datagrams to other nodes of the cluster about phones */
     COUNT_ALIASES,                    /* of accepted: their peers may be sent requests by them */
     COUNT_COUNT,
 };

@@ -121,3 +121,17 @@ void pairs_put(struct pairs *pairs, uint64_t key, uint64_t value)
     }
     write_pair(&set[way], (struct pair){key, value});
 }
+
+void pairs_each(const struct pairs *pairs, uint32_t part, uint32_t parts,
+                void (*fn)(void *arg, uint64_t key, uint64_t value), void *arg)
+{
+    const uint32_t first = (uint32_t)((uint64_t)pairs->n_sets * part / parts),
+                   end = (uint32_t)((uint64_t)pairs->n_sets * (part + 1) / parts);
+
+    for (uint32_t i = first; i < end; i++) {
+        for (uint32_t way = 0; way < WAYS; way++) {
+            if (pairs->sets[i][way].key != 0)
+                fn(arg, pairs->sets[i][way].key, pairs->sets[i][way].value);
+        }
+    }
+}

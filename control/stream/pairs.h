@@ -29,4 +29,8 @@ uint64_t *pairs_find(struct pairs *pairs, uint64_t key);
 /* Adds a pair, or changes the one of this key. */
 void pairs_put(struct pairs *pairs, uint64_t key, uint64_t value);
 
+/* Calls fn for each pair of one of so many parts, about equal, that depend on room and keys alone. */
+void pairs_each(const struct pairs *pairs, uint32_t part, uint32_t parts,
+                void (*fn)(void *arg, uint64_t key, uint64_t value), void *arg);
+
 #endif

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "control/stream/alias.h"
+#include "control/stream/cluster.h"
 #include "control/stream/large.h"
+#include "dataplane/proxy/cluster.h"
 #include "dataplane/sip/uri.h"
 
 enum { ROOM_MIN = 65536 }; /* for what is sent; more where a message is longer */
@@ -21,7 +23,8 @@ struct relay {
     struct sip_msg msg;
     struct proxy_prepared prepared;
     struct proxy_output output;
-    char *out;
+    char *out; /* what was sent last */
+    uint32_t out_length;
     size_t room;
 };
 
@@ -120,6 +123,7 @@ static int send_out(struct relay *relay, const struct view *view, const struct p
         length = proxy_reply_print(&view->proxy, input, o, relay->out, relay->room);
     if (length < 0)
         return length;
+    relay->out_length = (uint32_t)length;
     if (o->reason == PROXY_FORWARDED_REQUEST)
         return large_send(relay->post, view->snapshot, &o->to, relay->msg.method,
                           input->prepared->branch, name, relay->out, (uint32_t)length);
@@ -161,21 +165,29 @@ static uint64_t register_of(const struct sip_msg *msg, uint64_t connection,
     return lb_siphash_end(&hash) | 1;
 }
 
-/* Tells the table of a registration that was forwarded, and of its grant. */
+static uint32_t service_of(const struct view *view, const struct proxy_input *input)
+{
+    return snapshot_listeners(view->snapshot)[input->listener].service;
+}
+
+/* Tells the table of a registration that was forwarded, and of its grant; of this the cluster, too.
+ */
 static void note_registration(const struct relay *relay, const struct view *view,
                               const struct proxy_input *input)
 {
     const struct sip_msg *msg = &relay->msg;
     const struct lb_key *key = &view->snapshot->hash_key;
     struct table *table = relay->post->hub->table;
-    uint64_t from = input->from.connection, to = relay->output.to.connection;
+    uint64_t from = input->from.connection, to = relay->output.to.connection, phone = 0;
 
     if (msg->method != SIP_REGISTER)
         return;
     if (msg->kind == SIP_REQUEST && from != 0)
         table_registers(table, from, phone_of(msg, key), register_of(msg, from, key));
     else if (msg->kind == SIP_RESPONSE && msg->status / 100 == 2 && to != 0)
-        table_registered(table, to, register_of(msg, to, key));
+        phone = table_registered(table, to, register_of(msg, to, key));
+    if (phone != 0)
+        cluster_tell(relay->post, view->snapshot, service_of(view, input), phone);
 }
 
 /* Whoever may ask for something has his connection reused, if he says so and it is his. */
@@ -183,8 +195,7 @@ static void note_alias(const struct relay *relay, const struct view *view,
                        const struct proxy_input *input)
 {
     const struct snapshot *s = view->snapshot;
-    const struct snapshot_service *service =
-        &snapshot_services(s)[snapshot_listeners(s)[input->listener].service];
+    const struct snapshot_service *service = &snapshot_services(s)[service_of(view, input)];
     const struct proxy_output *o = &relay->output;
     uint16_t port;
 
@@ -247,6 +258,9 @@ static enum relay_result carry_out(struct relay *relay, const struct view *view,
         count_response(relay, view);
     }
     status = send_out(relay, view, input);
+    if (status == -ENOTCONN)
+        status = cluster_send(relay->post, view->snapshot, service_of(view, input),
+                              o->to.connection, relay->out, relay->out_length);
     if (status != 0 && o->verdict == PROXY_FORWARD && o->to.transport != SIP_TRANSPORT_UDP) {
         proxy_flow_gone(&view->proxy, input, &relay->output);
         if (o->verdict == PROXY_DROP)
@@ -294,6 +308,24 @@ static struct proxy_input input_of(struct relay *relay, const struct view *view,
                                 .counts = calls_counts(relay->calls, relay->writer)};
 }
 
+/* Another node's word. A message of its that finds nobody here is answered as by its flow's end. */
+static enum relay_result take_word(struct relay *relay, const struct view *view,
+                                   const struct relay_message *message, uint32_t now_s)
+{
+    struct relay_message undelivered = {.from = message->from};
+    struct sip_slice text = sip_slice("", 0);
+    enum relay_result result =
+        cluster_take(relay->post, view->snapshot, &message->from.local, &message->from.peer,
+                     sip_slice(message->text, message->length), &text);
+
+    if (result != RELAY_DROPPED_UNSENT)
+        return result;
+    undelivered.text = text.at;
+    undelivered.length = text.length;
+    relay_answer_undelivered(relay, view, &undelivered, 430, now_s, &result);
+    return result;
+}
+
 enum relay_result relay_decide(struct relay *relay, const struct view *view,
                                const struct relay_message *message, uint32_t now_s,
                                struct proxy_name *ret_name)
@@ -306,6 +338,9 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
 
     if (listener < 0)
         return RELAY_DROPPED_LISTENER;
+    if (message->from.transport == SIP_TRANSPORT_UDP &&
+        proxy_cluster_may_be(message->text, message->length))
+        return take_word(relay, view, message, now_s);
     sip_msg_index(message->text, message->length, &relay->msg);
     input = input_of(relay, view, message, listener, now_s);
     proxy_prepare(&view->proxy, &to_prepare, 1, &prepared);
@@ -317,13 +352,13 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
 }
 
 bool relay_answer_undelivered(struct relay *relay, const struct view *view,
-                              const struct relay_message *message, uint32_t now_s,
+                              const struct relay_message *message, uint16_t status, uint32_t now_s,
                               enum relay_result *ret_result)
 {
-    static const struct proxy_output unavailable = {.verdict = PROXY_REPLY,
-                                                    .reason = PROXY_REPLY_503_NO_BACKEND,
-                                                    .status = 503,
-                                                    .sender = LB_NO_BACKEND};
+    const struct proxy_output refusal = {.verdict = PROXY_REPLY,
+                                         .reason = PROXY_REPLY_503_NO_BACKEND,
+                                         .status = status,
+                                         .sender = LB_NO_BACKEND};
     int32_t length = -ENOMEM,
             listener = snapshot_find_listener(
                 view->snapshot, (enum sip_transport)message->from.transport, &message->from.local);
@@ -337,7 +372,7 @@ bool relay_answer_undelivered(struct relay *relay, const struct view *view,
         return false;
     input = input_of(relay, view, message, listener, now_s);
     if (make_room(relay, message->length))
-        length = proxy_reply_print(&view->proxy, &input, &unavailable, relay->out, relay->room);
+        length = proxy_reply_print(&view->proxy, &input, &refusal, relay->out, relay->room);
     if (length > 0)
         text = malloc((size_t)length); /* what comes of it needs the room */
     if (text == NULL)

@@ -33,12 +33,12 @@ enum relay_result relay_decide(struct relay *relay, const struct view *view,
                                struct proxy_name *ret_name);
 
 /*
- * What was sent to a flow by a stream, the message's `from`, and did not get there: to a request the
- * rules get a 503 as if the peer had sent it (RFC 3261 §16.9); what became of it in *ret_result.
- * False: it is nothing to be answered.
+ * What was sent to a flow, the message's `from`, and did not get there: to a request the rules get
+ * this status, 503 (RFC 3261 §16.9) or 430 (RFC 5626 §5.3), as if the peer had sent it; what became of
+ * it in *ret_result. False: it is nothing to be answered.
  */
 bool relay_answer_undelivered(struct relay *relay, const struct view *view,
-                              const struct relay_message *message, uint32_t now_s,
+                              const struct relay_message *message, uint16_t status, uint32_t now_s,
                               enum relay_result *ret_result);
 
 /* Answers a request whose stream cannot go on: its header section, and 400, 413 or 513. */

@@ -6,7 +6,6 @@
 #include "control/stream/table.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +13,12 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "control/stream/pairs.h"
 #include "dataplane/lb/siphash.h"
 
 enum {
     BUCKETS = 1 << 16,
     OUTGOING_MORE = 16,  /* connections that we make beyond `connections`, */
     OUTGOING_SHARE = 16, /* and one more for so many of these */
-    PHONES = 1 << 18,
-    ASKED = 1 << 16,     /* REGISTERs under way: 2,000 a second, each for 32 s */
     V6_SOURCE_BYTES = 8, /* of IPv6 who has one address has a whole /64 */
 };
 
@@ -42,9 +38,7 @@ struct table {
     struct table_entry *by_peer[BUCKETS];
     struct table_entry *by_alias[BUCKETS];
     struct table_source *sources[BUCKETS];
-    struct pairs *phones; /* phone → its connection */
-    struct pairs *former; /* connection → whose it was */
-    struct pairs *asked;  /* REGISTER under way → who asks */
+    struct phones *phones;
 };
 
 struct table *table_new(void)
@@ -54,14 +48,10 @@ struct table *table_new(void)
 
     if (table == NULL)
         return NULL;
-    table->phones = pairs_new(PHONES);
-    table->former = pairs_new(PHONES);
-    table->asked = pairs_new(ASKED);
-    if (table->phones == NULL || table->former == NULL || table->asked == NULL ||
+    table->phones = phones_new();
+    if (table->phones == NULL ||
         getrandom(&table->key, sizeof(table->key), 0) != (ssize_t)sizeof(table->key)) {
-        pairs_free(table->phones);
-        pairs_free(table->former);
-        pairs_free(table->asked);
+        phones_free(table->phones);
         free(table);
         return NULL;
     }
@@ -72,27 +62,9 @@ struct table *table_new(void)
     return table;
 }
 
-/* Has the pairs of a file instead of those in memory. 0, or a negative errno. */
-static int remember(struct pairs **pairs, const char *directory, const char *name)
-{
-    char file[PATH_MAX];
-    struct pairs *kept;
-
-    if (snprintf(file, sizeof(file), "%s/%s", directory, name) >= (int)sizeof(file))
-        return -ENAMETOOLONG;
-    kept = pairs_open(file, PHONES);
-    if (kept == NULL)
-        return -errno;
-    pairs_free(*pairs);
-    *pairs = kept;
-    return 0;
-}
-
 int table_remember(struct table *table, const char *directory)
 {
-    int status = remember(&table->phones, directory, "phones");
-
-    return status == 0 ? remember(&table->former, directory, "former") : status;
+    return phones_remember(table->phones, directory);
 }
 
 void table_free(struct table *table)
@@ -100,9 +72,7 @@ void table_free(struct table *table)
     if (table == NULL)
         return;
     pthread_mutex_destroy(&table->lock);
-    pairs_free(table->phones);
-    pairs_free(table->former);
-    pairs_free(table->asked);
+    phones_free(table->phones);
     free(table);
 }
 
@@ -244,7 +214,8 @@ static bool place(const struct table_entry *entry, struct table_place *ret)
 {
     if (entry == NULL)
         return false;
-    *ret = (struct table_place){entry->id, entry->thread, (struct table_entry *)(uintptr_t)entry};
+    *ret = (struct table_place){entry->id, entry->thread, entry->transport,
+                                (struct table_entry *)(uintptr_t)entry};
     return true;
 }
 
@@ -255,15 +226,6 @@ static struct table_entry *by_id(const struct table *table, uint64_t id)
     while (entry != NULL && entry->id != id)
         entry = entry->next_by_id;
     return entry;
-}
-
-/* The connection that a phone has now which had that one. */
-static struct table_entry *after(const struct table *table, uint64_t id)
-{
-    const uint64_t *phone = pairs_find(table->former, id);
-    const uint64_t *now = phone == NULL ? NULL : pairs_find(table->phones, *phone);
-
-    return now == NULL ? NULL : by_id(table, *now);
 }
 
 void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t request)
@@ -277,48 +239,108 @@ void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t 
         entry->registers = true;
         entry->phone = phone;
         if (phone != 0)
-            pairs_put(table->asked, request, phone);
+            phones_ask(table->phones, request, phone);
     }
     pthread_mutex_unlock(&table->lock);
 }
 
-/* A phone has that connection now. */
-static void move(struct table *table, struct table_entry *entry, uint64_t phone)
+/* A phone has left that connection (0: none), which nobody may have told of its end. */
+static void leave(struct table *table, uint64_t id)
 {
-    const uint64_t *before = pairs_find(table->phones, phone);
-    struct table_entry *left;
+    struct table_entry *entry = by_id(table, id);
 
-    entry->former = false;
-    if (before != NULL && *before != entry->id) {
-        left = by_id(table, *before);
-        if (left != NULL)
-            left->former = !left->shared;
-        pairs_put(table->former, *before, phone);
-    }
-    pairs_put(table->phones, phone, entry->id);
+    if (entry != NULL)
+        entry->former = !entry->shared;
 }
 
-void table_registered(struct table *table, uint64_t id, uint64_t request)
+uint64_t table_registered(struct table *table, uint64_t id, uint64_t request)
 {
     struct table_entry *entry;
-    const uint64_t *phone;
+    uint64_t phone = 0;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
-    phone = pairs_find(table->asked, request);
-    if (entry != NULL && phone != NULL)
-        move(table, entry, *phone);
+    if (entry != NULL)
+        phone = phones_asked(table->phones, request);
+    if (phone != 0) {
+        entry->former = false;
+        leave(table, phones_come(table->phones, phone, id));
+    }
     pthread_mutex_unlock(&table->lock);
+    return phone;
+}
+
+void table_phone_went(struct table *table, uint64_t phone, uint32_t node, bool sure)
+{
+    struct phones_place now;
+
+    pthread_mutex_lock(&table->lock);
+    if (sure || !phones_find(table->phones, phone, &now) || by_id(table, now.connection) == NULL)
+        leave(table, phones_go(table->phones, phone, node));
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool table_find_node(struct table *table, uint64_t id, uint64_t *ret_phone, uint32_t *ret_node)
+{
+    struct phones_place now;
+    bool found;
+
+    pthread_mutex_lock(&table->lock);
+    found = phones_find_after(table->phones, id, &now) && now.connection == 0;
+    pthread_mutex_unlock(&table->lock);
+    if (found) {
+        *ret_phone = now.phone;
+        *ret_node = now.node;
+    }
+    return found;
+}
+
+bool table_find_here(struct table *table, uint64_t phone, struct table_place *ret)
+{
+    struct phones_place now;
+    bool found;
+
+    pthread_mutex_lock(&table->lock);
+    found = phones_find(table->phones, phone, &now) && place(by_id(table, now.connection), ret);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+struct gathering {
+    const struct table *table;
+    uint64_t *phones;
+    uint32_t n;
+};
+
+static void gather(void *arg, uint64_t phone, uint64_t connection)
+{
+    struct gathering *g = arg;
+
+    if (g->n < PHONES_PART_MAX && by_id(g->table, connection) != NULL)
+        g->phones[g->n++] = phone;
+}
+
+uint32_t table_phones(struct table *table, uint32_t part, uint64_t ret[PHONES_PART_MAX])
+{
+    struct gathering g = {table, ret, 0};
+
+    pthread_mutex_lock(&table->lock);
+    phones_each(table->phones, part, gather, &g);
+    pthread_mutex_unlock(&table->lock);
+    return g.n;
 }
 
 bool table_find(struct table *table, uint64_t id, struct table_place *ret)
 {
     const struct table_entry *entry;
+    struct phones_place now;
     bool found;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
-    found = place(entry != NULL ? entry : after(table, id), ret);
+    if (entry == NULL && phones_find_after(table->phones, id, &now))
+        entry = by_id(table, now.connection);
+    found = place(entry, ret);
     pthread_mutex_unlock(&table->lock);
     return found;
 }
@@ -326,12 +348,17 @@ bool table_find(struct table *table, uint64_t id, struct table_place *ret)
 bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret)
 {
     const struct table_entry *entry, *newer;
+    struct phones_place now;
     bool found;
 
     pthread_mutex_lock(&table->lock);
     entry = by_id(table, id);
-    newer = entry == NULL || entry->former ? after(table, id) : NULL;
-    found = place(newer != NULL ? newer : entry, ret);
+    if ((entry == NULL || entry->former) && phones_find_after(table->phones, id, &now)) {
+        newer = by_id(table, now.connection);
+        if (newer != NULL || now.connection == 0)
+            entry = newer;
+    }
+    found = place(entry, ret);
     pthread_mutex_unlock(&table->lock);
     return found;
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "config/cfg.h"
+#include "control/stream/phones.h"
 #include "dataplane/sip/ip.h"
 
 enum { TABLE_TEXT_MAX = 64 };
@@ -61,6 +62,7 @@ void table_remove(struct table *table, struct table_entry *entry);
 struct table_place {
     uint64_t id;
     uint32_t thread;
+    uint8_t transport;                /* enum sip_transport */
     struct table_entry *entry;        /* for its own thread alone */
 };
 
@@ -71,7 +73,7 @@ struct table_place {
 bool table_find(struct table *table, uint64_t id, struct table_place *ret);
 
 /* The same for what is new to a phone: also when the connection is still there (nobody may have told
- * of its end), but its phone alone had it, and has another one now. */
+ * of its end), but its phone alone had it, and has another one now, here or at another node. */
 bool table_find_phone(struct table *table, uint64_t id, struct table_place *ret);
 
 /*
@@ -87,10 +89,25 @@ bool table_find_peer(struct table *table, enum sip_transport transport,
  * was granted, the number of the connection that it had before leads to the one that it came by.
  * `phone`: a hash of who registers which of its flows, 0: it does not say; `request`: of what a
  * REGISTER by that connection and the answer to it, and to no other, have in common, never 0: many
- * may be under way, and who is granted one is not who asked by another. Any thread.
+ * may be under way, and who is granted one is not who asked by another. Returns the phone that came
+ * so; 0: none. Any thread.
  */
 void table_registers(struct table *table, uint64_t id, uint64_t phone, uint64_t request);
-void table_registered(struct table *table, uint64_t id, uint64_t request);
+uint64_t table_registered(struct table *table, uint64_t id, uint64_t request);
+
+/* A phone that was here is at another node now; unless `sure`, only if its connection here is gone.
+ * Any thread. */
+void table_phone_went(struct table *table, uint64_t phone, uint32_t node, bool sure);
+
+/* The node where the phone is now that had this connection, and which phone. False: it is here, or
+ * nobody knows. Any thread. */
+bool table_find_node(struct table *table, uint64_t id, uint64_t *ret_phone, uint32_t *ret_node);
+
+/* The connection that a phone has here. False: none. Any thread. */
+bool table_find_here(struct table *table, uint64_t phone, struct table_place *ret);
+
+/* The phones of a part (PHONES_PARTS) that have one. Returns how many. Any thread. */
+uint32_t table_phones(struct table *table, uint32_t part, uint64_t ret[PHONES_PART_MAX]);
 
 /*
  * What we send to that port of its peer's address, from its local one, goes by that connection

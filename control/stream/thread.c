@@ -9,10 +9,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "control/stream/cluster.h"
 #include "control/stream/connection.h"
 #include "control/stream/large.h"
 #include "control/stream/listen.h"
 #include "control/stream/wire.h"
+
+enum { ASK_BURST = PHONES_PARTS / 2 }; /* each tick: the answers have to wait together */
 
 /* ---- Messages ---- */
 
@@ -68,7 +71,7 @@ void thread_undelivered(struct thread *t, const struct proxy_flow *to, const cha
         counts_add(&t->counts[to->transport], COUNT_RETRIED, 1);
         return;
     }
-    if (!relay_answer_undelivered(t->relay, t->view, &message, now_s, &result))
+    if (!relay_answer_undelivered(t->relay, t->view, &message, 503, now_s, &result))
         return;
     count_message(t, &message, result);
 }
@@ -77,8 +80,8 @@ void thread_undelivered(struct thread *t, const struct proxy_flow *to, const cha
 
 static void send_task(struct thread *t, const struct task *task)
 {
-    int status = post_send(&t->post, t->view->snapshot, &task->flow, task->name, task->text,
-                           task->length);
+    int status =
+        post_send(&t->post, t->view->snapshot, &task->flow, task->name, task->text, task->length);
 
     if (status == 0)
         return;
@@ -162,6 +165,13 @@ static void give_memory_back(struct thread *t)
     }
 }
 
+/* Phones that came to other nodes while this one was away. */
+static void ask_cluster(struct thread *t)
+{
+    for (uint32_t i = 0; i < ASK_BURST && t->asked < PHONES_PARTS; i++)
+        cluster_ask(&t->post, t->view->snapshot, t->asked++);
+}
+
 /* Listeners that could not be opened are tried again. */
 static void on_tick(void *arg)
 {
@@ -169,8 +179,10 @@ static void on_tick(void *arg)
 
     loop_timer_start(t->tick, THREAD_TICK_MS);
     listen_follow(t);
-    if (t->index == 0)
-        give_memory_back(t);
+    if (t->index != 0)
+        return;
+    ask_cluster(t);
+    give_memory_back(t);
 }
 
 static void on_reap(void *arg)

@@ -40,6 +40,7 @@ struct thread {
     struct listeners *listeners;
     struct connection *connections;   /* connection.h's lists */
     struct connection *ended;
+    uint32_t asked;                   /* parts of phones that other nodes were asked for */
     uint32_t most;                    /* connections of all threads, since memory was given back */
     struct counts counts[SIP_TRANSPORT_COUNT];
     char scratch[THREAD_SCRATCH];     /* of whoever works just now */

@@ -31,8 +31,8 @@ LAWS = [
 # Those of control/stream/counts.h, while no message waits for a name; `handed_…` came from the data plane.
 STREAM_LAWS = [
     (["accepted", "connected"], ["connections", "closed_*"]),
-    (["messages_stream", "messages_datagram"], ["forwarded", "replied", "waiting", "dropped_*"]),
-    (["forwarded", "replied", "handed_forwarded", "handed_replied", "retried"],
+    (["messages_stream", "messages_datagram"], ["forwarded", "replied", "waiting", "heard", "dropped_*"]),
+    (["forwarded", "replied", "handed_forwarded", "handed_replied", "retried", "told"],
      ["sent_stream", "sent_datagram", "lost_*"]),
 ]
 # Replies have no prefix of their own: verdict_<status>_<why>.

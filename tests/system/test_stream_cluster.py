@@ -16,12 +16,13 @@ from phones.stream import trusting                                # noqa: E402
 from sip import Message, Peer, host, request                      # noqa: E402
 from test_stream import STREAM_PORT, StreamTest                   # noqa: E402
 from test_stream_backends import Backends                         # noqa: E402
+from test_stream_outbound import Flow                             # noqa: E402
 
 
 class ClusterTest(StreamTest):
     """The virtual addresses lead the caller to node a, the callee to node b, all backends to a."""
 
-    options = {"streams": ("tcp", "tls"), "nodes": 2, "backends": 2}
+    options = {"streams": ("tcp", "tls", "wss"), "nodes": 2, "backends": 2}
 
     def setUp(self):
         self.a, self.b = self.lab.nodes
@@ -35,6 +36,20 @@ class ClusterTest(StreamTest):
         """A phone of each node."""
         return (self.phone(f"{name}-ann", first, "caller", six),
                 self.phone(f"{name}-bob", other, "callee", six))
+
+    def outbound(self, name, transport, six=False):
+        """A phone of node a that says who it is (RFC 5626)."""
+        there = self.lab.host("caller")
+        phone = Flow(self.lab, "caller", name, transport, 1,
+                     address=there.address6 if six else there.address)
+        self.addCleanup(lambda: phone.socket.close())
+        phone.register()
+        self.known_everywhere(name)
+        return phone
+
+    def heard(self, node):
+        """How many words of other nodes this one has heard."""
+        return node.ctl("show", "connections", json=True)["counters"]["heard"]
 
     def calls(self, ann, bob):
         """Both ways, modified by both ends, ended by either."""
@@ -129,6 +144,34 @@ class Cluster(ClusterTest):
         call, there = talk(bob, ann)
         hang_up(call, there)
         self.at_one_backend(*(call.call_id for pair in calls for call in pair[:1]), call.call_id)
+
+    def test_4_outbound_moved(self):
+        """
+        One that says who it is (RFC 5626) is found by the calls that it has as soon as it has
+        registered: what the other end asks comes to the node that it left, which hands it over. So it
+        is when it comes back.
+        """
+        for transport, six in (("TLS", False), ("TCP", True), ("WSS", False)):
+            with self.subTest(transport=transport):
+                self.lead(caller=self.a)
+                name = f"outbound-{transport.lower()}"
+                ann = self.outbound(name, transport, six)
+                bob = self.phone(f"{name}-bob", "TLS", "callee", six)
+                calls = [talk(ann, bob), talk(bob, ann)]
+                sides = [(calls[0][1], calls[0][0]), calls[1]]      # bob's first
+                for node in (self.b, self.a):
+                    self.lead(caller=node)
+                    ann.reconnect()
+                    ann.register()
+                    for bobs, anns in sides:
+                        self.modified(bobs, anns)
+                        self.modified(anns, bobs)
+                self.lead(caller=self.b)
+                ann.reconnect()
+                ann.register()
+                for bobs, anns in sides:
+                    hang_up(bobs, anns)
+                self.at_one_backend(*(call.call_id for call, _ in calls))
 
     def test_5_resumed(self):
         """A session that began at one node is resumed at the other, in both versions of TLS."""
@@ -239,6 +282,38 @@ class Cluster(ClusterTest):
         self.modified(call, there)
         hang_up(call, there)
 
+    def test_4_answered_elsewhere(self):
+        """Who was asked by one node answers by the other, to which his network leads him by then."""
+        for transport in ("TLS", "TCP"):
+            self.lead(caller=self.a)
+            ann, bob = self.pair(f"elsewhere-{transport.lower()}", first=transport)
+            call = bob.invite(ann.aor)
+            asked = ann.wait("INVITE", call)
+            self.flip(ann)
+            ann.reply(asked, 200, "OK", "t", SDP, [SDP_TYPE])
+            answer = bob.wait(200, call, wanted=lambda m: "INVITE" in m.get("cseq"))
+            call.learn(answer).ack()
+            hang_up(ann.dialog_of(asked, "t"), call)
+
+    def test_7_moved_meanwhile(self):
+        """
+        What a node missed while its control was away it asks for: a phone that went to the other node
+        meanwhile goes on with its calls.
+        """
+        a = self.a
+        ann = self.outbound("meanwhile", "TLS")
+        bob = self.phone("meanwhile-bob", "TCP", "callee")
+        calls = [talk(ann, bob), talk(bob, ann)]
+        a.control.kill9()
+        self.assertTrue(ann.connection.ends())
+        self.flip(ann)
+        ann.register()
+        a.control.start()
+        wait_for(lambda: self.heard(a) > 0, 10, "node a to hear where its phones are")
+        for bobs, anns in ((calls[0][1], calls[0][0]), calls[1]):
+            self.modified(bobs, anns)
+            hang_up(bobs, anns)
+
     def gone(self, routes):
         """430 to a backend, whichever node it asks."""
         with Peer(self.lab, "kam2") as backend:
@@ -316,9 +391,14 @@ class Cluster(ClusterTest):
 
 
 class Inside6(ClusterTest):
-    """Backends and nodes that know each other by IPv6 addresses."""
+    """Backends and nodes that know each other by IPv6 addresses; two threads have the streams."""
 
     options = {**ClusterTest.options, "backends6": True}
+
+    @classmethod
+    def prepare(cls, lab):
+        for node in lab.nodes:
+            node.config["control"]["streams"] = {"threads": 2}
 
     def test_calls(self):
         b = self.b
@@ -329,6 +409,16 @@ class Inside6(ClusterTest):
             self.relayed(ann, there.routes[-2:], [(b.inside6, STREAM_PORT)], six=True)
             hang_up(call, there)
         self.calls(*self.pair("inside-udp", True, "UDP", "UDP"))
+
+    def test_moved(self):
+        ann = self.outbound("inside-moved", "TLS")
+        bob = self.phone("inside-moved-bob", "TCP", "callee")
+        call, there = talk(ann, bob)
+        self.lead(caller=self.b)
+        ann.reconnect()
+        ann.register()
+        self.modified(there, call)
+        hang_up(there, call)
 
 
 class TcpBackends(ClusterTest):

@@ -167,13 +167,18 @@ void scene_send(int fd, const char *text)
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-void scene_send_to(int fd, uint32_t last, uint16_t port, const char *text)
+void scene_send_bytes_to(int fd, uint32_t last, uint16_t port, const void *bytes, size_t n)
 {
     struct sip_addr addr = scene_addr(last, port);
     union address address;
     socklen_t size = address_to_kernel(&addr, &address);
 
-    assert_int_equal(sendto(fd, text, strlen(text), 0, &address.any, size), strlen(text));
+    assert_int_equal(sendto(fd, bytes, n, 0, &address.any, size), n);
+}
+
+void scene_send_to(int fd, uint32_t last, uint16_t port, const char *text)
+{
+    scene_send_bytes_to(fd, last, port, text, strlen(text));
 }
 
 const char *scene_datagram(struct scene *s, int fd)
@@ -323,11 +328,17 @@ const char *scene_uri(const char *line)
 
 const char *scene_registers(struct scene *s, int phone, const char *call_id, int *ret_backend)
 {
-    static char path[2048];
-    char own[64];
+    return scene_registers_as(s, phone, call_id, "", ret_backend);
+}
 
-    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP",
-                                    "Contact: <sip:u@phone.invalid;transport=tcp>\r\n"));
+const char *scene_registers_as(struct scene *s, int phone, const char *call_id,
+                               const char *parameters, int *ret_backend)
+{
+    static char path[2048];
+    char own[256];
+
+    snprintf(own, sizeof(own), "Contact: <sip:u@phone.invalid;transport=tcp>%s\r\n", parameters);
+    scene_send(phone, scene_request("REGISTER", "sip:example.net", call_id, "TCP", own));
     *ret_backend = scene_reached(s);
     scene_datagram(s, *ret_backend);
     snprintf(own, sizeof(own), "Via: SIP/2.0/UDP %s:5070;", scene_ip(2));

@@ -43,6 +43,7 @@ int scene_tcp(uint32_t last, uint16_t port);
 
 void scene_send(int fd, const char *text);
 void scene_send_to(int fd, uint32_t last, uint16_t port, const char *text);
+void scene_send_bytes_to(int fd, uint32_t last, uint16_t port, const void *bytes, size_t n);
 
 /* The next datagram; the next whole message of a stream; "" and closed when the peer ends it. Fails
  * the test after SCENE_WAIT_MS. */
@@ -74,6 +75,9 @@ const char *scene_uri(const char *line);
 
 /* A phone registers; its Path's URI (static). The backend that took it is in *ret_backend. */
 const char *scene_registers(struct scene *scene, int phone, const char *call_id, int *ret_backend);
+/* With parameters of its Contact, a semicolon before each. */
+const char *scene_registers_as(struct scene *scene, int phone, const char *call_id,
+                               const char *parameters, int *ret_backend);
 
 /* A request of a backend's along a Path. Static. */
 const char *scene_along(const char *path, const char *method, const char *call_id);

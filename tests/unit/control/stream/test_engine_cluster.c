@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/address.h"
+#include "dataplane/proxy/cluster.h"
 #include "tests/unit/control/stream/scene.h"
 
 #define TCP "      - {transport: tcp, address: VIP, port: 5060}\n"
@@ -102,11 +103,193 @@ static void backends_see_the_node(void **context)
     scene_end(&s);
 }
 
+/* ---- What nodes tell each other ---- */
+
+#define OUTBOUND ";reg-id=1;+sip.instance=\"<urn:uuid:1>\""
+
+/* The next datagram of a node's, which must be another's word. */
+static struct proxy_cluster_word heard(struct scene *s, int node)
+{
+    ssize_t got = recv(node, s->text, sizeof(s->text) - 1, 0);
+    struct proxy_cluster_word word;
+
+    assert_true(got > 0);
+    s->text[got] = '\0';
+    assert_int_equal(proxy_cluster_parse(reload_snapshot(s->reload), s->text, (uint32_t)got, &word),
+                     0);
+    return word;
+}
+
+/* The first that is of this kind: the others are from when it began. */
+static struct proxy_cluster_word heard_of(struct scene *s, int node, enum proxy_cluster_kind kind)
+{
+    struct proxy_cluster_word word;
+
+    do
+        word = heard(s, node);
+    while (word.kind != kind);
+    return word;
+}
+
+/* Node m says something; `wrong`: bits of the signature that are not right. */
+static void say(struct scene *s, int node, enum proxy_cluster_kind kind, uint64_t about,
+                struct sip_slice text, char wrong)
+{
+    const struct proxy_cluster_word word = {kind, snapshot_node_id(sip_slice_of("m")), about, text};
+    static char bytes[PROXY_CLUSTER_HEAD + SCENE_TEXT];
+
+    proxy_cluster_print(reload_snapshot(s->reload), &word, bytes);
+    bytes[PROXY_CLUSTER_HEAD - 1] = (char)(bytes[PROXY_CLUSTER_HEAD - 1] ^ wrong);
+    memcpy(bytes + PROXY_CLUSTER_HEAD, text.at, text.length);
+    scene_send_bytes_to(node, 2, SCENE_OWN, bytes, PROXY_CLUSTER_HEAD + text.length);
+}
+
+static uint64_t count_of(struct scene *s, uint32_t which)
+{
+    struct counts counts;
+
+    stream_counts(s->stream, &counts);
+    return counts.values[which];
+}
+
+/*
+ * An outbound phone registers here, which node m is told. It goes there: what is for it goes to m,
+ * be it that the connection here is gone or that nobody told of its end. It comes back, and gets
+ * what m has for it; what m has for nobody that is here is answered 430.
+ */
+static void phones_go_and_come(void **context)
+{
+    static char path[2100], text[SCENE_TEXT];
+    struct proxy_cluster_word word;
+    char number[PROXY_CLUSTER_PHONE];
+    struct scene s;
+    int phone, backend, node;
+    uint64_t ann;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    node = scene_udp(41, SCENE_OWN);
+    becomes(&s, "n", "m");
+    phone = scene_tcp(21, SCENE_SIP);
+    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
+    word = heard_of(&s, node, PROXY_CLUSTER_CAME);
+    assert_int_equal(word.node, snapshot_node_id(sip_slice_of("n")));
+    assert_int_equal(word.text.length, PROXY_CLUSTER_PHONE);
+    ann = proxy_cluster_phone(word.text, 0);
+    proxy_cluster_put_phone(ann, number);
+
+    say(&s, node, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
+    scene_until(&s, COUNT_RESULT + RELAY_HEARD, 1);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
+    word = heard_of(&s, node, PROXY_CLUSTER_SEND);
+    assert_int_equal(word.about, ann);
+    snprintf(text, sizeof(text), "%.*s", (int)word.text.length, word.text.at);
+    assert_memory_equal(text, "INVITE sip:u@phone.invalid", 26);
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c2"));
+    word = heard_of(&s, node, PROXY_CLUSTER_SEND);
+    assert_int_equal(word.about, ann);
+    assert_non_null(strstr(word.text.at, "Call-ID: c2\r\n"));
+
+    /* It is not here: as if it had said so itself. */
+    say(&s, node, PROXY_CLUSTER_SEND, ann, sip_slice_of(text), 0);
+    scene_datagram(&s, backend);
+    assert_memory_equal(s.text, "SIP/2.0 430 ", 12);
+    assert_string_equal(scene_line(&s, "Call-ID", 0), "Call-ID: c1");
+
+    phone = scene_tcp(21, SCENE_SIP);
+    scene_registers_as(&s, phone, "r2", OUTBOUND, &backend);
+    word = heard_of(&s, node, PROXY_CLUSTER_CAME);
+    assert_int_equal(proxy_cluster_phone(word.text, 0), ann);
+    say(&s, node, PROXY_CLUSTER_SEND, ann, sip_slice_of(text), 0);
+    assert_string_equal(scene_message(&s, phone), text);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c3"));
+    scene_message(&s, phone);
+    assert_string_equal(scene_line(&s, "Call-ID", 0), "Call-ID: c3");
+    close(phone);
+    close(node);
+    scene_end(&s);
+}
+
+/* Who asks hears who is here; what a node that was away missed changes nothing for who is. */
+static void a_node_asks(void **context)
+{
+    char number[PROXY_CLUSTER_PHONE];
+    struct proxy_cluster_word word;
+    static char path[2100];
+    struct scene s;
+    int phone, backend, node;
+    uint64_t ann = 0;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    node = scene_udp(41, SCENE_OWN);
+    becomes(&s, "n", "m");
+    phone = scene_tcp(21, SCENE_SIP);
+    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
+    ann = proxy_cluster_phone(heard_of(&s, node, PROXY_CLUSTER_CAME).text, 0);
+    for (uint64_t part = 0; part <= PHONES_PARTS; part++)
+        say(&s, node, PROXY_CLUSTER_ASK, part, sip_slice("", 0), 0);
+    word = heard_of(&s, node, PROXY_CLUSTER_HERE);
+    assert_int_equal(word.text.length, PROXY_CLUSTER_PHONE);
+    assert_int_equal(proxy_cluster_phone(word.text, 0), ann);
+    scene_until(&s, COUNT_RESULT + RELAY_HEARD, PHONES_PARTS + 1);
+    proxy_cluster_put_phone(ann, number);
+    say(&s, node, PROXY_CLUSTER_HERE, 0, sip_slice(number, sizeof(number)), 0);
+    scene_until(&s, COUNT_RESULT + RELAY_HEARD, PHONES_PARTS + 2);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
+    scene_message(&s, phone);
+    assert_string_equal(scene_line(&s, "Call-ID", 0), "Call-ID: c1");
+    close(phone);
+    scene_until(&s, COUNT_CLOSED + CLOSE_PEER, 1);
+    say(&s, node, PROXY_CLUSTER_HERE, 0, sip_slice(number, sizeof(number)), 0);
+    scene_until(&s, COUNT_RESULT + RELAY_HEARD, PHONES_PARTS + 3);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c2"));
+    assert_int_equal(heard_of(&s, node, PROXY_CLUSTER_SEND).about, ann);
+    close(node);
+    scene_end(&s);
+}
+
+/* Nobody else has a say: no wrong signature, no other address, and no backend. */
+static void others_say_nothing(void **context)
+{
+    char number[PROXY_CLUSTER_PHONE];
+    static char path[2100];
+    struct scene s;
+    int phone, backend, node, stranger;
+    uint64_t ann;
+
+    (void)context;
+    scene_begin(&s, TCP, "");
+    node = scene_udp(41, SCENE_OWN);
+    stranger = scene_udp(42, SCENE_OWN);
+    becomes(&s, "n", "m");
+    phone = scene_tcp(21, SCENE_SIP);
+    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
+    ann = proxy_cluster_phone(heard_of(&s, node, PROXY_CLUSTER_CAME).text, 0);
+    proxy_cluster_put_phone(ann, number);
+    say(&s, node, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 1);
+    say(&s, stranger, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
+    say(&s, s.a, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
+    say(&s, stranger, PROXY_CLUSTER_SEND, ann, sip_slice_of("BYE sip:u@h SIP/2.0\r\n\r\n"), 0);
+    scene_until(&s, COUNT_RESULT + RELAY_DROPPED_SENDER, 4);
+    assert_int_equal(count_of(&s, COUNT_RESULT + RELAY_HEARD), 0);
+    scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
+    scene_message(&s, phone);
+    assert_string_equal(scene_line(&s, "Call-ID", 0), "Call-ID: c1");
+    close(phone);
+    close(node);
+    close(stranger);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_node_is_asked),
-        cmocka_unit_test(backends_see_the_node),
+        cmocka_unit_test(another_node_is_asked), cmocka_unit_test(backends_see_the_node),
+        cmocka_unit_test(phones_go_and_come),    cmocka_unit_test(a_node_asks),
+        cmocka_unit_test(others_say_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
