@@ -97,6 +97,12 @@ private_key = {1}
 verify_certificate = no
 require_certificate = no
 """
+# RFC 5923, of the connections that it makes. It parses no Via where `alias` has a value.
+LOAD_ALIAS = 'xavp_via_params="via"\nloadmodule "corex.so"'
+ALIAS_ROUTE = """
+    $xavp(via=>alias) = "";
+    via_add_xavp_params("1");
+"""
 PRESENCE_TABLES = ("version", "presentity", "active_watchers", "watchers", "xcap")
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
 MODULES = Path("/usr/lib")
@@ -131,7 +137,8 @@ class Backend:
     One Kamailio; `lab.backends["kam1"]`. Its addresses: .address and .address6, and, if a test says
     so before start(), those of .held: the virtual ones, which it must have somewhere (mode direct).
     It listens on TCP, too, if a test makes .tcp True before start(); on TLS, if it makes .tls the files
-    of its certificate, its key, and the CA by which it knows whom it lets in.
+    of its certificate, its key, and the CA by which it knows whom it lets in. With .alias True its Via
+    says `;alias`.
     """
 
     def __init__(self, lab, host, children=2):
@@ -143,6 +150,7 @@ class Backend:
         self.children = children
         self.held = ()
         self.tcp = False
+        self.alias = False
         self.settings = ""                     # more lines of its core's
         self.tls = None
         self.dir = lab.dir / host.name
@@ -158,6 +166,8 @@ class Backend:
             "DOMAIN": self.lab.domain, "VIP": self.lab.vip, "VIP6": self.lab.vip6,
             "DIR": self.dir, "NOTCP": "no" if self.tcp or self.tls else "yes",
             "LOADTLS": self._tls(),
+            "LOADALIAS": LOAD_ALIAS if self.alias else "",
+            "ALIASROUTE": ALIAS_ROUTE if self.alias else "",
             "LOADDMQ": 'loadmodule "dmq.so"\nloadmodule "dmq_usrloc.so"' if dmq else "",
             "DMQ": DMQ.format(address=self.address, peers="\n".join(
                 f'modparam("dmq", "notification_address", "sip:{peer}:5060")'

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Connections between control and real Kamailios: those that take aliases send their own requests back by
-ours (RFC 5923); those that are reached by UDP get by TCP what is too large for a datagram (RFC 3261
-§18.1.1), with all that belongs to it, and by UDP when they refuse it.
+ours (RFC 5923), those that say `alias` themselves get ours by theirs; those that are reached by UDP get
+by TCP what is too large for a datagram (RFC 3261 §18.1.1), with all that belongs to it, and by UDP when
+they refuse it.
 """
 import sys
 
 sys.dont_write_bytecode = True
 
-from harness import main                                          # noqa: E402
+from harness import main, seen, wait_for                          # noqa: E402
 from netns import UDP, Capture                                    # noqa: E402
 from phone import SDP, hang_up, talk                              # noqa: E402
 from test_stream import StreamTest                                # noqa: E402
@@ -25,7 +26,7 @@ def sdp(length):
 class ByTcp(StreamTest):
 
     options = {"streams": ("tcp", "tls")}
-    settings = ""
+    settings, alias = "", False
 
     @classmethod
     def prepare(cls, lab):
@@ -33,7 +34,7 @@ class ByTcp(StreamTest):
 
         def add_by_tcp(name, *args, start=True, **more):
             backend = add(name, *args, start=False, **more)
-            backend.tcp, backend.settings = True, cls.settings
+            backend.tcp, backend.settings, backend.alias = True, cls.settings, cls.alias
             if start:
                 backend.start()
             return backend
@@ -68,6 +69,107 @@ class Reuse(ByTcp):
                 hang_up(*((call, there) if caller_ends else (there, call)))
         self.assertTrue(self.between(outgoing=True))
         self.assertEqual(self.between(outgoing=False), [])
+
+
+class Aliases(ByTcp):
+    """Kamailios that make connections of their own to the virtual address, and say `;alias` there."""
+
+    alias = True
+
+    @classmethod
+    def prepare(cls, lab):
+        super().prepare(lab)
+        lab.config["pools"][0]["health"] = {"probe": "none"}       # it would have us connect again
+        for entry in lab.pool():
+            entry["transport"] = "tcp"
+
+    def theirs(self):
+        """{backend: the connection that it made}, each of which is its alias."""
+        found = {}
+        for name, backend in self.lab.backends.items():
+            for entry in self.between(outgoing=False):
+                if entry["alias"] == f"{backend.address}:5060":
+                    self.assertNotIn(name, found)
+                    self.assertEqual(entry["peer"].rpartition(":")[0], backend.address)
+                    found[name] = entry
+        self.assertEqual(len(found), len(self.between(outgoing=False)))
+        return found
+
+    def end(self, entries):
+        """An operator ends these connections; returns when none of them is there."""
+        for entry in entries:
+            self.assertEqual(self.lab.ctl("kill", "connection", entry["id"])[0], 0)
+        ended = {entry["id"] for entry in entries}
+        wait_for(lambda: not ended & {entry["id"] for outgoing in (True, False)
+                                      for entry in self.between(outgoing)}, 5, "connections to end")
+
+    def asked_from(self, name, call_id):
+        """From where a backend says that the requests of a call came, in order."""
+        return [message.source for message in self.lab.backends[name].messages()
+                if message.call_id == call_id and message.what.isalpha()]
+
+    def call(self, caller, callee):
+        """A call whose two sides hang up in turn: (Call-ID, which backend had it)."""
+        call, there = talk(caller, callee)
+        self.modified(there, call)
+        hang_up(call, there)
+        backend, = seen(self.lab, lambda call_id: call_id == call.call_id)[call.call_id]
+        return call.call_id, backend
+
+    def test_1_reused(self):
+        """What we ask in a call goes by the connection that Kamailio made for its own of that call."""
+        ann, bob = self.phone("ann", "TLS", "caller"), self.phone("bob", "TCP")
+        self.assertEqual((self.theirs(), self.counter("aliases")), ({}, 0))
+        call, there = talk(ann, bob)
+        (name, made), = self.theirs().items()
+        self.assertEqual(self.counter("aliases"), 1)
+        before = self.asked_from(name, call.call_id)
+        self.assertNotIn(f"{self.lab.vip}:5060", before)
+        self.end(self.between(outgoing=True))
+        self.modified(call, there)
+        hang_up(call, there)
+        after = self.asked_from(name, call.call_id)[len(before):]
+        self.assertEqual(after, [f"{self.lab.vip}:5060"] * 3)            # INVITE, ACK, BYE
+        self.assertEqual(self.between(outgoing=True), [])
+        now = self.theirs()[name]
+        self.assertEqual((now["id"], self.counter("aliases")), (made["id"], 1))
+        # Those, and the answers to Kamailio's own.
+        self.assertGreaterEqual(now["messages_out"], made["messages_out"] + 3 + 2)
+
+    def until_all_made_one(self, caller, callee):
+        for _ in range(60):
+            if len(self.theirs()) == len(self.lab.backends):
+                return
+            self.call(caller, callee)
+        self.fail(f"calls at {set(self.theirs())} only")
+
+    def test_2_all(self):
+        """Of any phone, UDP's too, calls that are new and REGISTERs: none needs a connection of ours."""
+        phones = [self.phone(f"all{transport}", transport, host_name) for transport, host_name in
+                  (("TLS", "caller"), ("TCP", "callee"), ("UDP", "caller"))]
+        self.until_all_made_one(*phones[:2])
+        self.assertEqual(self.counter("aliases"), len(self.theirs()))
+        self.end(self.between(outgoing=True))
+        ids = {entry["id"] for entry in self.theirs().values()}
+        for number in range(9):
+            caller, callee = phones[number % 3], phones[(number + 1) % 3]
+            callee.register()
+            call_id, backend = self.call(caller, callee)
+            self.assertEqual(set(self.asked_from(backend, call_id)), {f"{self.lab.vip}:5060"})
+        self.assertEqual(self.between(outgoing=True), [])
+        self.assertEqual({entry["id"] for entry in self.theirs().values()}, ids)
+
+    def test_3_ended(self):
+        """Once theirs has ended we make one; they make another, which is the alias then."""
+        ann, bob = self.phone("eva", "TLS", "caller"), self.phone("max", "TCP")
+        self.until_all_made_one(ann, bob)
+        said = self.counter("aliases")
+        self.end([*self.theirs().values(), *self.between(outgoing=True)])
+        call_id, backend = self.call(ann, bob)
+        self.assertNotIn(f"{self.lab.vip}:5060", self.asked_from(backend, call_id)[:1])
+        self.assertEqual([entry["peer"] for entry in self.between(outgoing=True)],
+                         [f"{self.lab.backends[backend].address}:5060"])
+        self.assertEqual((set(self.theirs()), self.counter("aliases")), ({backend}, said + 1))
 
 
 class LargeRequests(ByTcp):
