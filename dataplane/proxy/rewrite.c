@@ -176,15 +176,35 @@ static bool wants_record_route(const struct proxy_work *w)
     }
 }
 
+/*
+ * Our side of the sender. A backend that is reached by connections makes its own to the listener
+ * that they leave from, whichever node has that, so it is not told where that node relayed to.
+ */
+static const struct proxy_flow *side_of_sender(const struct proxy_work *w, struct proxy_flow *buf)
+{
+    const struct lb_backend *sender;
+
+    if (!w->prepared->by_node)
+        return &w->in->from;
+    sender = &w->backends[w->out->sender];
+    *buf = (struct proxy_flow){.transport = sender->transport};
+    if (sender->transport == SIP_TRANSPORT_UDP ||
+        !proxy_egress(w, (enum sip_transport)sender->transport, &sender->ip, &buf->local))
+        return &w->in->from;
+    return buf;
+}
+
 /* Two when the sides differ (RFC 5658): the one that faces the next hop on top. */
 static void put_record_routes(struct proxy_work *w)
 {
-    const struct proxy_flow *from = &w->in->from, *to = &w->out->to;
+    const struct proxy_flow *from, *to = &w->out->to;
     struct proxy_token token;
+    struct proxy_flow side;
 
     if (!wants_record_route(w) || w->out->rule == PROXY_RULE_NODE)
         return;
     token = make_token(w);
+    from = side_of_sender(w, &side);
     if (from->transport == to->transport && sip_addr_equal(&from->local, &to->local)) {
         put_record_route(w, &token, to);
         return;

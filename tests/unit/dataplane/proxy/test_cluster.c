@@ -261,6 +261,112 @@ static void test_response_to_the_wrong_node(void **state)
     stage_free(stage);
 }
 
+static void reached_by_tcp(struct stage *stage)
+{
+    struct lb_backend *backends =
+        (struct lb_backend *)(uintptr_t)snapshot_backends(stage->snapshot);
+
+    for (uint32_t i = 0; i < stage->snapshot->backends.n; i++)
+        backends[i].transport = SIP_TRANSPORT_TCP;
+}
+
+#define CONNECTION_OF_KAM "tcp/10.0.0.12:45000#9"
+#define TO_KAM "tcp/10.0.0.12:5060#0 from " VIP
+#define ROUTES_BY_TCP                                       \
+    "Route: <sip:$(IN)@192.0.2.10:5060;transport=tcp;lr>, " \
+    "<sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
+#define INVITE_BY_TCP(call, routes) \
+    "INVITE sip:a@192.168.1.4 SIP/2.0\n" HEAD(KAM_BY_TCP, call, "2 INVITE") routes "\n"
+#define RELAYED_BY_TCP(call, number, routes)                                                     \
+    "INVITE sip:a@192.168.1.4 SIP/2.0\n" BY_NODE OURS(number) "Via: SIP/2.0/" KAM_BY_TCP         \
+                                                              "\n" TAIL(call, "2 INVITE") routes \
+        "\n"
+#define TAKEN_BY_TCP(call, number)                                                             \
+    BY_NODE "branch=$(BR" number ");tdm=$(M" number ")\nVia: SIP/2.0/" KAM_BY_TCP              \
+            "\nMax-Forwards: 68\nFrom: <sip:a@example.net>;tag=f\nTo: <sip:bob@example.net>\n" \
+            "Call-ID: " call "\nCSeq: 2 INVITE\n\n"
+
+/* What a node relays for a backend that is reached by TCP tells it of the listener that any node
+ * has, as if it had made its connection to the phone's own node. */
+static void test_backend_by_tcp(void **state)
+{
+    static const struct step calls[] = {
+        {"a phone by TLS", PHONE, TLS_VIP,
+         "INVITE sip:bob@example.net SIP/2.0\n" HEAD("TLS 192.168.1.4;branch=z9hG4bKp", "x",
+                                                     "1 INVITE") "\n",
+         TO_KAM,
+         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/TCP "
+         "192.0.2.10:5060;branch=$(BR1);tdm=$(M1);alias\n"
+         "Record-Route: <sip:$(IN)@192.0.2.10:5060;transport=tcp;lr>\n"
+         "Record-Route: <sip:$(OUT)@192.0.2.10:5061;transport=tls;lr>\n"
+         "Via: SIP/2.0/TLS 192.168.1.4;branch=z9hG4bKp;received=198.51.100.7\n" TAIL(
+             "x", "1 INVITE") "\n",
+         0, PROXY_RULE_TABLE},
+        {"one by TCP", "tcp/198.51.100.8:40000#8", VIP,
+         "INVITE sip:bob@example.net SIP/2.0\n" HEAD("TCP 198.51.100.8;branch=z9hG4bKq", "y",
+                                                     "1 INVITE") "\n",
+         TO_KAM,
+         "INVITE sip:bob@example.net SIP/2.0\nVia: SIP/2.0/TCP "
+         "192.0.2.10:5060;branch=$(BR2);tdm=$(M2);alias\n"
+         "Record-Route: <sip:$(ONE)@192.0.2.10:5060;transport=tcp;lr>\n"
+         "Via: SIP/2.0/TCP 198.51.100.8;branch=z9hG4bKq\n" TAIL("y", "1 INVITE") "\n",
+         0, PROXY_RULE_TABLE},
+    };
+    static const struct step relays[] = {
+        {"to the phone by TLS", CONNECTION_OF_KAM, VIP, INVITE_BY_TCP("x", ROUTES_BY_TCP),
+         NODE2 " from " NODE, RELAYED_BY_TCP("x", "3", ROUTES_BY_TCP), 0, PROXY_RULE_NODE},
+        {"to that by TCP", CONNECTION_OF_KAM, VIP,
+         INVITE_BY_TCP("y", "Route: <sip:$(ONE)@192.0.2.10:5060;transport=tcp;lr>\n"),
+         NODE2 " from " NODE,
+         RELAYED_BY_TCP("y", "4", "Route: <sip:$(ONE)@192.0.2.10:5060;transport=tcp;lr>\n"), 0,
+         PROXY_RULE_NODE},
+    };
+    static const struct step takes[] = {
+        {"two sides", NODE, NODE2, RELAYED_BY_TCP("x", "3", ROUTES_BY_TCP), PHONE " from " TLS_VIP,
+         "INVITE sip:a@192.168.1.4 SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.10:5061;" OURS(
+             "5") "Record-Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n"
+                  "Record-Route: <sip:$(B5)@192.0.2.10:5060;transport=tcp;lr>\n" TAKEN_BY_TCP("x",
+                                                                                              "3"),
+         0, PROXY_RULE_FLOW},
+        {"one, of both", NODE, NODE2,
+         RELAYED_BY_TCP("y", "4", "Route: <sip:$(ONE)@192.0.2.10:5060;transport=tcp;lr>\n"),
+         "tcp/198.51.100.8:40000#8 from " VIP,
+         "INVITE sip:a@192.168.1.4 SIP/2.0\nVia: SIP/2.0/TCP 192.0.2.10:5060;" OURS(
+             "6") "Record-Route: <sip:$(R6)@192.0.2.10:5060;transport=tcp;lr>\n" TAKEN_BY_TCP("y",
+                                                                                              "4"),
+         0, PROXY_RULE_FLOW},
+        {"the phone by those", PHONE, TLS_VIP,
+         "INFO sip:bob@203.0.113.9 SIP/2.0\n" HEAD(
+             "TLS 192.168.1.4;branch=z9hG4bKi", "x",
+             "3 INFO") "Route: <sip:$(T5)@192.0.2.10:5061;transport=tls;lr>, "
+                       "<sip:$(B5)@192.0.2.10:5060;transport=tcp;lr>\n\n",
+         TO_KAM, NULL, 0, PROXY_RULE_TOKEN},
+    };
+    static const struct step back[] = {
+        {"the backend by those: relayed again", CONNECTION_OF_KAM, VIP,
+         "INFO sip:a@192.168.1.4 SIP/2.0\n" HEAD(
+             KAM_BY_TCP, "x", "4 INFO") "Route: <sip:$(B5)@192.0.2.10:5060;transport=tcp;lr>, "
+                                        "<sip:$(T5)@192.0.2.10:5061;transport=tls;lr>\n\n",
+         NODE2 " from " NODE, NULL, 0, PROXY_RULE_NODE},
+    };
+    struct stage_conf first = cluster_conf(false), second = cluster_conf(true);
+    struct stage *stage = stage_new(&second);
+
+    reached_by_tcp(stage);
+    stage_set(stage, "TAG", "");
+    STAGE_PLAY(stage, calls);
+    stage_reload(stage, &first);
+    reached_by_tcp(stage);
+    STAGE_PLAY(stage, relays);
+    stage_reload(stage, &second);
+    reached_by_tcp(stage);
+    STAGE_PLAY(stage, takes);
+    stage_reload(stage, &first);
+    reached_by_tcp(stage);
+    STAGE_PLAY(stage, back);
+    stage_free(stage);
+}
+
 /* Who a request is from is told by the Via behind the node's, and only there and of nodes. */
 static void test_behind_a_node(void **state)
 {
@@ -311,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cluster),
         cmocka_unit_test(test_response_to_the_wrong_node),
+        cmocka_unit_test(test_backend_by_tcp),
         cmocka_unit_test(test_behind_a_node),
     };
 
