@@ -168,13 +168,18 @@ class TlsBackends(Backends, StreamTest):
     transport, port = "tls", 5061
 
     @classmethod
-    def prepare(cls, lab):
+    def secure(cls, lab):
+        """Has the configuration say so."""
         lab.inside_authority = Authority(lab.dir, CONTROL_USER, "inside")
         cert, key = lab.inside_authority.issue("node", ["DNS:lab"])
         for entry in lab.pool():
             entry.update(transport=cls.transport, port=cls.port)
         lab.config["pools"][0]["tls"] = {"ca": str(lab.inside_authority.cert),
                                          "certificate": {"cert": str(cert), "key": str(key)}}
+
+    @classmethod
+    def prepare(cls, lab):
+        cls.secure(lab)
         super().prepare(lab)
 
     @classmethod
