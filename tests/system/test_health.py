@@ -21,6 +21,7 @@ PROBE = "<sip:tandem@"             # in the From of control's probes
 TIMERS = {"interval": "500ms", "fast_interval": "100ms", "timeout": "400ms", "slow_start": "3s"}
 DEFAULTS = {"interval": "1s", "fast_interval": "200ms", "timeout": "800ms", "slow_start": "3s"}
 BY_PROBES_S, BY_TRAFFIC_S = 1.5, 0.5
+FLAPPING_S = 10
 IN_HAND_S = 0.3                    # how long a busy machine may leave a request unanswered
 
 
@@ -148,6 +149,8 @@ class Health(SystemTest):
         pool = self.lab.config["pools"][0]
         if pool.pop("health", None):
             self.lab.reload()
+            wait_for(lambda: all(b["slow_start"] is None for b in self.shown().values()), 5,
+                     "all to be forgotten")
         pool["health"] = {**TIMERS, **health}
         pool["backends"] = [self.lab.backend_entry(name) for name in self.lab.backends]
         if agent:
@@ -374,13 +377,13 @@ class Health(SystemTest):
         """Each second up and down: at most three changes; the others lose nothing."""
         self.configure(agent=True)
         stream, before = Stream(self.lab, 50), len(self.lines("agent"))
-        for second in range(14):
+        for second in range(FLAPPING_S):
             self.agent.gone = second % 2 == 0
             time.sleep(1)
         changes = self.lines("agent")[before:]
         self.agent.gone = False
         stream.stop()
-        self.say(f"14 s of flapping: {changes}, {len(stream.unanswered())} of "
+        self.say(f"{FLAPPING_S} s of flapping: {changes}, {len(stream.unanswered())} of "
                  f"{len(stream.sent)} requests lost")
         self.assertTrue(1 <= len(changes) <= 3, changes)
         self.assertLess(len(stream.unanswered()), 0.05 * len(stream.sent))
