@@ -6,7 +6,7 @@ callers and callees by SIPp's words, at the backends by their logs, on the wire 
 Both drivers bore 200 calls a second of 5 s over four Kamailios on two CPUs with none failed, so
 that is the rate everywhere; nothing is measured first.
 
-    TANDEM_LONG     1: calls of 5 s, not of 3
+    TANDEM_LONG     1: calls of 5 s, not of 2
     TANDEM_SIX      1: everybody talks IPv6
 """
 import math
@@ -20,7 +20,7 @@ from lab import LabError, wait_for
 from lab.sipp import SCENARIOS
 
 LONG = os.environ.get("TANDEM_LONG") == "1"
-RATE, HOLD_MS = 200, 5000 if LONG else 3000
+RATE, HOLD_MS = 200, 5000 if LONG else 2000
 FULL_S = HOLD_MS / 1000 + 1        # until calls end as fast as they begin
 SIX = os.environ.get("TANDEM_SIX") == "1"
 LAB = {"backends": 4, "ipv6": SIX, "backends6": SIX}     # the laboratory's options

@@ -104,7 +104,7 @@ class BackendsDns(SystemTest):
     def test_2_change(self):
         """Under calls of 2 s kam1 leaves DNS and kam3 comes, then the other way round."""
         lab = self.lab
-        calls = self.place([("uac", "uas"), ("uac_wait_bye", "uas_bye")], calls=1000, rate=50,
+        calls = self.place([("uac", "uas"), ("uac_wait_bye", "uas_bye")], calls=5000, rate=50,
                            hold_ms=2000, tag="change")
         calls.wait_created(100)
         slot = self.rows()[member("kam1")]["slot"]
@@ -122,7 +122,7 @@ class BackendsDns(SystemTest):
         self.assertEqual(self.rows()[member("kam1")]["slot"], slot)
         created = calls.created()
         calls.wait_created(created + 100)
-        calls.finish()
+        calls.end()
         self.assert_one_backend(calls.seen(), ("INVITE", "200", "ACK", "BYE"))
         between, after = self.new_of(calls, changed + 0.5), self.new_of(calls, returned + 0.5)
         late = [call for call, found in calls.seen().items() if "kam1" in found
@@ -221,7 +221,7 @@ class BackendsDns(SystemTest):
     def test_6_dns_dead(self):
         """DNS dies, and control is killed and starts again without it: calls go on."""
         lab = self.lab
-        calls = self.place([("uac", "uas"), ("uac_wait_bye", "uas_bye")], calls=1000, rate=50,
+        calls = self.place([("uac", "uas"), ("uac_wait_bye", "uas_bye")], calls=5000, rate=50,
                            hold_ms=1000, port=6400, tag="dead")
         calls.wait_created(50)
         self.knot.stop()
@@ -238,7 +238,7 @@ class BackendsDns(SystemTest):
         at = time.time()
         created = calls.created()
         calls.wait_created(created + 150)
-        calls.finish()
+        calls.end()
         new = self.new_of(calls, at)
         self.say(f"control was back after {took:.1f} s without DNS; new calls since: {new}")
         self.assertEqual(min(new.values()) > 0, True, new)

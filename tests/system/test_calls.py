@@ -83,9 +83,10 @@ class Calls(SystemTest):
                  ("uac_retransmit", "uas")]
         six = {"address": self.lab.host("caller").address6,
                "callee_address": self.lab.host("callee").address6}
-        for tag, number, more in (("tx", 100, {}), ("tx6", 40, {"port": 6120, **six})):
-            self.each_kind(kinds, self.place(kinds, calls=number, rate=number, users=5, tag=tag,
-                                             **more).finish(), number // len(kinds))
+        runs = [(number, self.place(kinds, calls=number, rate=number, users=5, tag=tag, **more))
+                for tag, number, more in (("tx", 100, {}), ("tx6", 40, {"port": 6120, **six}))]
+        for number, calls in runs:
+            self.each_kind(kinds, calls.finish(), number // len(kinds))
 
     def each_kind(self, kinds, calls, each):
         by_call = calls.seen()

@@ -21,7 +21,7 @@ def waiter(lab, *words):
                      lab.control_socket, "drain", *words)
 
 
-EXPIRES_S = 30                     # of the phones that do not refresh
+EXPIRES_S = 15                     # of the phones that do not refresh; Kamailio takes 10 and more
 
 
 class Drain(SystemTest):
@@ -56,8 +56,8 @@ class Drain(SystemTest):
         control is killed and restarted. It ends when the last call has, and no call fails.
         """
         lab = self.lab
-        calls = self.place([("uac", "uas")], calls=240, rate=20, hold_ms=4000, tag="drain")
-        calls.wait_created(90)
+        calls = self.place([("uac", "uas")], calls=2000, rate=20, hold_ms=4000, tag="drain")
+        calls.wait_created(60)
         own, others, in_progress = self.dry_run("kam1")
         self.say(f"dry run: {own}% of new calls, {others}, {in_progress} calls in progress")
         self.assertAlmostEqual(own, 33.3, delta=1)
@@ -77,12 +77,10 @@ class Drain(SystemTest):
         took = time.monotonic() - begun
         self.assertIn("kam1: no calls left", wait.log())
         self.assertEqual(self.backend("kam1")["calls"], 0)
-        self.assertTrue(any(client.process.running() for client, _ in calls.pairs),
-                        "the calls were over before the drain was")
         self.assertEqual(self.backend("kam1")["new"], new, "new requests while it drained")
         self.say(f"empty after {took:.1f} s; it said: {wait.log().strip().splitlines()[1:]}")
         self.assertLess(took, 15)
-        calls.finish()
+        calls.end()
 
     def test_2_given_up(self):
         """At the timeout and at Ctrl-C: status 1, what is left, and it goes on draining."""
@@ -110,7 +108,7 @@ class Drain(SystemTest):
 
     def test_3_top(self):
         """Tables into a pipe, with the rates of the calls that are placed."""
-        calls = self.place([("uac", "uas")], calls=150, rate=30, hold_ms=500, port=6300, tag="top")
+        calls = self.place([("uac", "uas")], calls=1000, rate=30, hold_ms=500, port=6300, tag="top")
         calls.wait_created(30)
         self.lab.ctl("drain", "kam2")
         status, out, err = self.lab.ctl("top", "--count", "2")
@@ -123,13 +121,13 @@ class Drain(SystemTest):
         rate = sum(float(row[4]) for row in rows)
         self.assertTrue(15 < rate < 60, out)
         self.say(f"top sees {rate} calls/s of 30")
-        calls.finish()
+        calls.end()
 
     def test_4_node(self):
         """OPTIONS to us: 200, then 503 while the node drains, also by a new control; calls go on."""
         lab = self.lab
         ping = f"sip:{lab.vip}:5060"
-        calls = self.place([("uac", "uas")], calls=100, rate=20, hold_ms=2000, port=6400, tag="node")
+        calls = self.place([("uac", "uas")], calls=1000, rate=20, hold_ms=2000, port=6400, tag="node")
         calls.wait_created(20)
         with Phone(lab, "caller", "pinger", 5099) as phone:
             def status():
@@ -146,7 +144,7 @@ class Drain(SystemTest):
             self.assertEqual(lab.ctl("enable", "node")[0], 0)
             self.assertEqual(status(), 200)
         self.assertNotEqual(lab.ctl("disable", "node")[0], 0)
-        calls.finish()
+        calls.end()
 
 
 class Registrations(SystemTest):
@@ -163,16 +161,15 @@ class Registrations(SystemTest):
 
     def test_drain(self):
         """
-        30 phones for 30 s each. While their backend drains, those that refresh go to others, one
-        gives up, the rest expire: the count falls with each, and the wait ends when it is 0.
+        30 phones. While their backend drains, those that refresh go to others, one gives up, and
+        three expire: the count falls with each, and the wait ends when it is 0.
         """
-        at, self.until = {}, {}
+        at = {}
         with contextlib.ExitStack() as stack:
             for i in range(30):
                 phone = stack.enter_context(Phone(self.lab, "caller", f"drained{i}"))
                 before = self.registrations()
-                phone.register(expires=EXPIRES_S)
-                self.until[phone] = time.monotonic() + EXPIRES_S
+                phone.register(expires=600)
                 after = self.registrations()
                 gained = [name for name in after if after[name] != before[name]]
                 self.assertEqual(len(gained), 1, f"{before} {after}")
@@ -187,6 +184,9 @@ class Registrations(SystemTest):
         count = len(phones)
         out = self.lab.ctl("drain", name, "--dry-run")[1]
         self.assertIn(f"would go elsewhere: {count}", out)
+        for phone in phones[-3:]:
+            phone.register(expires=EXPIRES_S)
+        self.assertEqual(self.registrations()[name], count)
         begun = time.monotonic()
         wait = waiter(self.lab, name, "--wait", "--timeout", "100s")
         wait.wait_line(rf"{name}: 0 calls left, {count} registrations left", 10)
@@ -204,7 +204,7 @@ class Registrations(SystemTest):
         self.wait_registrations(name, 3)
         self.assertTrue(wait.running(), wait.log())
         self.assertEqual(wait.wait(90), 0, wait.log())
-        took, late = time.monotonic() - begun, time.monotonic() - self.until[phones[-1]]
+        took, late = time.monotonic() - begun, time.monotonic() - begun - EXPIRES_S
         self.assertIn(f"{name}: no calls left, no registrations left, after", wait.log())
         self.assertEqual(self.registrations()[name], 0)
         self.say(f"{name} of {count} registrations empty after {took:.1f} s, {late:.1f} s after its "

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 from harness import SystemTest, main                              # noqa: E402
 from sip import Peer                                              # noqa: E402
 
-WINDOW_S = 4
+WINDOW_S = 2.5
 
 
 def worker_times(pid):

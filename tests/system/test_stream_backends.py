@@ -231,11 +231,19 @@ class TlsBackends(Backends, StreamTest):
         self.assertIn("No such file", out + err)
         ann.register()
 
+    def forget(self, pool):
+        """What was known of them: who went away shortly before is not let in again at once."""
+        del pool["health"]
+        self.lab.reload()
+        wait_for(lambda: all(self.shown(name)["slow_start"] is None for name in self.lab.backends),
+                 5, "all to be forgotten")
+
     def test_6_unprobed(self):
         """Without probes who is not who it should be answers with 503, counted; all can be healed."""
         ann = self.phone("unprobed", "UDP", "caller")
         pool = self.lab.config["pools"][0]
         healthy = pool["health"]
+        self.forget(pool)
         before = laws.streams(self.lab)["tls_failed_other_name"]
         pool["health"] = {"probe": "none", "passive": False}
         pool["tls"]["name"] = "proxies.example.net"
