@@ -122,5 +122,11 @@ class Edges(ClusterTest):
                 hang_up(bobs, anns)
 
 
+class Edges6(Edges):
+    """Backends that the configuration names by IPv6 addresses."""
+
+    options = {**Edges.options, "backends6": True}
+
+
 if __name__ == "__main__":
     main()
