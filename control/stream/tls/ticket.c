@@ -12,9 +12,12 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { DAY_S = 86400, IV_BYTES = 16 };
+enum { DAY_S = 86400, IV_BYTES = 16, KEPT = 4 };
 
 /* A ticket's first bytes; the rest of them derives from the secret, so that another cluster's
  * tickets are told at once. */
@@ -26,14 +29,40 @@ struct name {
 
 static_assert(sizeof(struct name) == TLS_TICKET_NAME_BYTES, "no padding");
 
+/* To derive one takes as long as all else that a ticket does. */
+struct tls_ticket_keys {
+    pthread_mutex_t lock;
+    uint32_t n; /* that were ever put; the oldest is in the way of the next */
+    struct tls_ticket_key keys[KEPT];
+};
+
+static struct tls_ticket_keys *keys_new(void)
+{
+    struct tls_ticket_keys *kept = calloc(1, sizeof(*kept));
+
+    if (kept != NULL)
+        pthread_mutex_init(&kept->lock, NULL);
+    return kept;
+}
+
+static void keys_free(struct tls_ticket_keys *kept)
+{
+    if (kept == NULL)
+        return;
+    pthread_mutex_destroy(&kept->lock);
+    OPENSSL_cleanse(kept->keys, sizeof(kept->keys));
+    free(kept);
+}
+
 int tls_tickets_init(struct tls_tickets *tickets, const struct compile_secret *secret)
 {
     *tickets = (struct tls_tickets){
         .secret = *secret,
         .hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL),
         .cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL),
+        .kept = keys_new(),
     };
-    if (tickets->hkdf != NULL && tickets->cipher != NULL)
+    if (tickets->hkdf != NULL && tickets->cipher != NULL && tickets->kept != NULL)
         return 0;
     tls_tickets_done(tickets);
     return -ENOMEM;
@@ -43,6 +72,7 @@ void tls_tickets_done(struct tls_tickets *tickets)
 {
     EVP_KDF_free(tickets->hkdf);
     EVP_CIPHER_free(tickets->cipher);
+    keys_free(tickets->kept);
     OPENSSL_cleanse(tickets, sizeof(*tickets));
 }
 
@@ -80,22 +110,46 @@ static bool hkdf(const struct tls_tickets *tickets, const struct lb_key *key,
     return derived;
 }
 
+/* The key of a name, whose derived part is filled in. */
 static int derive(const struct tls_tickets *tickets, const struct snapshot_mac_key *mac,
-                  uint64_t day, struct tls_ticket_key *ret)
+                  struct name *name, struct tls_ticket_key *ret)
 {
-    struct name name = {.id = mac->id};
-    const uint32_t day_be = htobe32((uint32_t)day);
-    uint8_t out[sizeof(name.derived) + 2 * TLS_TICKET_KEY_BYTES];
+    uint8_t out[sizeof(name->derived) + 2 * TLS_TICKET_KEY_BYTES];
 
-    memcpy(name.day_be, &day_be, sizeof(day_be));
-    if (!hkdf(tickets, &mac->key, &name, out, sizeof(out)))
+    if (!hkdf(tickets, &mac->key, name, out, sizeof(out)))
         return -ENOKEY;
-    memcpy(name.derived, out, sizeof(name.derived));
-    memcpy(ret->name, &name, sizeof(name));
-    memcpy(ret->cipher, out + sizeof(name.derived), TLS_TICKET_KEY_BYTES);
-    memcpy(ret->mac, out + sizeof(name.derived) + TLS_TICKET_KEY_BYTES, TLS_TICKET_KEY_BYTES);
+    memcpy(name->derived, out, sizeof(name->derived));
+    memcpy(ret->name, name, sizeof(*name));
+    memcpy(ret->cipher, out + sizeof(name->derived), TLS_TICKET_KEY_BYTES);
+    memcpy(ret->mac, out + sizeof(name->derived) + TLS_TICKET_KEY_BYTES, TLS_TICKET_KEY_BYTES);
     OPENSSL_cleanse(out, sizeof(out));
     return 0;
+}
+
+/* The key of a MAC key and a day; 0, or -ENOKEY. */
+static int key_of(const struct tls_tickets *tickets, const struct snapshot_mac_key *mac,
+                  uint64_t day, struct tls_ticket_key *ret)
+{
+    struct tls_ticket_keys *kept = tickets->kept;
+    const uint32_t day_be = htobe32((uint32_t)day);
+    struct name name = {.id = mac->id};
+    int status = -ENOKEY;
+
+    memcpy(name.day_be, &day_be, sizeof(day_be));
+    pthread_mutex_lock(&kept->lock);
+    for (uint32_t i = 0; i < kept->n && i < KEPT && status != 0; i++) {
+        if (memcmp(kept->keys[i].name, &name, offsetof(struct name, derived)) == 0) {
+            *ret = kept->keys[i];
+            status = 0;
+        }
+    }
+    if (status != 0) {
+        status = derive(tickets, mac, &name, ret);
+        if (status == 0)
+            kept->keys[kept->n++ % KEPT] = *ret;
+    }
+    pthread_mutex_unlock(&kept->lock);
+    return status;
 }
 
 int tls_ticket_sealing(const struct tls_tickets *tickets, uint64_t now_s,
@@ -103,7 +157,7 @@ int tls_ticket_sealing(const struct tls_tickets *tickets, uint64_t now_s,
 {
     const struct snapshot_mac_key *mac = &tickets->secret.mac[SNAPSHOT_MAC_CURRENT];
 
-    return mac->valid ? derive(tickets, mac, now_s / DAY_S, ret) : -ENOKEY;
+    return mac->valid ? key_of(tickets, mac, now_s / DAY_S, ret) : -ENOKEY;
 }
 
 int tls_ticket_opening(const struct tls_tickets *tickets, uint64_t now_s,
@@ -125,7 +179,7 @@ int tls_ticket_opening(const struct tls_tickets *tickets, uint64_t now_s,
 
         if (!mac->valid || mac->id != name.id)
             continue;
-        if (derive(tickets, mac, day, &key) != 0 ||
+        if (key_of(tickets, mac, day, &key) != 0 ||
             CRYPTO_memcmp(key.name, name_bytes, sizeof(key.name)) != 0)
             return -ENOKEY;
         *ret = key;

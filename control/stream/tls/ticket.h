@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that seal session tickets. They are the same on all nodes that share the cluster's secret,
- * and nobody keeps them: each derives (HKDF-SHA-256, RFC 5869) from the secret's MAC key, the seed
- * and the day, and the ticket's first bytes say which MAC key and which day. Current and today seal;
+ * The keys that seal session tickets. They are the same on all nodes that share the cluster's secret:
+ * each derives (HKDF-SHA-256, RFC 5869) from the secret's MAC key, the seed and the day, is kept in
+ * memory alone, and the ticket's first bytes say which MAC key and which day. Current and today seal;
  * next, current and previous, and the days beside, open. It must not know sessions or contexts.
  */
 #ifndef TANDEM_STREAM_TLS_TICKET_H
@@ -20,11 +20,14 @@ enum {
     TLS_TICKET_LIFETIME_S = 86400,
 };
 
-/* What derives them: made once, read by any thread. */
+struct tls_ticket_keys;
+
+/* What derives them: made once, used by any thread. */
 struct tls_tickets {
     struct compile_secret secret;
     EVP_KDF *hkdf;
     EVP_CIPHER *cipher;
+    struct tls_ticket_keys *kept;     /* the last that were derived */
 };
 
 struct tls_ticket_key {

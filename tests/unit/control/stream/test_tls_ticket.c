@@ -101,6 +101,29 @@ static void keys_differ(void **state)
     }
 }
 
+/* What is kept of more days than there is room for is what another derives. */
+static void kept_keys_are_right(void **state)
+{
+    struct tls_tickets tickets;
+
+    (void)state;
+    assert_int_equal(tls_tickets_init(&tickets, &scene.secret), 0);
+    for (uint64_t i = 0; i < 40; i++) {
+        const uint64_t at_s = NOON_S + i * 7 % 10 * DAY_S;
+        struct tls_ticket_key key, again;
+        struct tls_tickets fresh;
+
+        assert_int_equal(tls_tickets_init(&fresh, &scene.secret), 0);
+        assert_int_equal(tls_ticket_sealing(&fresh, at_s, &again), 0);
+        tls_tickets_done(&fresh);
+        for (int twice = 0; twice < 2; twice++) {
+            assert_int_equal(tls_ticket_sealing(&tickets, at_s, &key), 0);
+            assert_memory_equal(&key, &again, sizeof(key));
+        }
+    }
+    tls_tickets_done(&tickets);
+}
+
 static void rotations(void **state)
 {
     struct compile_secret before = scene.secret, once, twice;
@@ -317,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(days),
         cmocka_unit_test(keys_differ),
+        cmocka_unit_test(kept_keys_are_right),
         cmocka_unit_test(rotations),
         cmocka_unit_test(other_secrets),
         cmocka_unit_test(sessions_go_on),
