@@ -2,7 +2,8 @@
 /*
  * Fuzz target of what we sign. The bytes are a token's fields, a place to change, and a text:
  * a token must read back as it was written, no change of a bit and no mixture of two may verify,
- * and no text that is none may. The same of our Via and the message that it is signed against.
+ * and no text that is none may. The same of our Via and the message that it is signed against, and
+ * of nodes' words.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -10,13 +11,14 @@
 #include <stdio.h>
 
 #include "config/snapshot.h"
+#include "dataplane/proxy/cluster.h"
 #include "dataplane/proxy/seal.h"
 #include "dataplane/proxy/token.h"
 #include "dataplane/proxy/via.h"
 #include "tests/fuzz/take.h"
 #include "tests/unit/dataplane/proxy/stage.h"
 
-enum { HEAD_MAX = 200, RESPONSE_ROOM = 4096 };
+enum { HEAD_MAX = 200, RESPONSE_ROOM = 4096, WORD_MAX = 512 };
 
 static struct sip_ip take_ip(struct take *take, bool v6)
 {
@@ -315,6 +317,34 @@ static void fuzz_via(const struct snapshot *s, struct take *take)
     fuzz_against(s, &c, take);
 }
 
+/* ---- Nodes' words ---- */
+
+static void fuzz_word(const struct snapshot *s, struct sip_slice text, struct take *take)
+{
+    struct proxy_cluster_word word = {.text = text}, read;
+    char bytes[PROXY_CLUSTER_HEAD + WORD_MAX];
+    uint32_t length, bit;
+
+    word.kind = (enum proxy_cluster_kind)(1 + take_number(take, 1) % (PROXY_CLUSTER_KINDS - 1));
+    word.node = take_number(take, 4);
+    word.about = (uint64_t)take_number(take, 4) << 32 | take_number(take, 4);
+    word.text.length = text.length < WORD_MAX ? text.length : WORD_MAX;
+    length = PROXY_CLUSTER_HEAD + word.text.length;
+    must(proxy_cluster_parse(s, text.at, text.length, &read) != 0);
+    proxy_cluster_print(s, &word, bytes);
+    memcpy(bytes + PROXY_CLUSTER_HEAD, word.text.at, word.text.length);
+    must(proxy_cluster_parse(s, bytes, length, &read) == 0);
+    must(read.kind == word.kind && read.node == word.node && read.about == word.about);
+    must(read.text.at == bytes + PROXY_CLUSTER_HEAD && read.text.length == word.text.length);
+    for (uint32_t i = 0; proxy_cluster_phone(read.text, i) != 0; i++)
+        must((i + 1) * PROXY_CLUSTER_PHONE <= read.text.length);
+    bit = take_number(take, 4) % (length * 8);
+    bytes[bit / 8] ^= (char)(1 << bit % 8);
+    must(proxy_cluster_parse(s, bytes, length, &read) != 0);
+    bytes[bit / 8] ^= (char)(1 << bit % 8);
+    must(proxy_cluster_parse(s, bytes, take_number(take, 4) % length, &read) != 0);
+}
+
 /* Base64url has one text for each record, and one record for each text. */
 static void fuzz_seal(struct sip_slice text)
 {
@@ -348,5 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     fuzz_token(stage->snapshot, &take);
     fuzz_via(stage->snapshot, &take);
+    take = (struct take){data, size};
+    fuzz_word(stage->snapshot, text, &take);
     return 0;
 }
