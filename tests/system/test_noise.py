@@ -5,8 +5,8 @@ bytes, broken frames and pieces of datagrams, IPv4 and IPv6, at a rate that two 
 bear with ease. No call may fail, and what the noise took of buffers, memory and tables must come back.
 """
 import json
-import os
 import random
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,13 +40,6 @@ class Noise(SystemTest):
     Most of the noise goes to a service whose backend throws away what comes: Kamailios would drown
     in what Tandem forwards at this rate.
     """
-
-    @classmethod
-    def setUpClass(cls):
-        # Control's copies of the counters are 10 MB each: what is freed of them goes back at once, so
-        # that memory that grew is memory in use.
-        os.environ["MALLOC_MMAP_THRESHOLD_"] = "131072"
-        super().setUpClass()
 
     @classmethod
     def prepare(cls, lab):
@@ -115,6 +108,15 @@ class Noise(SystemTest):
             return wait_for(at_rest, 10, "rest")
         except LabError:
             self.fail(f"{self.levels()} long after the noise, before it {like}")
+
+    def copy_kb(self):
+        """
+        A copy of the counters. Control keeps what it frees of these (main.c's keep_memory): when two
+        were there at a time, and something small came to lie behind, its heap is longer by one.
+        """
+        maps = Path(f"/proc/{self.lab.control.pid}/maps").read_text(encoding="ascii")
+        begin, end = re.search(r"^(\w+)-(\w+) .*memfd:tandem-counters", maps, re.MULTILINE).groups()
+        return (int(end, 16) - int(begin, 16)) // 1024
 
     def in_progress(self):
         """Calls by backend."""
@@ -207,8 +209,8 @@ class Noise(SystemTest):
                      "verdict_403_token", "verdict_forwarded_request", "verdict_drop_not_sip",
                      "verdict_drop_malformed_response"):
             self.assertGreater(moved.get(name, 0), 0, name)
-        for daemon in (self.lab.dataplane.name, self.lab.control.name):
-            self.assertLess(after[daemon], level[daemon] + GROWTH_KB)
+        for daemon, kept in ((self.lab.dataplane.name, 0), (self.lab.control.name, self.copy_kb())):
+            self.assertLess(after[daemon], level[daemon] + GROWTH_KB + kept)
         self.end_calls(*begun)
 
 
