@@ -95,7 +95,7 @@ static void begin_waiting(struct captures *c, const char *refused)
     uint64_t call;
 
     if (refused == NULL && c->rings == NULL && c->asked.on)
-        c->rings = rings_open(reload_link(c->reload));
+        c->rings = rings_open(reload_link(c->reload), false);
     if (refused == NULL && c->rings == NULL)
         refused = "the data plane's rings of messages cannot be read";
     for (uint32_t i = 0; i < c->n_sessions; i++) {
@@ -200,23 +200,25 @@ static bool read_rings(struct captures *c)
     return false;
 }
 
-/* A data plane that was started anew has other rings: captures go on in a new section. Those of the
- * old one have been read to their end. */
-static void change_rings(struct captures *c)
+/* A data plane that was started anew has other rings: captures go on in a new section, with the first
+ * message that it captured. The rings of the old one have been read to their end. False: it is the
+ * same. */
+static bool change_rings(struct captures *c)
 {
     const struct link *link = reload_link(c->reload);
     struct rings *old = c->rings;
 
     if (link_hello(link) == NULL || link_hello(link)->epoch == rings_epoch(old))
-        return;
-    c->rings = rings_open(link);
+        return false;
+    c->rings = rings_open(link, true);
     if (c->rings == NULL) {
         c->rings = old; /* tried again at the next look */
-        return;
+        return false;
     }
     for (uint32_t i = 0; i < c->n_sessions; i++)
         capture_session_section(c->sessions[i], c->rings);
     rings_close(old);
+    return true;
 }
 
 static void drop_ended(struct captures *c)
@@ -237,8 +239,8 @@ static void look(void *arg)
     struct captures *c = arg;
     bool all = c->rings == NULL || read_rings(c), settled;
 
-    if (c->rings != NULL && all)
-        change_rings(c);
+    if (c->rings != NULL && all && change_rings(c))
+        all = read_rings(c); /* before who ends is let go */
     drop_ended(c);
     settled = settle(c);
     if (c->n_sessions == 0) {

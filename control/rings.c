@@ -27,7 +27,7 @@ struct rings {
     struct ring *rings;
 };
 
-struct rings *rings_open(const struct link *link)
+struct rings *rings_open(const struct link *link, bool from_beginning)
 {
     struct rings *rings = calloc(1, sizeof(*rings));
 
@@ -47,7 +47,7 @@ struct rings *rings_open(const struct link *link)
         goto failed;
     for (uint32_t i = 0; i < rings->header.n_ports; i++)
         capture_name(&rings->header, rings->memory, i, rings->names[i]);
-    for (uint32_t i = 0; i < rings->header.n_rings; i++)
+    for (uint32_t i = 0; i < rings->header.n_rings && !from_beginning; i++)
         capture_begin(&rings->header, rings->memory, i, &rings->rings[i].reader);
     return rings;
 failed:

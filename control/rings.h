@@ -12,9 +12,9 @@
 
 struct rings;
 
-/* The rings of the data plane that is connected, from now on. NULL: there is none, its memory is
- * malformed (logged), or no memory. */
-struct rings *rings_open(const struct link *link);
+/* The rings of the data plane that is connected, from now on, or from their beginning. NULL: there is
+ * none, its memory is malformed (logged), or no memory. */
+struct rings *rings_open(const struct link *link, bool from_beginning);
 void rings_close(struct rings *rings);
 
 /* Which data plane's they are (msg_hello's). */
