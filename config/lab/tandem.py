@@ -17,7 +17,7 @@ class Daemon:
         program = f"tandem-{kind}"
         self.node = node
         self.name = program if node is node.lab else f"{program} of {node.name}"
-        self.process = Process(self.name, [node.lab.build / kind / program, node.config_path],
+        self.process = Process(self.name, [node.lab.program(kind), node.config_path],
                                node.dir / f"{program}.log", node.lab.namespace(node.appliance),
                                pinned=pinned)
         node.lab.processes.append(self.process)

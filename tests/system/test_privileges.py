@@ -105,8 +105,7 @@ class Privileges(SystemTest):
         AmbientCapabilities=, CapabilityBoundingSet= and NoNewPrivileges= of the unit."""
         process = self.lab.control.process
         self.lab.control.stop()
-        before, at = process.argv, process.argv.index(str(self.lab.build /
-                                                          "control/tandem-control"))
+        before, at = process.argv, process.argv.index(str(self.lab.program("control")))
         process.argv = [*before[:at], "setpriv", "--reuid=daemon", "--regid=daemon", "--init-groups",
                         "--inh-caps=-all,+net_bind_service", "--ambient-caps=+net_bind_service",
                         "--bounding-set=-all,+net_bind_service", "--no-new-privs", *before[at:]]

@@ -331,7 +331,7 @@ class Restart(SystemTest):
         """What follows is what the name leads to by then, if that runs."""
         lab, control = self.lab, self.lab.control
         process, link = control.process, lab.dir / "tandem-control.link"
-        binary, copied = lab.build / "control/tandem-control", lab.dir / "tandem-control.next"
+        binary, copied = lab.program("control"), lab.dir / "tandem-control.next"
         before = process.argv
         shutil.copy(binary, copied)
         link.symlink_to(binary)
