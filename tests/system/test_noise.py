@@ -21,6 +21,7 @@ from sip import Message, Peer, response                           # noqa: E402
 
 BOTH_HANG_UP = [("uac", "uas"), ("uac_wait_bye", "uas_bye")]
 IN_FULL = ("INVITE", "200", "ACK", "BYE")
+TRIES = 3
 NOISE_S, WARM_S = 30 if DRIVER == "af_xdp" else 15, 2
 AROUND_S = 3                       # so much longer than the noise real calls begin
 RATE = 10                          # of them a second, of each family
@@ -156,13 +157,13 @@ class Noise(SystemTest):
         self.say(f"{len(sunk)} and {len(rung)} calls of the noise ended: {begun}, then "
                  f"{self.in_progress()}")
 
-    def real_calls(self):
-        """Of both families, begun."""
+    def real_calls(self, number):
+        """Of both families, begun, by that try."""
         count = RATE * (NOISE_S + AROUND_S)
         caller, callee = self.lab.host("caller"), self.lab.host("callee")
         common = {"calls": count, "rate": RATE, "users": 5, "hold_ms": 500}
-        runs = [self.place(BOTH_HANG_UP, tag="four", port=6100, **common),
-                self.place(BOTH_HANG_UP, tag="six", port=6120, address=caller.address6,
+        runs = [self.place(BOTH_HANG_UP, tag=f"four{number}", port=6100, **common),
+                self.place(BOTH_HANG_UP, tag=f"six{number}", port=6120, address=caller.address6,
                            callee_address=callee.address6, **common)]
         for calls in runs:
             calls.wait_created(RATE // 2)
@@ -170,35 +171,48 @@ class Noise(SystemTest):
 
     def bore(self, said, moved):
         """
-        The noise was no overload, in which calls may fail: it came, as far as counting tells. The
-        calls' own frames, some 10,000, hide a loss of a few percent; a few percent fail no call.
+        Whether the noise was no overload, in which calls may fail: it came, as far as counting tells.
+        The calls' own frames, some 10,000, hide a loss of a few percent; a few percent fail no call.
         """
         # Of IPv4 AF_PACKET's fanout joins the pieces, or keeps them.
         sent = said["sent"] - (said["fours"] if DRIVER == "af_packet" else 0)
-        self.assertGreaterEqual(
-            moved["rx_frames"], sent, "this was an overload: Tandem, with what it had of a CPU, took "
-            f"at most {100 * moved['rx_frames'] / sent:.1f}% of what was sent; its calls tell nothing")
+        if moved["rx_frames"] < sent:
+            self.say("this was an overload: Tandem, with what it had of a CPU, took at most "
+                     f"{100 * moved['rx_frames'] / sent:.1f}% of what was sent; its calls tell nothing")
+        return moved["rx_frames"] >= sent
+
+    def try_noise(self, number):
+        """One try: the calls that went on meanwhile, and what was counted; None: an overload."""
+        runs = self.real_calls(number)
+        before = laws.settled(self.lab)
+        sender = self.blow(NOISE_S)
+        sender.wait(NOISE_S + 30)
+        said = json.loads(sender.log())
+        moved = laws.settled(self.lab).since(before)
+        self.say(f"{said['sent'] / said['seconds']:.0f} frames/s for {said['seconds']:.0f} s; of "
+                 f"{said['sent']} came {moved['rx_frames']}: {moved['messages']} messages, "
+                 f"{moved['fragments']} fragments, {moved['to_tap']} for the kernel")
+        self.say(", ".join(f"{name} {count}" for name, count in sorted(moved.items())
+                           if name.startswith(("verdict_", "drop_", "reassembled", "held"))))
+        bore = self.bore(said, moved)
+        for calls in runs:
+            try:
+                calls.finish()
+            except AssertionError:
+                if bore:
+                    raise
+        return (runs, moved) if bore else None
 
     def test_1_noise(self):
-        """NOISE_S of it over 20 calls/s."""
+        """NOISE_S of it over 20 calls/s; again, where the machine had other things to do."""
         begun = self.make()
         with self.nobody_listens():
             self.blow(WARM_S).wait(20)           # rings and memory are then as under load
             level = self.resting()
-            runs = self.real_calls()
-            before = laws.settled(self.lab)
-            sender = self.blow(NOISE_S)
-            sender.wait(NOISE_S + 30)
-            said = json.loads(sender.log())
-            moved = laws.settled(self.lab).since(before)
-            self.say(f"{said['sent'] / said['seconds']:.0f} frames/s for {said['seconds']:.0f} s; of "
-                     f"{said['sent']} came {moved['rx_frames']}: {moved['messages']} messages, "
-                     f"{moved['fragments']} fragments, {moved['to_tap']} for the kernel")
-            self.say(", ".join(f"{name} {number}" for name, number in sorted(moved.items())
-                               if name.startswith(("verdict_", "drop_", "reassembled", "held"))))
-            self.bore(said, moved)
-            for calls in runs:
-                calls.finish()
+            tries = (self.try_noise(number) for number in range(TRIES))
+            found = next(filter(None, tries), None)
+        self.assertIsNotNone(found, f"overload, {TRIES} times")
+        runs, moved = found
         after = self.resting(level)
         self.say(f"before {level}; after {after}")
         for calls in runs:
