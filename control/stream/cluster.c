@@ -82,8 +82,6 @@ void cluster_tell(struct post *post, const struct snapshot *s, uint32_t service,
 {
     char text[PROXY_CLUSTER_PHONE];
 
-    if (s->nodes.n == 0)
-        return;
     proxy_cluster_put_phone(phone, text);
     tell_all(post, s, service, PROXY_CLUSTER_CAME, 0, sip_slice(text, sizeof(text)));
 }
@@ -96,7 +94,7 @@ void cluster_ask(struct post *post, const struct snapshot *s, uint32_t part)
     /* Any service's port will do. */
     while (i < s->listeners.n && listeners[i].plane != SNAPSHOT_PLANE_CONTROL)
         i++;
-    if (s->nodes.n > 0 && i < s->listeners.n)
+    if (i < s->listeners.n)
         tell_all(post, s, listeners[i].service, PROXY_CLUSTER_ASK, part, sip_slice("", 0));
 }
 
@@ -107,8 +105,7 @@ int cluster_send(struct post *post, const struct snapshot *s, uint32_t service, 
     struct way way;
     uint32_t node;
 
-    if (connection == 0 || s->nodes.n == 0 ||
-        !table_find_node(post->hub->table, connection, &word.about, &node) ||
+    if (connection == 0 || !table_find_node(post->hub->table, connection, &word.about, &node) ||
         next_way(s, service, node, NULL, &way) == NULL)
         return -ENOTCONN;
     return say(post, s, &way, &word);

@@ -105,6 +105,8 @@ static void backends_see_the_node(void **context)
 
 /* ---- What nodes tell each other ---- */
 
+enum { PATH_ROOM = 2100 };
+
 #define OUTBOUND ";reg-id=1;+sip.instance=\"<urn:uuid:1>\""
 
 /* The next datagram of a node's, which must be another's word. */
@@ -153,13 +155,33 @@ static uint64_t count_of(struct scene *s, uint32_t which)
 }
 
 /*
+ * This is node n from now on, an outbound phone registers here, and node m is told. Returns the
+ * phone's connection; its Path, its number as words have it, and the backend that took it.
+ */
+static int ann_comes(struct scene *s, int node, char ret_path[PATH_ROOM],
+                     char ret_number[PROXY_CLUSTER_PHONE], int *ret_backend)
+{
+    struct proxy_cluster_word word;
+    int phone;
+
+    becomes(s, "n", "m");
+    phone = scene_tcp(21, SCENE_SIP);
+    snprintf(ret_path, PATH_ROOM, "%s", scene_registers_as(s, phone, "r1", OUTBOUND, ret_backend));
+    word = heard_of(s, node, PROXY_CLUSTER_CAME);
+    assert_int_equal(word.node, snapshot_node_id(sip_slice_of("n")));
+    assert_int_equal(word.text.length, PROXY_CLUSTER_PHONE);
+    memcpy(ret_number, word.text.at, PROXY_CLUSTER_PHONE);
+    return phone;
+}
+
+/*
  * An outbound phone registers here, which node m is told. It goes there: what is for it goes to m,
  * be it that the connection here is gone or that nobody told of its end. It comes back, and gets
  * what m has for it; what m has for nobody that is here is answered 430.
  */
 static void phones_go_and_come(void **context)
 {
-    static char path[2100], text[SCENE_TEXT];
+    static char path[PATH_ROOM], text[SCENE_TEXT];
     struct proxy_cluster_word word;
     char number[PROXY_CLUSTER_PHONE];
     struct scene s;
@@ -169,14 +191,8 @@ static void phones_go_and_come(void **context)
     (void)context;
     scene_begin(&s, TCP, "");
     node = scene_udp(41, SCENE_OWN);
-    becomes(&s, "n", "m");
-    phone = scene_tcp(21, SCENE_SIP);
-    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
-    word = heard_of(&s, node, PROXY_CLUSTER_CAME);
-    assert_int_equal(word.node, snapshot_node_id(sip_slice_of("n")));
-    assert_int_equal(word.text.length, PROXY_CLUSTER_PHONE);
-    ann = proxy_cluster_phone(word.text, 0);
-    proxy_cluster_put_phone(ann, number);
+    phone = ann_comes(&s, node, path, number, &backend);
+    ann = proxy_cluster_phone(sip_slice(number, sizeof(number)), 0);
 
     say(&s, node, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
     scene_until(&s, COUNT_RESULT + RELAY_HEARD, 1);
@@ -217,25 +233,22 @@ static void a_node_asks(void **context)
 {
     char number[PROXY_CLUSTER_PHONE];
     struct proxy_cluster_word word;
-    static char path[2100];
+    static char path[PATH_ROOM];
     struct scene s;
     int phone, backend, node;
-    uint64_t ann = 0;
+    uint64_t ann;
 
     (void)context;
     scene_begin(&s, TCP, "");
     node = scene_udp(41, SCENE_OWN);
-    becomes(&s, "n", "m");
-    phone = scene_tcp(21, SCENE_SIP);
-    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
-    ann = proxy_cluster_phone(heard_of(&s, node, PROXY_CLUSTER_CAME).text, 0);
+    phone = ann_comes(&s, node, path, number, &backend);
+    ann = proxy_cluster_phone(sip_slice(number, sizeof(number)), 0);
     for (uint64_t part = 0; part <= PHONES_PARTS; part++)
         say(&s, node, PROXY_CLUSTER_ASK, part, sip_slice("", 0), 0);
     word = heard_of(&s, node, PROXY_CLUSTER_HERE);
     assert_int_equal(word.text.length, PROXY_CLUSTER_PHONE);
     assert_int_equal(proxy_cluster_phone(word.text, 0), ann);
     scene_until(&s, COUNT_RESULT + RELAY_HEARD, PHONES_PARTS + 1);
-    proxy_cluster_put_phone(ann, number);
     say(&s, node, PROXY_CLUSTER_HERE, 0, sip_slice(number, sizeof(number)), 0);
     scene_until(&s, COUNT_RESULT + RELAY_HEARD, PHONES_PARTS + 2);
     scene_send_to(backend, 2, SCENE_OWN, scene_along(path, "INVITE", "c1"));
@@ -255,7 +268,7 @@ static void a_node_asks(void **context)
 static void others_say_nothing(void **context)
 {
     char number[PROXY_CLUSTER_PHONE];
-    static char path[2100];
+    static char path[PATH_ROOM];
     struct scene s;
     int phone, backend, node, stranger;
     uint64_t ann;
@@ -264,11 +277,8 @@ static void others_say_nothing(void **context)
     scene_begin(&s, TCP, "");
     node = scene_udp(41, SCENE_OWN);
     stranger = scene_udp(42, SCENE_OWN);
-    becomes(&s, "n", "m");
-    phone = scene_tcp(21, SCENE_SIP);
-    snprintf(path, sizeof(path), "%s", scene_registers_as(&s, phone, "r1", OUTBOUND, &backend));
-    ann = proxy_cluster_phone(heard_of(&s, node, PROXY_CLUSTER_CAME).text, 0);
-    proxy_cluster_put_phone(ann, number);
+    phone = ann_comes(&s, node, path, number, &backend);
+    ann = proxy_cluster_phone(sip_slice(number, sizeof(number)), 0);
     say(&s, node, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 1);
     say(&s, stranger, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
     say(&s, s.a, PROXY_CLUSTER_CAME, 0, sip_slice(number, sizeof(number)), 0);
